@@ -1,0 +1,1 @@
+"""Speed of Flambeau side by side with torch: `python -m benchmarks` (or `make bench`)."""

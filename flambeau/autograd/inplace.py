@@ -1,0 +1,135 @@
+"""In-place calls that the native path leaves to Python: tensors that need gradients, and overlapping memory.
+
+`x.mul_(y)` on a recorded tensor runs as `r = x * y`, writes r's values into x's memory (so every view of it sees them, and its
+version counts up), and x takes r's place in the graph. When x is a view, its base changed too: the base gets a node that cuts the
+window out of its gradient (torch's CopySlices), and x becomes that window of the new base. Called by ops.registry.run_plan:
+
+    modify(plan_of_mul_, (x, y))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau.autograd.graph import AccumulateGrad, Edge, Node
+from flambeau.autograd.modes import is_grad_enabled, no_grad
+from flambeau.core import errors
+from flambeau.core.spec import Spec
+from flambeau.ops.registry import engine
+
+
+def modify(plan: Any, inputs: Sequence[Any]) -> Any:
+    """Runs the in-place plan on inputs that need care; returns the changed tensor."""
+    target = inputs[0]
+    recording = is_grad_enabled() and any(isinstance(x, engine.Tensor) and x._node is not None for x in inputs)
+    if not recording:
+        check_overlap(target, inputs[1:])
+    values = dict(zip(plan.names, inputs, strict=True))
+    options = {k: v for k, v in plan.options.items() if k != "compute"}
+    return replace(target, lambda: plan.op.base.call(**values, **options))
+
+
+def check_modifiable(target: Any) -> None:
+    """torch's errors for in-place work on leaves that need gradients, and on views of them."""
+    if not is_grad_enabled() or target._node is None:
+        return
+    if type(target._node) is AccumulateGrad:
+        raise errors.leaf_modified()
+    if target._base is not None and type(target._base._node) is AccumulateGrad:
+        raise errors.leaf_view_modified()
+
+
+def check_overlap(target: Any, others: Sequence[Any]) -> None:
+    """torch's error for operands that share part of the written memory."""
+    for other in others:
+        if not isinstance(other, engine.Tensor) or other._storage is not target._storage:
+            continue
+        if not (other._spec.contiguous and target._spec.contiguous):
+            continue
+        start, stop = target._offset, target._offset + target._spec.numel
+        if other._offset < stop and start < other._offset + other._spec.numel:
+            if (other._offset, other._spec.numel) != (start, stop - start):
+                raise errors.partial_overlap()
+
+
+def replace(target: Any, compute: Any) -> Any:
+    """`target` takes on the values, and the place in the graph, of what `compute()` returns."""
+    check_modifiable(target)
+    base = target._base
+    if base is not None and is_grad_enabled() and target._node is None and type(base._node) is AccumulateGrad:
+        raise errors.leaf_view_modified()
+    result = compute()
+    if result.dtype is not target.dtype:
+        result = result.to(target.dtype)
+    with no_grad():
+        target.copy_(result)
+    adopt(target, result._node)
+    return target
+
+
+def adopt(target: Any, edge: Any) -> None:
+    """`target`, whose memory was just written, gets the graph `edge`; a base is told through CopySlices."""
+    base = target._base
+    if not is_grad_enabled() or edge is None and target._node is None and (base is None or base._node is None):
+        return
+    if base is None:
+        target._node = edge
+        return
+    before = base._node
+    base._node = CopySlices(before, edge, base._spec, target._spec, target._offset - base._offset)
+    target._node = Window(base._node, base._spec, target._spec, target._offset - base._offset)
+
+
+class CopySlices(Node):
+    """A base of which one window was overwritten: its gradient goes to what was written there and, around it, to the old base."""
+
+    __slots__ = ("window", "base_spec", "offset")
+
+    def __init__(self, before: Any, written: Any, base: Spec, window: Spec, offset: int):
+        super().__init__(None, (before, written))
+        self.base_spec, self.window, self.offset = base, window, offset
+
+    def apply(self, grads: list[Any]) -> Any:
+        """Gradients of the old base and of the written values."""
+        g = grads[0]
+        if g._spec is not self.base_spec:
+            g = g.contiguous() if self.base_spec.contiguous else g.new_empty_strided(self.base_spec.shape, self.base_spec.strides).copy_(g)
+        window = g.as_strided(self.window.shape, self.window.strides, g._offset + self.offset)
+        old = None
+        if self.edges[0] is not None:
+            old = g.clone()
+            hole = old.as_strided(self.window.shape, self.window.strides, old._offset + self.offset)
+            hole.zero_()
+        return [old, window.clone() if self.edges[1] is not None else None]
+
+
+class Window(Node):
+    """A view of a base that was changed in place: the base's gradient is zero but for the window."""
+
+    __slots__ = ("window", "base_spec", "offset")
+
+    def __init__(self, base: Any, spec: Spec, window: Spec, offset: int):
+        super().__init__(None, (base,))
+        self.base_spec, self.window, self.offset = spec, window, offset
+
+    def name(self) -> str:
+        """torch shows such a tensor as made by as_strided."""
+        return "AsStridedBackward0"
+
+    def apply(self, grads: list[Any]) -> Any:
+        """The gradient of the base."""
+        g = grads[0]
+        whole = engine.Tensor._empty(self.base_spec)
+        whole = whole.zero_()
+        window = whole.as_strided(self.window.shape, self.window.strides, whole._offset + self.offset)
+        window.copy_(g)
+        return [whole]
+
+
+def edges_of(tensors: Sequence[Any]) -> tuple[Any, ...]:
+    """The graph edges of tensors, None for others."""
+    return tuple(t._node if isinstance(t, engine.Tensor) else None for t in tensors)
+
+
+__all__ = ["CopySlices", "Edge", "Window", "adopt", "check_modifiable", "check_overlap", "edges_of", "modify", "replace"]

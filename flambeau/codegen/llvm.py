@@ -1,0 +1,179 @@
+"""From LLVM IR text to callable machine code, with a cache of object code on disk.
+
+Called by runtime.native (units of native functions) and by ops.registry (generated kernels):
+
+    address = load("my_kernel_1f0c", lambda: "define void @my_kernel_1f0c(...) {...}")["my_kernel_1f0c"]
+
+A symbol's text is only generated when its object code is not in memory and not on disk. Object files are keyed by the
+symbol's own identity, the CPU and the versions of Flambeau and LLVM; they are written atomically into a folder that only the
+user can write, carry a checksum, and anything damaged or foreign is ignored and compiled anew. LLVM (45 MB) is loaded on first use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flambeau.core.config import config
+from flambeau.version import __version__
+
+MAGIC = b"flambeau-object-1\n"
+_lock = threading.RLock()
+_engine: Engine | None = None
+_loaded: dict[str, Mapping[str, int]] = {}
+compiled: list[str] = []  # names of units compiled (not found on disk) by this process, in order
+
+
+class Engine:
+    """The LLVM side: target machine, optimiser, linker. One for the process, made on first use."""
+
+    def __init__(self) -> None:
+        import llvmlite
+        import llvmlite.binding as binding
+
+        self.binding = binding
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        binding.initialize_native_asmparser()
+        self.cpu = binding.get_host_cpu_name()
+        self.features = binding.get_host_cpu_features().flatten()
+        self.machine = binding.Target.from_default_triple().create_target_machine(
+            opt=3, cpu=self.cpu, features=self.features, reloc="pic" if sys.platform != "win32" else "default", codemodel="small"
+        )
+        self.linker = binding.create_lljit_compiler(self.machine)
+        text = f"{__version__} {llvmlite.__version__} {binding.llvm_version_info} {self.cpu} {self.features} {sys.platform}"
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+        self.trackers: list[Any] = []
+
+    def compile(self, text: str) -> bytes:
+        """IR text -> optimised object code."""
+        started = time.perf_counter()
+        module = self.binding.parse_assembly(text)
+        module.verify()
+        options = self.binding.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = True
+        options.slp_vectorization = False
+        options.loop_unrolling = False
+        builder = self.binding.create_pass_builder(self.machine, options)
+        builder.getModulePassManager().run(module, builder)
+        if config.debug >= 5:
+            print(self.machine.emit_assembly(module), file=sys.stderr)
+        elif config.debug >= 4:
+            print(module, file=sys.stderr)
+        code = self.machine.emit_object(module)
+        if config.debug >= 1:
+            print(f"flambeau: compiled in {(time.perf_counter() - started) * 1e3:.1f} ms", file=sys.stderr)
+        return bytes(code)
+
+    def link(self, name: str, code: bytes, exports: Iterable[str], imports: Mapping[str, int]) -> dict[str, int]:
+        builder = self.binding.JITLibraryBuilder().add_object_img(code)
+        for symbol in exports:
+            builder.export_symbol(symbol)
+        for symbol, address in imports.items():
+            builder.import_symbol(symbol, address)
+        tracker = builder.add_current_process().link(self.linker, name)
+        self.trackers.append(tracker)
+        return {symbol: tracker[symbol] for symbol in exports}
+
+
+def engine() -> Engine:
+    global _engine
+    with _lock:
+        if _engine is None:
+            _engine = Engine()
+        return _engine
+
+
+def cache_folder() -> Path | None:
+    """Folder of the object cache, created with 0700; None when it is switched off or cannot be trusted."""
+    if config.cache is None:
+        return None
+    folder = Path(config.cache)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None  # a read-only home: compile every time, as the documentation says
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+        return None  # somebody else could plant code there
+    return folder
+
+
+def _read(path: Path, identity: bytes) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    head = len(MAGIC)
+    if not content.startswith(MAGIC) or len(content) < head + 64:
+        return None
+    checksum, owner, code = content[head : head + 32], content[head + 32 : head + 64], content[head + 64 :]
+    if owner != identity or hashlib.sha256(code).digest() != checksum:
+        return None
+    return code
+
+
+def _write(path: Path, identity: bytes, code: bytes) -> None:
+    content = MAGIC + hashlib.sha256(code).digest() + identity + code
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    except OSError:
+        return  # the cache is an optimisation: a full or read-only disk must not stop the program
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        with _ignore_missing():
+            os.unlink(temporary)
+
+
+class _ignore_missing:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        return isinstance(error, OSError)
+
+
+def load(
+    name: str, text: Callable[[], str], exports: Iterable[str] | None = None, imports: Mapping[str, int] | None = None
+) -> Mapping[str, int]:
+    """Machine code of `name`: symbol -> address. `text()` gives its IR when it is compiled for the first time."""
+    found = _loaded.get(name)
+    if found is not None:
+        return found
+    with _lock:
+        found = _loaded.get(name)
+        if found is None:
+            tool = engine()
+            identity = hashlib.sha256((tool.identity + name).encode()).digest()
+            folder = cache_folder()
+            path = folder / f"{identity.hex()[:40]}.o" if folder else None
+            code = _read(path, identity) if path else None
+            if code is None:
+                code = tool.compile(text())
+                compiled.append(name)
+                if path:
+                    _write(path, identity, code)
+            found = _loaded[name] = tool.link(name, code, list(exports or [name]), imports or {})
+        return found
+
+
+def c_function(symbol: str) -> int:
+    """Address of a function of Python's C API or of the C library."""
+    for library in (ctypes.pythonapi, ctypes.CDLL(None) if sys.platform != "win32" else ctypes.cdll.msvcrt):
+        function = getattr(library, symbol, None)
+        if function is not None:
+            address = ctypes.cast(function, ctypes.c_void_p).value
+            assert address is not None
+            return address
+    raise OSError(f"the C function {symbol} is not in this process")

@@ -1,0 +1,488 @@
+"""Writes the LLVM IR of one reduction kernel. Called by `codegen/reduce.py`, which has the plan and explains the structures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from flambeau.codegen.emit import Emitter, Slot, llvm_type, lower, memory_type
+from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, compute_dtype, postorder, real_dtype
+from flambeau.codegen.loops import FOOTER, HEADER, Odometer, buffer, load, param, store
+from flambeau.codegen.monoids import Stage
+
+if TYPE_CHECKING:
+    from flambeau.codegen.reduce import MergeKernel, ReductionKernel
+
+BLOCK = {"inner": 4096, "outer": 256}  # elements per accumulator sweep: a block stays in the first-level cache
+FIXED = 7  # params before the reduction's own: see ReductionWriter.text
+
+
+def parts(exprs: Sequence[Expr]) -> list[str]:
+    """The real dtypes that these values consist of."""
+    return [real_dtype(e.dtype) for e in exprs for _ in range(2 if KIND[e.dtype] == "c" else 1)]
+
+
+def fill(prefix: str, exprs: Sequence[Expr], names: Sequence[str]) -> dict[Slot, str]:
+    """The slots prefix0, prefix1, ... filled with the parts of values like `exprs`."""
+    result: dict[Slot, str] = {}
+    remaining = iter(names)
+    for k, expr in enumerate(exprs):
+        for part in range(2 if KIND[expr.dtype] == "c" else 1):
+            result[f"{prefix}{k}", part] = next(remaining)
+    return result
+
+
+def evaluate(emitter: Emitter, exprs: Sequence[Expr], slots: Mapping[Slot, str], lanes: int = 1) -> list[str]:
+    """Append the computation of `exprs`, give the names of their parts."""
+    values: dict[Expr, str] = {}
+    known: dict[Expr, tuple[Expr, ...]] = {}
+    return [emitter.value(part, slots, lanes, values) for e in exprs for part in lower(e, known)]
+
+
+class ReductionWriter:
+    """Writes one reduction kernel."""
+
+    def __init__(self, kernel: ReductionKernel) -> None:
+        self.kernel, self.reduction, self.emitter = kernel, kernel.reduction, Emitter()
+        self.inner = kernel.structure == "inner"
+        self.coarse_lanes = 1 if self.inner else kernel.lanes
+        self.shared: dict[Slot, str] = {}  # slots that hold everywhere: size and params
+        self.strides: list[str] = []
+
+    # Expressions
+
+    def evaluate(self, exprs: Sequence[Expr], slots: dict[Slot, str], lanes: int) -> list[str]:
+        """Append the computation of `exprs`, give the names of their parts."""
+        return evaluate(self.emitter, exprs, {**self.splatted(exprs, lanes), **slots}, lanes)
+
+    def splatted(self, exprs: Sequence[Expr], lanes: int) -> dict[Slot, str]:
+        """The shared scalars that `exprs` use, as vectors."""
+        used = {}
+        for node in postorder(exprs):
+            if node.op == "slot" and (node.value, 0) in self.shared:
+                used[node.value, 0] = self.splat(self.shared[node.value, 0], node.dtype, lanes)
+        return used
+
+    def splat(self, name: str, dtype: str, lanes: int) -> str:
+        """A scalar in every lane."""
+        if lanes == 1:
+            return name
+        vector = llvm_type(dtype, lanes)
+        one = self.emitter.let(f"insertelement {vector} poison, {llvm_type(dtype)} {name}, i64 0")
+        return self.emitter.let(f"shufflevector {vector} {one}, {vector} poison, <{lanes} x i32> zeroinitializer")
+
+    # Loads
+
+    def load(self, operand: int, base: str, index: str, lanes: int) -> list[str]:
+        """Load the elements of an operand at `index`, `index + 1`, ... along the vector axis."""
+        emitter, dtype, cls = self.emitter, self.kernel.input_dtypes[operand], self.kernel.classes[operand]
+        count = 2 if KIND[dtype] == "c" else 1
+        memory, align = memory_type(dtype), ITEMSIZE[dtype] // count
+        if cls == "1" and lanes > 1:
+            address = emitter.let(f"getelementptr inbounds [{count} x {memory}], ptr {base}, i64 {index}")
+            wide = memory_type(dtype, lanes * count)
+            whole = emitter.let(f"load {wide}, ptr {address}, align {align}")
+            if count == 1:
+                return [emitter.after_load(whole, dtype, lanes)]
+            return [self._every_second(whole, wide, lanes, part) for part in range(2)]
+        offset = "0" if cls == "0" else emitter.let(f"mul nsw i64 {index}, {self.strides[operand]}")
+        address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+        names = []
+        for part in range(count):
+            at = emitter.let(f"getelementptr inbounds {memory}, ptr {address}, i64 {part}")
+            if cls == "0" or lanes == 1:
+                one = emitter.after_load(emitter.let(f"load {memory}, ptr {at}, align {align}"), dtype)
+                names.append(self.splat(one, real_dtype(compute_dtype(dtype)), lanes))
+            else:
+                names.append(emitter.after_load(self._gather(at, operand, dtype, align, lanes), dtype, lanes))
+        return names
+
+    def _every_second(self, whole: str, wide: str, lanes: int, part: int) -> str:
+        picks = ", ".join(f"i32 {2 * lane + part}" for lane in range(lanes))
+        return self.emitter.let(f"shufflevector {wide} {whole}, {wide} poison, <{lanes} x i32> <{picks}>")
+
+    def _gather(self, address: str, operand: int, dtype: str, align: int, lanes: int) -> str:
+        emitter, memory = self.emitter, memory_type(dtype)
+        total, vector = "poison", memory_type(dtype, lanes)
+        for lane in range(lanes):
+            offset = emitter.let(f"mul nsw i64 {self.strides[operand]}, {lane}")
+            at = emitter.let(f"getelementptr inbounds i8, ptr {address}, i64 {offset}")
+            one = emitter.let(f"load {memory}, ptr {at}, align {align}")
+            total = emitter.let(f"insertelement {vector} {total}, {memory} {one}, i64 {lane}")
+        return total
+
+    def elements(self, bases: Sequence[str], index: str, lanes: int) -> dict[Slot, str]:
+        """Load all operands and compute the elements x0, x1, ..."""
+        inputs: dict[Slot, str] = {}
+        for operand, base in enumerate(bases):
+            for part, name in enumerate(self.load(operand, base, index, lanes)):
+                inputs[operand, part] = name
+        return fill("x", self.kernel.elements, self.evaluate(self.kernel.elements, inputs, lanes))
+
+    # A block
+
+    def sweep(self, number: int, bases: Sequence[str], begin: str, count: str, earlier: dict[Slot, str]) -> dict[Slot, str]:
+        """One stage over elements [begin, begin + count): the slots with its results."""
+        stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
+        vector_step = lanes if self.inner else 1
+        start = self.evaluate(stage.start, {}, lanes)
+        types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
+        earlier = {slot: self.splat(name, self._slot_dtypes[slot], lanes) if self.inner else name for slot, name in earlier.items()}
+        whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
+        head, body, after, before = emitter.fresh("sweep"), emitter.fresh("take"), emitter.fresh("swept"), emitter.block
+        emitter.line(f"br label %{head}")
+        emitter.label(head)
+        position = emitter.phi("i64", "0", before)
+        accumulators = [emitter.phi(t, value, before) for t, value in zip(types, start)]
+        more = emitter.let(f"icmp slt i64 {position}, {whole}")
+        emitter.line(f"br i1 {more}, label %{body}, label %{after}")
+        emitter.label(body)
+        stepped = self._take(stage_number=number, bases=bases, begin=begin, position=position, accumulators=accumulators, earlier=earlier)
+        for phi, value in zip(accumulators, stepped):
+            emitter.arrive(phi, value)
+        emitter.arrive(position, emitter.let(f"add nuw nsw i64 {position}, {vector_step}"))
+        emitter.line(f"br label %{head}")
+        emitter.label(after)
+        if vector_step > 1:
+            accumulators = self._tail(number, bases, begin, (count, whole), accumulators, earlier)
+            accumulators = self._horizontal(number, accumulators)
+        return fill(f"stage{number}.", stage.start, accumulators)
+
+    def _take(
+        self, stage_number: int, bases: Sequence[str], begin: str, position: str, accumulators: Sequence[str], earlier: dict[Slot, str]
+    ) -> list[str]:
+        """The accumulators after the elements at `position` of the block."""
+        stage, emitter, lanes = self.reduction.stages[stage_number], self.emitter, self.kernel.lanes
+        index = emitter.let(f"add nsw i64 {begin}, {position}")
+        if self.inner:
+            slots = self.elements(bases, index, lanes)
+        else:
+            moved = []
+            for operand, base in enumerate(bases):
+                distance = emitter.let(f"mul nsw i64 {index}, {self.reduced_strides[operand]}")
+                moved.append(emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {distance}"))
+            slots = self.elements(moved, "0", lanes)
+        if any(node.op == "slot" and node.value == "index" for node in postorder(stage.step)):
+            narrow = self.splat(emitter.let(f"trunc i64 {position} to i32"), "int32", lanes)
+            if self.inner and lanes > 1:
+                narrow = emitter.let(f"add nsw {llvm_type('int32', lanes)} {narrow}, {self._steps(lanes)}")
+            slots["index", 0] = narrow
+        return self.evaluate(stage.step, {**slots, **earlier, **fill("acc", stage.start, accumulators)}, lanes)
+
+    def _steps(self, lanes: int) -> str:
+        return f"<{', '.join(f'i32 {lane}' for lane in range(lanes))}>"
+
+    def _tail(
+        self, number: int, bases: Sequence[str], begin: str, counts: tuple[str, str], accumulators: list[str], earlier: dict[Slot, str]
+    ) -> list[str]:
+        """Take in what does not fill a vector: the last full vector of the row, less the lanes that were taken before."""
+        emitter, lanes, (count, whole) = self.emitter, self.kernel.lanes, counts
+        types = [llvm_type(dtype, lanes) for dtype in parts(self.reduction.stages[number].start)]
+        tail, done, before = emitter.fresh("tail"), emitter.fresh("total"), emitter.block
+        rest = emitter.let(f"icmp slt i64 {whole}, {count}")
+        emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
+        emitter.label(tail)
+        position = emitter.let(f"sub nsw i64 {count}, {lanes}")
+        taken = self._take(number, bases, begin, position, accumulators, earlier)
+        seen = emitter.let(f"sub nsw i64 {whole}, {position}")
+        bound = self.splat(emitter.let(f"trunc i64 {seen} to i32"), "int32", lanes)
+        fresh = emitter.let(f"icmp sge {llvm_type('int32', lanes)} {self._steps(lanes)}, {bound}")
+        mask = llvm_type("bool", lanes)
+        chosen = [
+            emitter.let(f"select {mask} {fresh}, {t} {new}, {t} {old}") for t, new, old in zip(types, taken, accumulators)
+        ]
+        end = emitter.block
+        emitter.line(f"br label %{done}")
+        emitter.label(done)
+        return [
+            emitter.let(f"phi {t} [ {old}, %{before} ], [ {new}, %{end} ]")
+            for t, old, new in zip(types, accumulators, chosen)
+        ]
+
+    def _horizontal(self, number: int, accumulators: list[str]) -> list[str]:
+        """Merge the lanes of the accumulators, halving the vectors."""
+        stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
+        dtypes = parts(stage.start)
+        while lanes > 1:
+            half = lanes // 2
+            sides: list[list[str]] = []
+            for side in range(2):
+                picks = ", ".join(f"i32 {side * half + lane}" for lane in range(half))
+                names = []
+                for name, dtype in zip(accumulators, dtypes):
+                    vector = llvm_type(dtype, lanes)
+                    if half == 1:
+                        names.append(emitter.let(f"extractelement {vector} {name}, i64 {side}"))
+                    else:
+                        names.append(emitter.let(f"shufflevector {vector} {name}, {vector} poison, <{half} x i32> <{picks}>"))
+                sides.append(names)
+            slots = {**fill("acc", stage.start, sides[0]), **fill("other", stage.start, sides[1])}
+            accumulators, lanes = self.evaluate(stage.merge, slots, half), half
+        return accumulators
+
+    def block(self, bases: Sequence[str], begin: str, count: str, first: str) -> list[str]:
+        """All stages over one block; the parts of its state."""
+        results: dict[Slot, str] = {}
+        self._slot_dtypes: dict[Slot, str] = {}
+        for number, stage in enumerate(self.reduction.stages):
+            earlier = {**results, **{("count", 0): count}} if self._uses_count(stage) else results
+            self._slot_dtypes["count", 0] = "int64"
+            if not self.inner and ("count", 0) in earlier:
+                earlier = {**earlier, ("count", 0): self.splat(count, "int64", self.kernel.lanes)}
+            results.update(self.sweep(number, bases, begin, count, earlier))
+            for k, expr in enumerate(stage.start):
+                for part in range(2):
+                    self._slot_dtypes[f"stage{number}.{k}", part] = real_dtype(expr.dtype)
+        results["count", 0] = self.splat(count, "int64", self.coarse_lanes)
+        results["first", 0] = self.splat(first, "int64", self.coarse_lanes)
+        return self.evaluate(self.reduction.block, results, self.coarse_lanes)
+
+    def _uses_count(self, stage: Stage) -> bool:
+        return any(node.op == "slot" and node.value == "count" for node in postorder(stage.step))
+
+    # The nest
+
+    def text(self) -> str:
+        """The kernel."""
+        kernel, emitter = self.kernel, self.emitter
+        inputs, outputs = len(kernel.input_dtypes), 1 if kernel.partial else len(kernel.output_dtypes)
+        emitter.line("entry:")
+        buffers = [buffer(emitter, index) for index in range(inputs + outputs)]
+        self.length, self.limit, self.rows, size, self.width, rank, reduced_rank = (param(emitter, k) for k in range(FIXED))
+        self.shared["size", 0] = size
+        for k in range(self.reduction.parameters):
+            bits = param(emitter, FIXED + k)
+            self.shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {bits} to double")
+        table = emitter.let(f"getelementptr inbounds i64, ptr %params, i64 {FIXED + self.reduction.parameters}")
+        # Besides the operands: the tile's place, the chunk's place in the reduced row, and the number of its first element.
+        kept = Odometer(emitter, rank, table, inputs + outputs + 3)
+        self.reduced = Odometer(emitter, reduced_rank, kept.end, inputs)
+        self.reduced_strides = [self.reduced.inner_stride(operand) for operand in range(inputs)]
+        kept_strides = [kept.inner_stride(operand) for operand in range(inputs + outputs)]
+        self.strides = self.reduced_strides if self.inner else kept_strides
+        some = emitter.let("icmp slt i64 %start, %stop")
+        emitter.line(f"br i1 {some}, label %begin, label %done")
+        emitter.label("begin")
+        first = kept.seek("%start")
+        before = emitter.block
+        emitter.line("br label %item")
+        emitter.label("item")
+        item = emitter.phi("i64", "%start", before)
+        offsets = [emitter.phi("i64", offset, before) for offset in first]
+        bases = [
+            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}") for base, offset in zip(buffers, offsets)
+        ]
+        if not self.inner:
+            bases = self._slide(bases, kept_strides, offsets[-3])
+        state = self._reduce(bases[:inputs], offsets[-2], offsets[-1])
+        self._finish(state, bases[inputs:], kept_strides[inputs:])
+        following = emitter.let(f"add nuw nsw i64 {item}, 1")
+        again = emitter.let(f"icmp slt i64 {following}, %stop")
+        emitter.line(f"br i1 {again}, label %next, label %done")
+        emitter.label("next")
+        for offset, new in zip(offsets, kept.advance(offsets)):
+            emitter.arrive(offset, new)
+        emitter.arrive(item, following)
+        emitter.line("br label %item")
+        emitter.label("done")
+        emitter.line("ret void")
+        return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
+
+    def _slide(self, bases: Sequence[str], strides: Sequence[str], place: str) -> list[str]:
+        """Move the last tile back so that it ends with the row."""
+        emitter = self.emitter
+        last = emitter.let(f"sub nsw i64 {self.width}, {self.kernel.lanes}")
+        beyond = emitter.let(f"sub nsw i64 {last}, {place}")
+        shift = emitter.let(f"call i64 @llvm.smin.i64(i64 {beyond}, i64 0)")
+        emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
+        moved = []
+        for base, stride in zip(bases, strides):
+            distance = emitter.let(f"mul nsw i64 {shift}, {stride}")
+            moved.append(emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {distance}"))
+        return moved
+
+    def _reduce(self, bases: Sequence[str], chunk: str, first: str) -> list[str]:
+        """Reduce one item: rows of blocks; the parts of the final state."""
+        emitter, reduction, lanes = self.emitter, self.reduction, self.coarse_lanes
+        types = [llvm_type(dtype, lanes) for dtype in parts(reduction.start)]
+        start = self.evaluate(reduction.start, {}, lanes)
+        left = emitter.let(f"sub nsw i64 {self.limit}, {chunk}")
+        double = emitter.let(f"shl nsw i64 {self.length}, 1")
+        last = emitter.let(f"icmp slt i64 {left}, {double}")
+        length = emitter.let(f"select i1 {last}, i64 {left}, i64 {self.length}")
+        self.reduced.reset()
+        before = emitter.block
+        row_head, row_end, row_next = emitter.fresh("row"), emitter.fresh("row.end"), emitter.fresh("row.next")
+        emitter.line(f"br label %{row_head}")
+        emitter.label(row_head)
+        row = emitter.phi("i64", "0", before)
+        row_state = [emitter.phi(t, value, before) for t, value in zip(types, start)]
+        offsets = [emitter.phi("i64", "0", before) for _ in bases]
+        row_bases = [
+            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}") for base, offset in zip(bases, offsets)
+        ]
+        row_first = emitter.let(f"add nsw i64 {first}, {emitter.let(f'mul nsw i64 {row}, {self.limit}')}")
+        block_head, block_body, before = emitter.fresh("block"), emitter.fresh("block.body"), emitter.block
+        emitter.line(f"br label %{block_head}")
+        emitter.label(block_head)
+        begin = emitter.phi("i64", "0", before)
+        state = [emitter.phi(t, value, before) for t, value in zip(types, row_state)]
+        more = emitter.let(f"icmp slt i64 {begin}, {length}")
+        emitter.line(f"br i1 {more}, label %{block_body}, label %{row_end}")
+        emitter.label(block_body)
+        size = BLOCK[self.kernel.structure]
+        rest = emitter.let(f"sub nsw i64 {length}, {begin}")
+        emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
+        count = emitter.let(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {size})")
+        block_first = emitter.let(f"add nsw i64 {row_first}, {begin}")
+        new = self.block(row_bases, begin, count, block_first)
+        combined = self._combine(state, new, emitter.let(f"or i64 {row}, {begin}"), types)
+        for phi, value in zip(state, combined):
+            emitter.arrive(phi, value)
+        emitter.arrive(begin, emitter.let(f"add nuw nsw i64 {begin}, {size}"))
+        emitter.line(f"br label %{block_head}")
+        emitter.label(row_end)
+        following = emitter.let(f"add nuw nsw i64 {row}, 1")
+        again = emitter.let(f"icmp slt i64 {following}, {self.rows}")
+        done = emitter.fresh("reduced")
+        emitter.line(f"br i1 {again}, label %{row_next}, label %{done}")
+        emitter.label(row_next)
+        for offset, moved in zip(offsets, self.reduced.advance(offsets)):
+            emitter.arrive(offset, moved)
+        emitter.arrive(row, following)
+        for phi, value in zip(row_state, state):
+            emitter.arrive(phi, value)
+        emitter.line(f"br label %{row_head}")
+        emitter.label(done)
+        return state
+
+    def _combine(self, state: Sequence[str], new: Sequence[str], blocks_before: str, types: Sequence[str]) -> list[str]:
+        """The state after one more block; the first block's state is taken as it is."""
+        emitter, reduction = self.emitter, self.reduction
+        join, done, before = emitter.fresh("join"), emitter.fresh("joined"), emitter.block
+        only = emitter.let(f"icmp eq i64 {blocks_before}, 0")
+        emitter.line(f"br i1 {only}, label %{done}, label %{join}")
+        emitter.label(join)
+        slots = {**fill("left", reduction.start, state), **fill("right", reduction.start, new)}
+        joined = self.evaluate(reduction.combine, slots, self.coarse_lanes)
+        end = emitter.block
+        emitter.line(f"br label %{done}")
+        emitter.label(done)
+        return [
+            emitter.let(f"phi {t} [ {alone}, %{before} ], [ {both}, %{end} ]")
+            for t, alone, both in zip(types, new, joined)
+        ]
+
+    def _finish(self, state: Sequence[str], bases: Sequence[str], strides: Sequence[str]) -> None:
+        """Store the outputs, or the state if the reduction is split."""
+        kernel, reduction = self.kernel, self.reduction
+        if kernel.partial:
+            self._store_state(bases[0], strides[0], state)
+            return
+        names = iter(self.evaluate(reduction.finish, fill("state", reduction.start, state), self.coarse_lanes))
+        for k, (base, stride, dtype) in enumerate(zip(bases, strides, kernel.output_dtypes)):
+            dtypes = parts(reduction.finish[k : k + 1])
+            values = [next(names) for _ in dtypes]
+            self._store(base, stride, values, dtypes, dtype, kernel.classes[len(kernel.input_dtypes) + k])
+
+    def _store_state(self, base: str, stride: str, state: Sequence[str]) -> None:
+        """Write the state to the scratch buffer: 8 bytes for each part."""
+        emitter, lanes = self.emitter, self.coarse_lanes
+        for lane in range(lanes):
+            offset = emitter.let(f"mul nsw i64 {stride}, {lane}")
+            for k, (name, dtype) in enumerate(zip(state, parts(self.reduction.start))):
+                one = name
+                if lanes > 1:
+                    one = emitter.let(f"extractelement {llvm_type(dtype, lanes)} {name}, i64 {lane}")
+                cell = emitter.let(f"add nsw i64 {offset}, {8 * k}")
+                address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {cell}")
+                store(emitter, address, [one], [dtype], dtype)
+
+    def _store(self, base: str, stride: str, values: Sequence[str], dtypes: Sequence[str], dtype: str, cls: str) -> None:
+        emitter, lanes = self.emitter, self.coarse_lanes
+        if lanes == 1 or (cls == "1" and KIND[dtype] != "c"):
+            store(emitter, base, values, dtypes, dtype, lanes=lanes)
+            return
+        for lane in range(lanes):
+            ones = [
+                emitter.let(f"extractelement {llvm_type(d, lanes)} {value}, i64 {lane}") for value, d in zip(values, dtypes)
+            ]
+            offset = emitter.let(f"mul nsw i64 {stride}, {lane}")
+            store(emitter, emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}"), ones, dtypes, dtype)
+
+
+class MergeWriter:
+    """Writes the second pass of a split reduction; params: chunks, bytes of a state, bytes of a chunk's states, size, rank, ..."""
+
+    def __init__(self, kernel: MergeKernel) -> None:
+        self.kernel, self.emitter = kernel, Emitter()
+
+    def text(self) -> str:
+        """The kernel."""
+        kernel, reduction, emitter = self.kernel, self.kernel.reduction, self.emitter
+        outputs = len(kernel.output_dtypes)
+        emitter.line("entry:")
+        buffers = [buffer(emitter, index) for index in range(1 + outputs)]
+        chunks, state_bytes, chunk_bytes, size, rank = (param(emitter, k) for k in range(5))
+        shared: dict[Slot, str] = {("size", 0): size}
+        for k in range(reduction.parameters):
+            shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {param(emitter, 5 + k)} to double")
+        table = emitter.let(f"getelementptr inbounds i64, ptr %params, i64 {5 + reduction.parameters}")
+        odometer = Odometer(emitter, rank, table, outputs)
+        some = emitter.let("icmp slt i64 %start, %stop")
+        emitter.line(f"br i1 {some}, label %begin, label %done")
+        emitter.label("begin")
+        first = odometer.seek("%start")
+        before = emitter.block
+        emitter.line("br label %item")
+        emitter.label("item")
+        item = emitter.phi("i64", "%start", before)
+        offsets = [emitter.phi("i64", offset, before) for offset in first]
+        place = emitter.let(f"mul nsw i64 {item}, {state_bytes}")
+        state = self._fold(emitter.let(f"getelementptr inbounds i8, ptr {buffers[0]}, i64 {place}"), chunks, chunk_bytes)
+        names = iter(evaluate(emitter, reduction.finish, {**shared, **fill("state", reduction.start, state)}))
+        for k, (base, offset, dtype) in enumerate(zip(buffers[1:], offsets, kernel.output_dtypes)):
+            dtypes = parts(reduction.finish[k : k + 1])
+            address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+            store(emitter, address, [next(names) for _ in dtypes], dtypes, dtype)
+        following = emitter.let(f"add nuw nsw i64 {item}, 1")
+        again = emitter.let(f"icmp slt i64 {following}, %stop")
+        emitter.line(f"br i1 {again}, label %next, label %done")
+        emitter.label("next")
+        for offset, new in zip(offsets, odometer.advance(offsets)):
+            emitter.arrive(offset, new)
+        emitter.arrive(item, following)
+        emitter.line("br label %item")
+        emitter.label("done")
+        emitter.line("ret void")
+        return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
+
+    def _fold(self, base: str, chunks: str, chunk_bytes: str) -> list[str]:
+        """Combine the chunks' states in order."""
+        emitter, reduction = self.emitter, self.kernel.reduction
+        dtypes = parts(reduction.start)
+        start = self._load_state(base)
+        head, body, done, before = emitter.fresh("chunk"), emitter.fresh("join"), emitter.fresh("joined"), emitter.block
+        emitter.line(f"br label %{head}")
+        emitter.label(head)
+        chunk = emitter.phi("i64", "1", before)
+        state = [emitter.phi(llvm_type(dtype), value, before) for dtype, value in zip(dtypes, start)]
+        more = emitter.let(f"icmp slt i64 {chunk}, {chunks}")
+        emitter.line(f"br i1 {more}, label %{body}, label %{done}")
+        emitter.label(body)
+        offset = emitter.let(f"mul nsw i64 {chunk}, {chunk_bytes}")
+        right = self._load_state(emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}"))
+        slots = {**fill("left", reduction.start, state), **fill("right", reduction.start, right)}
+        for phi, value in zip(state, evaluate(emitter, reduction.combine, slots)):
+            emitter.arrive(phi, value)
+        emitter.arrive(chunk, emitter.let(f"add nuw nsw i64 {chunk}, 1"))
+        emitter.line(f"br label %{head}")
+        emitter.label(done)
+        return state
+
+    def _load_state(self, base: str) -> list[str]:
+        names = []
+        for k, dtype in enumerate(parts(self.kernel.reduction.start)):
+            address = self.emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {8 * k}")
+            names.extend(load(self.emitter, address, dtype))
+        return names

@@ -1,0 +1,539 @@
+"""Pointwise activations, softmax and their kin. Called by `nn.modules.activation` and by users.
+
+Every function is written in public tensor operations. The strict and non-strict comparisons decide
+the gradient where a function has a kink, and they are those of torch.
+
+>>> torch.nn.functional.relu(torch.tensor([-1.0, 2.0]))
+tensor([0., 2.])
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+import flambeau
+
+from ._common import branch, not_implemented, scalar_type, write_back
+
+if TYPE_CHECKING:
+    from flambeau import Tensor, dtype
+
+# Klambauer et al. 2017, "Self-Normalizing Neural Networks": the fixed point of mean 0, variance 1.
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """The larger of each element and zero.
+
+    >>> torch.nn.functional.relu(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return flambeau.relu_(input) if inplace else flambeau.relu(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """Each element above `threshold`, else `value`.
+
+    >>> torch.nn.functional.threshold(torch.tensor([0.5, 2.0]), 1.0, 9.0)
+    tensor([9., 2.])
+    """
+    return write_back(_threshold, input, threshold, value) if inplace else _threshold(input, threshold, value)
+
+
+def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
+    if not input.is_floating_point():
+        value = int(value)  # an integer tensor stays one
+    return flambeau.where(input <= threshold, value, input)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """Each element limited to the range from `min_val` to `max_val`; the gradient is zero at both ends.
+
+    >>> torch.nn.functional.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return write_back(_hardtanh, input, min_val, max_val) if inplace else _hardtanh(input, min_val, max_val)
+
+
+def _hardtanh(input: Tensor, low: float, high: float) -> Tensor:
+    if not input.is_floating_point():
+        if input.dtype is flambeau.bool:
+            raise RuntimeError("Bool inputs not supported for hardtanh")
+        low, high = int(low), int(high)
+    return flambeau.where(input <= low, low, flambeau.where(input >= high, high, input))
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Each element limited to the range from 0 to 6.
+
+    >>> torch.nn.functional.relu6(torch.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+    """
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`x` above zero, else `alpha * (exp(x) - 1)` (Clevert et al. 2015).
+
+    >>> torch.nn.functional.elu(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+    return write_back(_elu, input, alpha) if inplace else _elu(input, alpha)
+
+
+def _elu(input: Tensor, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+    if not input.is_floating_point():
+        raise not_implemented("elu_cpu", input)
+    negative = branch(input <= 0, input)  # no overflow, hence no NaN gradient, on the other side
+    if input_scale != 1.0:
+        negative = negative * input_scale
+    positive = input if scale == 1.0 else input * scale
+    return flambeau.where(input <= 0, flambeau.expm1(negative) * (alpha * scale), positive)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """A scaled `elu` that keeps activations near mean 0 and variance 1 (Klambauer et al. 2017).
+
+    >>> torch.nn.functional.selu(torch.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
+    return (
+        write_back(_elu, input, _SELU_ALPHA, _SELU_SCALE)
+        if inplace
+        else _elu(input, _SELU_ALPHA, _SELU_SCALE)
+    )
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`x` above zero, else `alpha * (exp(x / alpha) - 1)` (Barron 2017).
+
+    >>> torch.nn.functional.celu(torch.tensor([-1.0, 2.0]), alpha=2.0)
+    tensor([-0.7869,  2.0000])
+    """
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return (
+        write_back(_elu, input, alpha, 1.0, 1.0 / alpha)
+        if inplace
+        else _elu(input, alpha, 1.0, 1.0 / alpha)
+    )
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """`x` above zero, else `negative_slope * x`.
+
+    >>> torch.nn.functional.leaky_relu(torch.tensor([-2.0, 2.0]))
+    tensor([-0.0200,  2.0000])
+    """
+    return write_back(_leaky_relu, input, negative_slope) if inplace else _leaky_relu(input, negative_slope)
+
+
+def _leaky_relu(input: Tensor, negative_slope: float) -> Tensor:
+    if not input.is_floating_point():
+        raise not_implemented("leaky_relu_cpu", input)
+    return flambeau.where(input > 0, input, input * negative_slope)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """A `leaky_relu` whose slope is a tensor: one number, or one number per channel (dimension 1).
+
+    >>> torch.nn.functional.prelu(torch.tensor([[-2.0, -2.0]]), torch.tensor([0.5, 0.25]))
+    tensor([[-1.0000, -0.5000]])
+    """
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {scalar_type(input)} and {scalar_type(weight)}"
+        )
+    if not input.is_floating_point():
+        raise not_implemented("prelu_cpu", input)
+    if weight.numel() != 1:
+        if input.dim() == 0:
+            raise RuntimeError("Not allow zero-dim input tensor.")
+        channels = input.size(1) if input.dim() > 1 else 1
+        if weight.numel() != channels:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}."
+            )
+        if weight.dim() > 1:
+            raise RuntimeError(
+                "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
+                f"{weight.dim()}"
+            )
+    if weight.dim() != 0:
+        shape = [1] * input.dim()
+        if input.dim() > 1:
+            shape[1] = weight.numel()
+        weight = weight.reshape(shape)
+    return flambeau.where(input > 0, input, weight * input)
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """A `leaky_relu` whose slope is drawn from `[lower, upper)` while training, else is their mean.
+
+    >>> torch.nn.functional.rrelu(torch.tensor([-1.0, 2.0]), 0.25, 0.75)
+    tensor([-0.5000,  2.0000])
+    """
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    return write_back(_rrelu, input, lower, upper) if inplace else _rrelu(input, lower, upper)
+
+
+def _rrelu(input: Tensor, lower: float, upper: float) -> Tensor:
+    if not input.is_floating_point():
+        raise not_implemented("rrelu_with_noise_out_cpu", input)
+    negative = input <= 0
+    slope = flambeau.ones_like(input)
+    with flambeau.no_grad():
+        # One draw for each element that needs one, in double precision, as torch's stream has it.
+        count = int(negative.sum())
+        draws = flambeau.empty(count, dtype=flambeau.float64, device=input.device)
+        slope[negative] = draws.uniform_(lower, upper).to(input.dtype)
+    return input * slope
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half of `input` along `dim` times the sigmoid of the second (Dauphin et al. 2016).
+
+    >>> torch.nn.functional.glu(torch.tensor([3.0, 0.0]))
+    tensor([1.5000])
+    """
+    if input.dim() == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    size = input.size(dim)
+    if size % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
+        )
+    if not (input.is_floating_point() or input.is_complex()):
+        raise not_implemented("glu_cpu", input)
+    value, gate = input.chunk(2, dim)
+    return value * gate.sigmoid()
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """`x` times the normal distribution function of `x` (Hendrycks and Gimpel 2016).
+
+    With `approximate="tanh"` the distribution function is replaced by a hyperbolic tangent.
+
+    >>> torch.nn.functional.gelu(torch.tensor([-1.0, 2.0]))
+    tensor([-0.1587,  1.9545])
+    """
+    if not input.is_floating_point():
+        raise not_implemented("GeluKernelImpl", input)
+    if approximate == "none":
+        return input * 0.5 * (1 + flambeau.erf(input * math.sqrt(0.5)))
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
+        return 0.5 * input * (1 + flambeau.tanh(inner))
+    raise RuntimeError("approximate argument must be either none or tanh.")
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`x * sigmoid(x)`, also called swish (Elfwing et al. 2017).
+
+    >>> torch.nn.functional.silu(torch.tensor([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
+    return write_back(_silu, input) if inplace else _silu(input)
+
+
+def _silu(input: Tensor) -> Tensor:
+    if not (input.is_floating_point() or input.is_complex()):
+        raise not_implemented("silu_cpu", input)
+    return input * input.sigmoid()
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """`x * tanh(softplus(x))` (Misra 2019).
+
+    >>> torch.nn.functional.mish(torch.tensor([-1.0, 2.0]))
+    tensor([-0.3034,  1.9440])
+    """
+    return write_back(_mish, input) if inplace else _mish(input)
+
+
+def _mish(input: Tensor) -> Tensor:
+    if not input.is_floating_point():
+        raise not_implemented("mish_cpu", input)
+    return input * flambeau.tanh(softplus(input))
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """`relu6(x + 3) / 6`, a sigmoid of straight lines.
+
+    >>> torch.nn.functional.hardsigmoid(torch.tensor([-4.0, 0.0, 4.0]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    return write_back(_hardsigmoid, input) if inplace else _hardsigmoid(input)
+
+
+def _hardsigmoid(input: Tensor) -> Tensor:
+    if not input.is_floating_point():
+        raise not_implemented("hardsigmoid_cpu", input)
+    return relu6(input + 3) / 6
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """`x * relu6(x + 3) / 6` (Howard et al. 2019).
+
+    >>> torch.nn.functional.hardswish(torch.tensor([-4.0, 1.0, 4.0]))
+    tensor([-0.0000,  0.6667,  4.0000])
+    """
+    return write_back(_hardswish, input) if inplace else _hardswish(input)
+
+
+def _hardswish(input: Tensor) -> Tensor:
+    if not input.is_floating_point():
+        raise not_implemented("hardswish_cpu", input)
+    # A clamp, not relu6: torch's gradient follows the curved piece at -3 and at 3.
+    return input * (input + 3).clamp(0, 6) / 6
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """`log(sigmoid(x))` without overflow.
+
+    >>> torch.nn.functional.logsigmoid(torch.tensor([-100.0, 0.0]))
+    tensor([-100.0000,   -0.6931])
+    """
+    if not input.is_floating_point():
+        raise not_implemented("log_sigmoid_cpu", input)
+    return flambeau.minimum(input, input.new_zeros(())) - flambeau.log1p(flambeau.exp(-input.abs()))
+
+
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """`log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` exceeds `threshold`.
+
+    >>> torch.nn.functional.softplus(torch.tensor([0.0, 30.0]))
+    tensor([ 0.6931, 30.0000])
+    """
+    if not input.is_floating_point():
+        raise not_implemented("softplus_cpu", input)
+    scaled = input if beta == 1 else input * beta
+    linear = scaled > threshold
+    curve = flambeau.log1p(flambeau.exp(branch(~linear, scaled)))
+    return flambeau.where(linear, input, curve if beta == 1 else curve / beta)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Zero between `-lambd` and `lambd`, else `x`.
+
+    >>> torch.nn.functional.hardshrink(torch.tensor([0.3, 2.0]))
+    tensor([0., 2.])
+    """
+    if not input.is_floating_point():
+        raise not_implemented("hardshrink_cpu", input)
+    return flambeau.where((input >= -lambd) & (input <= lambd), 0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """`x` moved towards zero by `lambd`, and zero where it would cross it.
+
+    >>> torch.nn.functional.softshrink(torch.tensor([-2.0, 0.3, 2.0]))
+    tensor([-1.5000,  0.0000,  1.5000])
+    """
+    if not input.is_floating_point():
+        raise not_implemented("softshrink_check", input)
+    largest = flambeau.finfo(input.dtype).max
+    if not 0 <= lambd <= largest:
+        raise RuntimeError(
+            f"lambda must be in range [0, {largest:g}] for input dtype {scalar_type(input)}, "
+            f"but found {lambd:g}"
+        )
+    inner = flambeau.where(input < -lambd, input + lambd, input * 0)
+    return flambeau.where(input > lambd, input - lambd, inner)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """`x - tanh(x)`.
+
+    >>> torch.nn.functional.tanhshrink(torch.tensor([2.0]))
+    tensor([1.0360])
+    """
+    return input - input.tanh()
+
+
+def softsign(input: Tensor) -> Tensor:
+    """`x / (1 + |x|)`.
+
+    >>> torch.nn.functional.softsign(torch.tensor([-1.0, 3.0]))
+    tensor([-0.5000,  0.7500])
+    """
+    return input / (input.abs() + 1)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent.
+
+    >>> torch.nn.functional.tanh(torch.tensor([1.0]))
+    tensor([0.7616])
+    """
+    return input.tanh()
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """`1 / (1 + exp(-x))`.
+
+    >>> torch.nn.functional.sigmoid(torch.tensor([0.0]))
+    tensor([0.5000])
+    """
+    return input.sigmoid()
+
+
+def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+    """The dimension that softmax takes when none is given: a deprecated guess."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. "
+        "Change the call to include dim=X as an argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
+    """`exp(x) / sum(exp(x))` along `dim`, after a cast to `dtype` if one is given.
+
+    >>> torch.nn.functional.softmax(torch.tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    if dim is None:
+        dim = _implicit_dim("softmax", input.dim(), _stacklevel)
+    return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
+
+
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
+    """`softmax` of the negated input.
+
+    >>> torch.nn.functional.softmin(torch.tensor([0.0, 1.0]), dim=0)
+    tensor([0.7311, 0.2689])
+    """
+    if dim is None:
+        dim = _implicit_dim("softmin", input.dim(), _stacklevel)
+    return (-input).softmax(dim) if dtype is None else (-input).softmax(dim, dtype=dtype)
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
+) -> Tensor:
+    """The logarithm of `softmax`, computed without overflow.
+
+    >>> torch.nn.functional.log_softmax(torch.tensor([0.0, 0.0]), dim=0)
+    tensor([-0.6931, -0.6931])
+    """
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
+    return input.log_softmax(dim) if dtype is None else input.log_softmax(dim, dtype=dtype)
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A sample from the Gumbel-softmax distribution (Jang et al. 2016, Maddison et al. 2016).
+
+    With `hard=True` the sample is one-hot and its gradient is that of the soft sample.
+
+    >>> torch.nn.functional.gumbel_softmax(torch.zeros(2, 3), hard=True).sum(-1)
+    tensor([1., 1.])
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -flambeau.empty_like(logits).exponential_().log()
+    soft = ((logits + noise) / tau).softmax(dim)
+    if not hard:
+        return soft
+    index = soft.max(dim, keepdim=True)[1]
+    one_hot = flambeau.zeros_like(logits).scatter_(dim, index, 1.0)
+    return one_hot - soft.detach() + soft
+
+
+def relu_(input: Tensor) -> Tensor:
+    """`relu` in place.
+
+    >>> torch.nn.functional.relu_(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return flambeau.relu_(input)
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """`threshold` in place.
+
+    >>> torch.nn.functional.threshold_(torch.tensor([0.5, 2.0]), 1.0, 9.0)
+    tensor([9., 2.])
+    """
+    return write_back(_threshold, input, threshold, value)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """`hardtanh` in place.
+
+    >>> torch.nn.functional.hardtanh_(torch.tensor([-3.0, 3.0]))
+    tensor([-1.,  1.])
+    """
+    return hardtanh(input, min_val, max_val, True)
+
+
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """`elu` in place.
+
+    >>> torch.nn.functional.elu_(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+    return elu(input, alpha, True)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """`selu` in place.
+
+    >>> torch.nn.functional.selu_(torch.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
+    return selu(input, True)
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """`celu` in place.
+
+    >>> torch.nn.functional.celu_(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+    return celu(input, alpha, True)
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """`leaky_relu` in place.
+
+    >>> torch.nn.functional.leaky_relu_(torch.tensor([-2.0, 2.0]))
+    tensor([-0.0200,  2.0000])
+    """
+    return leaky_relu(input, negative_slope, True)
+
+
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
+    """`rrelu` in place.
+
+    >>> torch.nn.functional.rrelu_(torch.tensor([-1.0, 2.0]), 0.25, 0.75)
+    tensor([-0.5000,  2.0000])
+    """
+    return rrelu(input, lower, upper, training, True)

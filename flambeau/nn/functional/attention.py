@@ -1,0 +1,441 @@
+"""Scaled dot-product attention, and multi-head attention with its projections.
+
+Called by `nn.modules.attention`, `nn.modules.transformer` and by users. Shapes: L target length, S source
+length, N batch, H heads, E features, D features of a head.
+
+>>> q = torch.zeros(1, 2, 4)
+>>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
+torch.Size([1, 2, 4])
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+import flambeau
+
+from ._common import c_type
+from .dropout import dropout
+from .linear import linear
+from .padding import pad
+
+if TYPE_CHECKING:
+    from flambeau import Tensor, dtype
+
+
+def _check_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None) -> None:
+    if not query.dtype == key.dtype == value.dtype:
+        raise RuntimeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{c_type(query)} key.dtype: {c_type(key)} and value.dtype: {c_type(value)} instead."
+        )
+    if query.dim() < 2 or key.dim() < 2 or value.dim() < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{query.dim()} key.dim: {key.dim()} and value.dim: {value.dim()} instead."
+        )
+    if attn_mask is not None and attn_mask.dtype not in (
+        flambeau.bool,
+        flambeau.float32,
+        query.dtype,
+    ):
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+            f"attn_mask.dtype: {c_type(attn_mask)} and  query.dtype: {c_type(query)} instead."
+        )
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """`softmax(query @ key.mT * scale + mask) @ value`; the scale is `1 / sqrt(features)` if not given.
+
+    Args: query (N, ..., L, E), key (N, ..., S, E), value (N, ..., S, Ev). A boolean mask (L, S) is True
+    where attention may go; a floating point mask is added. `is_causal` masks positions after the query's.
+    `enable_gqa` shares each head of key and value among several heads of the query.
+
+    >>> q = torch.zeros(1, 2, 4)
+    >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
+    torch.Size([1, 2, 4])
+    """
+    _check_attention(query, key, value, attn_mask)
+    if enable_gqa:
+        key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
+        value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
+    # The square root goes to both factors, so that half precision does not overflow.
+    root = math.sqrt(1.0 / math.sqrt(query.size(-1)) if scale is None else abs(scale))
+    sign = -1.0 if scale is not None and scale < 0 else 1.0
+    scores = (query * (root * sign)) @ (key.transpose(-2, -1) * root)
+    if attn_mask is not None:
+        if attn_mask.dtype == flambeau.bool:
+            scores = scores.masked_fill(~attn_mask, -math.inf)
+        else:
+            scores = scores + attn_mask
+    if is_causal:
+        allowed = flambeau.ones(
+            query.size(-2), key.size(-2), dtype=flambeau.bool, device=query.device
+        ).tril()
+        scores = scores.masked_fill(~allowed, -math.inf)
+    weights = scores.softmax(-1)
+    if attn_mask is not None:
+        # A query that may attend to nothing gets zeros, not NaN.
+        weights = weights.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p)
+    return weights @ value
+
+
+def _mask_error(name: str, query: Tensor, allowed: str, mask: Tensor) -> AssertionError:
+    kind = "batched (3-D)" if query.dim() == 3 else "unbatched (2-D)"
+    return AssertionError(
+        f"For {kind} `query`, expected `{name}` to be `None`{allowed} but found "
+        f"{mask.dim()}-D tensor instead"
+    )
+
+
+def _mha_shape_check(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Tensor | None,
+    attn_mask: Tensor | None,
+    num_heads: int,
+) -> bool:
+    """Check the ranks of multi-head attention; whether the input has a batch dimension."""
+    if query.dim() not in (2, 3):
+        raise AssertionError(
+            "query should be unbatched 2D or batched 3D tensor but received "
+            f"{query.dim()}-D query tensor"
+        )
+    batched = query.dim() == 3
+    ndim = query.dim()
+    if key.dim() != ndim or value.dim() != ndim:
+        kind = "batched (3-D)" if batched else "unbatched (2-D)"
+        raise AssertionError(
+            f"For {kind} `query`, expected `key` and `value` to be {ndim}-D but found "
+            f"{key.dim()}-D and {value.dim()}-D tensors respectively"
+        )
+    if key_padding_mask is not None and key_padding_mask.dim() != ndim - 1:
+        raise _mask_error("key_padding_mask", query, f" or {ndim - 1}-D", key_padding_mask)
+    if attn_mask is not None:
+        if attn_mask.dim() not in (2, 3):
+            raise _mask_error("attn_mask", query, ", 2-D or 3-D", attn_mask)
+        expected = (num_heads, query.shape[0], key.shape[0])
+        if not batched and attn_mask.dim() == 3 and attn_mask.shape != expected:
+            raise AssertionError(
+                f"Expected `attn_mask` shape to be {expected} but got {attn_mask.shape}"
+            )
+    return batched
+
+
+def _canonical_mask(
+    mask: Tensor | None,
+    mask_name: str,
+    other_type: dtype | None,
+    other_name: str,
+    target_type: dtype,
+    check_other: bool = True,
+) -> Tensor | None:
+    """A mask to be added to the scores: minus infinity where a boolean mask is True."""
+    if mask is None:
+        return None
+    is_float = mask.is_floating_point()
+    if mask.dtype != flambeau.bool and not is_float:
+        raise AssertionError(f"only bool and floating types of {mask_name} are supported")
+    if check_other and other_type is not None and mask.dtype != other_type:
+        warnings.warn(
+            f"Support for mismatched {mask_name} and {other_name} is deprecated. "
+            "Use same type for both instead.",
+            stacklevel=2,
+        )
+    if is_float:
+        return mask
+    return flambeau.zeros_like(mask, dtype=target_type).masked_fill_(mask, -math.inf)
+
+
+def _none_or_dtype(input: Tensor | None) -> dtype | None:
+    return None if input is None else input.dtype
+
+
+def _in_projection_packed(
+    q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Query, key and value through the three projections stacked in `w`: one product where inputs agree."""
+    if q is k and k is v:
+        return linear(q, w, b).chunk(3, -1)
+    w_q, w_k, w_v = w.chunk(3)
+    b_q, b_k, b_v = (None, None, None) if b is None else b.chunk(3)
+    return linear(q, w_q, b_q), linear(k, w_k, b_k), linear(v, w_v, b_v)
+
+
+def _in_projection(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    w_q: Tensor,
+    w_k: Tensor,
+    w_v: Tensor,
+    b_q: Tensor | None = None,
+    b_k: Tensor | None = None,
+    b_v: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key and value, of sizes of their own, through their projections."""
+    features = q.size(-1)
+    parts = (("query", q, w_q, b_q), ("key", k, w_k, b_k), ("value", v, w_v, b_v))
+    for name, input, weight, bias in parts:
+        if weight.shape != (features, input.size(-1)):
+            raise AssertionError(
+                f"expecting {name} weights shape of {(features, input.size(-1))}, but got "
+                f"{weight.shape}"
+            )
+        if bias is not None and bias.shape != (features,):
+            raise AssertionError(
+                f"expecting {name} bias shape of {(features,)}, but got {bias.shape}"
+            )
+    return linear(q, w_q, b_q), linear(k, w_k, b_k), linear(v, w_v, b_v)
+
+
+def _check_attn_mask(
+    attn_mask: Tensor, batch: int, num_heads: int, target: int, source: int
+) -> Tensor:
+    """A mask with a leading dimension of 1 or N * H."""
+    if attn_mask.dim() == 2:
+        if attn_mask.shape != (target, source):
+            raise RuntimeError(
+                f"The shape of the 2D attn_mask is {attn_mask.shape}, but should be "
+                f"{(target, source)}."
+            )
+        return attn_mask.unsqueeze(0)
+    if attn_mask.dim() == 3:
+        if attn_mask.shape != (batch * num_heads, target, source):
+            raise RuntimeError(
+                f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be "
+                f"{(batch * num_heads, target, source)}."
+            )
+        return attn_mask
+    raise RuntimeError(f"attn_mask's dimension {attn_mask.dim()} is not supported")
+
+
+def _check_projections(
+    embed_dim: int,
+    embed_dim_to_check: int,
+    num_heads: int,
+    key: Tensor,
+    value: Tensor,
+    separate: bool,
+) -> None:
+    if embed_dim != embed_dim_to_check:
+        raise AssertionError(
+            f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed_dim}"
+        )
+    if embed_dim % num_heads:
+        raise AssertionError(f"embed_dim {embed_dim} not divisible by num_heads {num_heads}")
+    if separate:
+        if key.shape[:2] != value.shape[:2]:
+            raise AssertionError(
+                f"key's sequence and batch dims {key.shape[:2]} do not match value's "
+                f"{value.shape[:2]}"
+            )
+    elif key.shape != value.shape:
+        raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
+
+
+def _heads(input: Tensor, rows: int, head_dim: int) -> Tensor:
+    """(L, N, H * D) as (N * H, L, D)."""
+    return input.reshape(input.size(0), rows, head_dim).transpose(0, 1)
+
+
+def _with_batch(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch dimension for each; inputs that are one tensor stay one, so that one product projects them."""
+    q = query.unsqueeze(1)
+    k = q if key is query else key.unsqueeze(1)
+    v = q if value is query else k if value is key else value.unsqueeze(1)
+    return q, k, v
+
+
+def _pad_masks(mask: Tensor | None, padding: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """The masks with one more source position, which may be attended to."""
+    return (
+        None if mask is None else pad(mask, (0, 1)),
+        None if padding is None else pad(padding, (0, 1)),
+    )
+
+
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    need_weights: bool,
+    num_heads: int,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention of (N * H, L, D) heads: the output (L, N, E) and, if asked for, the weights (N, H, L, S)."""
+    rows, target, head_dim = q.shape
+    batch, source = rows // num_heads, k.size(1)
+    weights = None
+    if need_weights:
+        scaled = q * math.sqrt(1.0 / head_dim)
+        scores = flambeau.bmm(scaled, k.transpose(1, 2))
+        if mask is not None:
+            scores = scores + mask
+        weights = scores.softmax(-1)
+        if dropout_p > 0.0:
+            weights = dropout(weights, dropout_p)
+        output = flambeau.bmm(weights, v)
+        weights = weights.reshape(batch, num_heads, target, source)
+    else:
+        q, k, v = (x.reshape(batch, num_heads, -1, head_dim) for x in (q, k, v))
+        if mask is not None:
+            mask = (
+                mask.unsqueeze(0)
+                if mask.size(0) == 1
+                else mask.reshape(batch, num_heads, -1, source)
+            )
+        output = scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal)
+        output = output.reshape(rows, target, head_dim)
+    return output.transpose(0, 1).reshape(target, batch, num_heads * head_dim), weights
+
+
+def _static_heads(static: Tensor, name: str, rows: int, head_dim: int) -> Tensor:
+    """Check keys or values that a caller projected already."""
+    if static.size(0) != rows:
+        raise AssertionError(f"expecting {name}.size(0) of {rows}, but got {static.size(0)}")
+    if static.size(2) != head_dim:
+        raise AssertionError(f"expecting {name}.size(2) of {head_dim}, but got {static.size(2)}")
+    return static
+
+
+def _merge_padding(
+    attn_mask: Tensor | None, padding: Tensor, batch: int, num_heads: int, source: int
+) -> Tensor:
+    """The padding mask (N, S) added to the attention mask, for every head: (N * H, 1 or L, S)."""
+    if padding.shape[0] != batch:
+        raise AssertionError(
+            f"Expected key_padded_mask.shape[0] to be {batch}, but got {padding.shape[0]}"
+        )
+    if padding.shape[1] != source:
+        raise AssertionError(
+            f"Expected key_padded_mask.shape[1] to be {source}, but got {padding.shape[1]}"
+        )
+    spread = padding.reshape(batch, 1, 1, source).expand(-1, num_heads, -1, -1)
+    spread = spread.reshape(batch * num_heads, 1, source)
+    return spread if attn_mask is None else attn_mask + spread
+
+
+def multi_head_attention_forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    bias_k: Tensor | None,
+    bias_v: Tensor | None,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
+    training: bool = True,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Tensor | None = None,
+    k_proj_weight: Tensor | None = None,
+    v_proj_weight: Tensor | None = None,
+    static_k: Tensor | None = None,
+    static_v: Tensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Multi-head attention (Vaswani et al. 2017) on (L, N, E), or (L, E) without a batch.
+
+    Returns the output and, if `need_weights`, the attention weights (N, L, S), averaged over heads or
+    (N, H, L, S). See `torch.nn.MultiheadAttention` for the arguments.
+
+    >>> x, w = torch.ones(3, 1, 4), torch.zeros(12, 4)
+    >>> f = torch.nn.functional.multi_head_attention_forward
+    >>> output, weights = f(x, x, x, 4, 2, w, None, None, None, False, 0.0, torch.eye(4), None)
+    >>> output.shape, weights.shape
+    (torch.Size([3, 1, 4]), torch.Size([1, 3, 3]))
+    """
+    batched = _mha_shape_check(query, key, value, key_padding_mask, attn_mask, num_heads)
+    if not batched:
+        query, key, value = _with_batch(query, key, value)
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
+    target, batch, embed_dim = query.shape
+    padding = _canonical_mask(
+        key_padding_mask, "key_padding_mask", _none_or_dtype(attn_mask), "attn_mask", query.dtype
+    )
+    if is_causal and attn_mask is None:
+        raise RuntimeError(
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
+            "method `generate_square_subsequent_mask` to create this mask."
+        )
+    # `is_causal` says that `attn_mask` is the causal mask: alone, it takes the place of that mask.
+    is_causal = is_causal and padding is None and not need_weights
+    mask = None
+    if not is_causal:
+        mask = _canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+    _check_projections(
+        embed_dim, embed_dim_to_check, num_heads, key, value, use_separate_proj_weight
+    )
+    if use_separate_proj_weight:
+        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
+        biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
+        q, k, v = _in_projection(query, key, value, *weights, *biases)
+    else:
+        if in_proj_weight is None:
+            raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
+        q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
+    if mask is not None:
+        mask = _check_attn_mask(mask, batch, num_heads, target, key.size(0))
+    if (bias_k is None) != (bias_v is None):
+        missing = ("bias_k", "bias_v") if bias_v is None else ("bias_v", "bias_k")
+        raise AssertionError(f"{missing[0]} is set but {missing[1]} is None")
+    if bias_k is not None:
+        if static_k is not None or static_v is not None:
+            which = "key" if static_k is not None else "value"
+            raise AssertionError(f"bias cannot be added to static {which}.")
+        k = flambeau.cat([k, bias_k.repeat(1, batch, 1)])
+        v = flambeau.cat([v, bias_v.repeat(1, batch, 1)])
+        mask, padding = _pad_masks(mask, padding)
+    rows, head_dim = batch * num_heads, embed_dim // num_heads
+    q = _heads(q, rows, head_dim)
+    k = (
+        _heads(k, rows, head_dim)
+        if static_k is None
+        else _static_heads(static_k, "static_k", rows, head_dim)
+    )
+    v = (
+        _heads(v, rows, head_dim)
+        if static_v is None
+        else _static_heads(static_v, "static_v", rows, head_dim)
+    )
+    if add_zero_attn:
+        zeros = k.new_zeros((rows, 1, head_dim))
+        k, v = flambeau.cat([k, zeros], 1), flambeau.cat([v, zeros], 1)
+        mask, padding = _pad_masks(mask, padding)
+    if padding is not None:
+        mask = _merge_padding(mask, padding, batch, num_heads, k.size(1))
+    output, attention = _attend(
+        q, k, v, mask, dropout_p if training else 0.0, is_causal, need_weights, num_heads
+    )
+    output = linear(output, out_proj_weight, out_proj_bias)  # (L, N, E)
+    if attention is not None and average_attn_weights:
+        attention = attention.mean(1)
+    if batched:
+        return output, attention
+    return output.squeeze(1), None if attention is None else attention.squeeze(0)

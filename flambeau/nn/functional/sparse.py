@@ -1,0 +1,265 @@
+"""Tables looked up by index: embedding, embedding_bag, one_hot. Called by `nn.modules.sparse` and by users.
+
+>>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0], [2.0]]))
+tensor([[2.],
+        [1.]])
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import flambeau
+
+from ._common import scalar_type
+
+if TYPE_CHECKING:
+    from flambeau import Tensor
+
+
+def _check_indices(indices: Tensor, name: str) -> None:
+    if indices.dtype not in (flambeau.int64, flambeau.int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got torch.{scalar_type(indices)}Tensor instead (while checking "
+            f"arguments for {name})"
+        )
+
+
+class _Lookup(flambeau.autograd.Function):
+    """Rows of a table, where the padding row gets no gradient and frequent rows may get it divided."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, indices: Tensor, padding_idx: int, by_freq: bool) -> Tensor:
+        ctx.save_for_backward(indices)
+        ctx.rows, ctx.padding_idx, ctx.by_freq = weight.size(0), padding_idx, by_freq
+        return weight.index_select(0, indices)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (indices,) = ctx.saved_tensors
+        if ctx.by_freq:
+            counts = flambeau.bincount(indices, minlength=ctx.rows)
+            grad = grad / counts[indices].unsqueeze(1)
+        grad = grad.masked_fill((indices == ctx.padding_idx).unsqueeze(1), 0)
+        table = grad.new_zeros((ctx.rows, grad.size(1))).index_add(0, indices, grad)
+        return table, None, None, None
+
+
+def _renormalise(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scale the rows in use, in place, to a norm of at most `max_norm`."""
+    table = weight.detach()
+    used = indices.reshape(-1).unique()
+    rows = table[used]
+    norms = flambeau.norm(rows, norm_type, 1, True)
+    scale = flambeau.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+    table[used] = rows * scale
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of `weight` that `input` names. Row `padding_idx` gets no gradient.
+
+    `max_norm` first scales the rows in use, in place. `scale_grad_by_freq` divides the gradient of a
+    row by how often it is used.
+
+    >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0], [2.0]]))
+    tensor([[2.],
+            [1.]])
+    """
+    if padding_idx is None:
+        padding_idx = -1
+    else:
+        if not -weight.size(0) <= padding_idx < weight.size(0):
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= weight.size(0)
+    if weight.dim() != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    _check_indices(input, "embedding")
+    if max_norm is not None:
+        _renormalise(weight, input, max_norm, norm_type)
+    if sparse and weight.requires_grad and flambeau.is_grad_enabled():
+        raise NotImplementedError("embedding: sparse=True (a sparse gradient)")
+    indices = input.reshape(-1)
+    if padding_idx >= 0 or scale_grad_by_freq:
+        rows = _Lookup.apply(weight, indices, padding_idx, scale_grad_by_freq)
+    else:
+        rows = weight.index_select(0, indices)
+    return rows.reshape(*input.shape, weight.size(1))
+
+
+def _check_bags(
+    input: Tensor, weight: Tensor, offsets: Tensor | None, per_sample_weights: Tensor | None, mode: str
+) -> None:
+    if per_sample_weights is not None and input.size() != per_sample_weights.size():
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then "
+            f"it must have the same shape as the input ({input.shape})"
+        )
+    if weight.dim() != 2:
+        raise ValueError(
+            f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}"
+        )
+    if input.dim() == 2:
+        if offsets is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
+                f"of fixed length sequences. However, found offsets of type {type(offsets)}"
+            )
+    elif input.dim() != 1:
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}"
+        )
+    elif offsets is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    elif offsets.dim() != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
+            f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
+        )
+
+
+def _bag_starts(input: Tensor, offsets: Tensor, include_last_offset: bool) -> list[int]:
+    """Where each bag starts, and the end of the last one."""
+    starts = offsets.tolist()
+    if starts and starts[0] != 0:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+            f"position 0. However, got {starts[0]}"
+        )
+    if starts and starts[-1] > input.numel():
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {input.numel()} but got "
+            f"offsets[-1] of {starts[-1]}"
+        )
+    return starts if include_last_offset else [*starts, input.numel()]
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum over bags of rows of `weight`, without entries equal to `padding_idx`.
+
+    A 2-D `input` has one bag a row; with a 1-D `input`, `offsets` says where each bag starts.
+
+    >>> table = torch.tensor([[1.0], [2.0], [3.0]])
+    >>> torch.nn.functional.embedding_bag(torch.tensor([[0, 1], [1, 2]]), table, mode="sum")
+    tensor([[3.],
+            [5.]])
+    """
+    if weight.dtype == flambeau.int64 and input.is_floating_point():
+        warnings.warn(
+            "Argument order of nn.functional.embedding_bag was changed. Usage "
+            "`embedding_bag(weight, input, ...)` is deprecated, and should now be "
+            "`embedding_bag(input, weight, ...)`.",
+            stacklevel=2,
+        )
+        weight, input = input, weight
+    _check_bags(input, weight, offsets, per_sample_weights, mode)
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
+    _check_indices(input, "embedding_bag")
+    if sparse and weight.requires_grad and flambeau.is_grad_enabled():
+        raise NotImplementedError("embedding_bag: sparse=True (a sparse gradient)")
+    if offsets is None:
+        rows, length = input.shape
+        starts = [row * length for row in range(rows + 1)]
+        input = input.reshape(-1)
+        per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
+    else:
+        _check_indices(offsets, "embedding_bag")
+        starts = _bag_starts(input, offsets, include_last_offset)
+    _check_range(input, weight.size(0))
+    if max_norm is not None:
+        _renormalise(weight, input, max_norm, norm_type)
+    padding = -1 if padding_idx is None else padding_idx % weight.size(0)
+    rows = _Lookup.apply(weight, input, padding, scale_grad_by_freq)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(1)
+    return _reduce_bags(rows, input != padding, starts, mode)
+
+
+def _check_range(indices: Tensor, rows: int) -> None:
+    wrong = (indices < 0) | (indices >= rows)
+    if bool(wrong.any()):
+        place = int(wrong.nonzero()[0])
+        raise RuntimeError(
+            f"Index {place} of input takes value {int(indices[place])} which is not in the valid "
+            f"range [0, {rows})"
+        )
+
+
+def _reduce_bags(rows: Tensor, counted: Tensor, starts: list[int], mode: str) -> Tensor:
+    """Reduce the runs of `rows` that begin at `starts`; entries not `counted` are left out."""
+    lengths = [stop - start for start, stop in zip(starts, starts[1:])]
+    bags = len(lengths)
+    if mode == "max":
+        return _max_of_bags(rows, counted, starts, lengths)
+    bag = flambeau.repeat_interleave(
+        flambeau.arange(bags, device=rows.device),
+        flambeau.tensor(lengths, dtype=flambeau.int64, device=rows.device),
+    )
+    first, last = starts[0] if starts else 0, starts[-1] if starts else 0
+    rows, counted = rows[first:last], counted[first:last]
+    rows = rows.masked_fill(~counted.unsqueeze(1), 0)
+    sums = rows.new_zeros((bags, rows.size(1))).index_add(0, bag, rows)
+    if mode == "sum":
+        return sums
+    counts = rows.new_zeros(bags).index_add(0, bag, counted.to(rows.dtype))
+    return sums / counts.clamp(min=1).unsqueeze(1)
+
+
+def _max_of_bags(rows: Tensor, counted: Tensor, starts: list[int], lengths: list[int]) -> Tensor:
+    """The maximum over each bag; zero for an empty one."""
+    results = []
+    for start, length in zip(starts, lengths):
+        part = rows[start : start + length][counted[start : start + length]]
+        results.append(part.max(0)[0] if part.size(0) else rows.new_zeros(rows.size(1)))
+    return flambeau.stack(results) if results else rows.new_zeros((0, rows.size(1)))
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """A 1 at the place that each element names and 0 elsewhere, along a new last dimension.
+
+    >>> torch.nn.functional.one_hot(torch.tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    if tensor.dtype != flambeau.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    if tensor.numel() == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        return tensor.new_zeros((*tensor.shape, num_classes))
+    if int(tensor.min()) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    largest = int(tensor.max())
+    if num_classes == -1:
+        num_classes = largest + 1
+    elif largest >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return tensor.new_zeros((*tensor.shape, num_classes)).scatter_(-1, tensor.unsqueeze(-1), 1)

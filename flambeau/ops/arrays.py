@@ -1,0 +1,156 @@
+"""Tensors as NumPy arrays without copies, for ops whose CPU work NumPy does (sorting, LAPACK, irregular indexing).
+
+    array = as_array(tensor)                    # same memory; bfloat16 comes as a float32 copy
+    tensor = from_array(array, dtype)           # takes over the array's memory
+
+Called by ops.kinds.Call.numpy and by op modules. NumPy is imported on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.core import dtype as dtypes
+from flambeau.core.device import device
+from flambeau.core.spec import CPU, Spec
+from flambeau.ops.registry import engine
+
+
+def as_array(tensor: Any) -> Any:
+    """The tensor's memory as an ndarray (bfloat16: a float32 copy, which NumPy cannot hold)."""
+    import numpy
+
+    spec = tensor._spec
+    if spec.dtype is dtypes.bfloat16:
+        return raw_array(tensor, "uint16").astype(numpy.uint32).__lshift__(16).view(numpy.float32)
+    return raw_array(tensor, spec.dtype.numpy_name)
+
+
+def raw_array(tensor: Any, numpy_name: str) -> Any:
+    """The tensor's memory seen as elements of `numpy_name`."""
+    import numpy
+
+    spec, storage = tensor._spec, tensor._storage
+    kind = numpy.dtype(numpy_name)
+    if spec.numel == 0:
+        return numpy.empty(tuple(spec.shape), kind)
+    strides = tuple(s * spec.itemsize for s in spec.strides)
+    return numpy.ndarray(tuple(spec.shape), kind, storage, tensor._offset * spec.itemsize, strides)
+
+
+def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
+    """A tensor over the array's memory where dtype and layout allow it, else over a copy."""
+    import numpy
+
+    array = numpy.asarray(array)
+    if dtype is None:
+        dtype = dtypes.DTYPES[array.dtype.name]
+    if dtype is dtypes.bfloat16:
+        return to_bfloat16(array)
+    if array.dtype.name != dtype.numpy_name:
+        array = array.astype(dtype.numpy_name)
+    if any(s < 0 or s % array.itemsize for s in array.strides) or not array.dtype.isnative:
+        array = numpy.array(array, order="C", dtype=array.dtype.newbyteorder("="))
+    strides = tuple(s // array.itemsize for s in array.strides)
+    spec = Spec.of(tuple(array.shape), strides, dtype, CPU)
+    extent = (1 + sum((n - 1) * s for n, s in zip(array.shape, strides, strict=True))) * array.itemsize if array.size else 0
+    storage = engine.core.make_borrowed(array.__array_interface__["data"][0], extent, array, 0)
+    return engine.core.make_tensor(storage, spec, 0)
+
+
+def to_bfloat16(array: Any) -> Any:
+    """float values rounded to bfloat16 (to nearest even) as a tensor."""
+    return from_array(array.astype("float32")).to(dtypes.bfloat16)
+
+
+def run_numpy(plan: Any, compute: Callable[..., Any], inputs: Sequence[Any], finish: Any = None) -> Any:
+    """Runs `compute` on the inputs' arrays; results take the plan's specs and are recorded."""
+    if plan.is_meta:
+        tensors = [empty(spec) for spec in plan.outputs]
+    else:
+        arrays = [as_array(x) if isinstance(x, engine.Tensor) else x for x in inputs]
+        results = compute(*arrays)
+        results = results if isinstance(results, tuple) and len(plan.outputs) > 1 else (results,)
+        tensors = [place(array, spec) for array, spec in zip(results, plan.outputs, strict=True)]
+    record(plan, inputs, tensors)
+    if len(tensors) == 1:
+        return tensors[0]
+    return tuple(tensors) if finish is None else finish(*tensors)
+
+
+def place(array: Any, spec: Spec) -> Any:
+    """An array as a fresh tensor of exactly this spec."""
+    import numpy
+
+    array = numpy.asarray(array)
+    if array.base is None and array.flags.c_contiguous and array.flags.writeable and spec.contiguous and array.dtype.name == spec.dtype.numpy_name:
+        return from_array(array.reshape(tuple(spec.shape)), spec.dtype)
+    tensor = empty(spec)
+    if spec.dtype is dtypes.bfloat16:
+        tensor.copy_(from_array(numpy.ascontiguousarray(array, dtype="float32").reshape(tuple(spec.shape))))
+    elif spec.numel:
+        raw_array(tensor, spec.dtype.numpy_name)[...] = array.reshape(tuple(spec.shape))
+    return tensor
+
+
+def empty(spec: Spec) -> Any:
+    """A tensor of this spec with undefined contents."""
+    from flambeau.ops.plan import output_bytes
+
+    if spec.device.type == "meta":
+        storage = engine.core.make_borrowed(0, output_bytes(spec), None, 1)
+    else:
+        storage = allocate(output_bytes(spec))
+    return engine.core.make_tensor(storage, spec, 0)
+
+
+def allocate(nbytes: int) -> Any:
+    """A storage of its own; when memory is out, an error that says how much was asked and what is held."""
+    from flambeau.core import errors
+    from flambeau.runtime.memory import CACHED, IN_USE
+
+    try:
+        return engine.core.make_storage(nbytes)
+    except MemoryError:
+        memory = engine.core.memory
+        error = errors.cannot_allocate(nbytes)
+        held = f"\n  tensors hold {memory[IN_USE]} bytes, {memory[CACHED]} bytes are cached for reuse"
+        raise type(error)(str(error) + held) from None
+
+
+def record(plan: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    """Makes the graph node of a call that ran in Python, as runtime.dispatch.record does natively."""
+    from flambeau.autograd.graph import Node, edge_to
+    from flambeau.autograd.modes import is_grad_enabled
+    from flambeau.runtime.dispatch import SAVE_OUTPUT
+
+    gradient = plan.gradient
+    tensor = engine.Tensor
+    if gradient is None or not gradient.differentiable or not is_grad_enabled():
+        return
+    edges = tuple(x._node if isinstance(x, tensor) else None for x in inputs)
+    if not any(edge is not None for edge in edges):
+        return
+    mask = 0
+    for i, edge in enumerate(edges):
+        if edge is not None:
+            mask |= gradient.save_mask(i)
+    saved: list[Any] = []
+    for i, x in enumerate(inputs):
+        keep = mask >> i & 1
+        saved += [x, x._storage.version if isinstance(x, tensor) else None] if keep else [None, None]
+    for k, y in enumerate(outputs):
+        if mask >> (SAVE_OUTPUT + k) & 1:
+            saved += [engine.core.make_tensor(y._storage, y._spec, y._offset), y._storage.version]
+        else:
+            saved += [None, None]
+    node = Node(plan, edges, tuple(saved))
+    for k, y in enumerate(outputs):
+        if gradient.differentiable >> k & 1:
+            y._node = edge_to(node, k)
+
+
+def on_cpu(where: device) -> bool:
+    """Whether tensors of this device have memory that NumPy can see."""
+    return where.type == "cpu"

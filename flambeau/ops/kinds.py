@@ -1,0 +1,271 @@
+"""The five kinds of ops, one constructor each: pointwise, reduction, view, structured, composite.
+
+A kind knows how to get from a decorated function (public signature, docstring, scalar body or shape rule) to a Plan: argument
+checks, promotion, broadcasting, result specs, kernel, gradient. Modules in ops/ hold nothing but such functions:
+
+    @pointwise(promote=FLOAT, grad=lambda g, y: g * (1 - y * y))
+    def tanh(input):
+        return input.tanh()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flambeau.codegen.expr import Expr
+from flambeau.codegen.loops import plan_pointwise
+from flambeau.core import errors
+from flambeau.core import dtype as dtypes
+from flambeau.core.device import device
+from flambeau.core.promotion import DIMENSIONED, NUMBER, ZERO_DIM, Promotion, number_dtype, resolve
+from flambeau.core.shape import broadcast_shapes
+from flambeau.core.spec import CPU, Spec
+from flambeau.core.strides import broadcast_strides, elementwise_strides, may_overlap
+from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
+from flambeau.ops.registry import Op, Places, engine, is_tensor
+
+SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
+INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = Promotion.INT_TO_LONG, Promotion.COMPLEX_TO_FLOAT, Promotion.NONE
+NUMBER_TYPES = (bool, int, float, complex)
+
+
+def byte_strides(spec: Spec, shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in bytes of a tensor broadcast to `shape`."""
+    return tuple(s * spec.itemsize for s in broadcast_strides(spec.shape, spec.strides, shape))
+
+
+def common_device(op: str, specs: Sequence[Spec]) -> device:
+    """The device of the operands; 0-d CPU tensors go along with any."""
+    found: device | None = None
+    for spec in specs:
+        if found is None or found.type == "cpu" and found_is_scalar:
+            found, found_is_scalar = spec.device, spec.ndim == 0
+        elif spec.device is not found and not (spec.device.type == "cpu" and spec.ndim == 0):
+            raise errors.device_mismatch(found, spec.device)
+    return found or CPU
+
+
+class Pointwise(Op):
+    """result[i] = body(operands[i]) after broadcasting and promotion."""
+
+    inplace = True
+
+    def __init__(
+        self, function: Callable[..., Any], *, promote: Promotion = SAME, promotes: Sequence[str] | None = None,
+        numbers: str = "operand", inplace: bool = True, result: Callable[..., Any] | None = None, reflected: bool = False,
+        check: Callable[..., None] | None = None, target: bool = False, strides: Callable[..., Any] | None = None, **common: Any,
+    ):  # fmt: skip
+        super().__init__(function, **common)
+        self.promote, self.numbers, self.inplace = promote, numbers, inplace
+        self.result, self.reflected, self.check, self.target = result, reflected, check, target
+        self.strides, self.base = strides, self
+        positional = [p.name for p in self.parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+        self.promotes = tuple(positional if promotes is None else promotes)
+
+    def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        arguments = super().bind(args, kwargs)
+        if self.reflected:
+            first, second = self.parameters[0].name, self.parameters[1].name
+            arguments[first], arguments[second] = arguments[second], arguments[first]
+        return arguments
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        unsupported = self._unsupported(arguments)
+        if unsupported is not None:
+            return unsupported
+        if self.check is not None:
+            self.check(**arguments)
+        names, operands, specs, static = [], [], [], {}
+        for name, value in arguments.items():
+            if is_tensor(value):
+                names.append(name)
+                operands.append(Operand(value._spec, places.of(value)))
+            elif self.numbers == "operand" and type(value) in NUMBER_DTYPES and self._passed(value, places):
+                names.append(name)
+                operands.append(Operand(type(value), places.of(value)))
+            else:
+                static[name] = value
+        specs = [o.spec for o in operands if isinstance(o.spec, Spec)]
+        compute, out_dtype = self._dtypes(arguments)
+        shape = broadcast_shapes(*[s.shape for s in specs])
+        where = common_device(self.name, specs)
+        if self.target:
+            output = self._target_spec(specs[0], shape, out_dtype)
+        else:
+            layout = self.strides(shape, specs, arguments) if self.strides else None
+            if layout is None:
+                layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
+            output = Spec.of(shape, layout, out_dtype, where)
+        expression = self._trace(names, operands, static, compute).to(compute_name(output.dtype))
+        gradient = self.gradient(names, static, [o.spec for o in operands], [output])
+        plan = Plan(self, operands, [output], {**static, "compute": compute}, gradient, self.node_name, names)
+        input_dtypes = [o.spec.dtype.name if isinstance(o.spec, Spec) else NUMBER_DTYPES[o.spec] for o in operands]
+        strides = [byte_strides(o.spec, shape) if isinstance(o.spec, Spec) else (0,) * len(shape) for o in operands]
+        strides.append(tuple(s * output.itemsize for s in output.strides))
+        loops = plan_pointwise((expression,), input_dtypes, (output.dtype.name,), shape, strides)
+        return plan.use_kernel(loops, inplace=0 if self.target else -1)
+
+    def in_place(self) -> Pointwise:
+        """The op that writes its result into its first operand: `NAME_`."""
+        function = self.function
+        other = Pointwise(
+            function, promote=self.promote, promotes=self.promotes, numbers=self.numbers, inplace=False, result=self.result,
+            check=self.check, target=True, name=self.name + "_", public=None, methods=[m + "_" for m in self.methods],
+        )  # fmt: skip
+        other.base = self
+        return other
+
+    def _passed(self, value: Any, places: Places) -> bool:
+        """Whether the number was written in the call; defaults are constants of the kernel."""
+        return any(item is value and i not in places.used for i, item in enumerate(places.items))
+
+    def _unsupported(self, arguments: dict[str, Any]) -> Any:
+        for name in self.promotes:
+            value = arguments[name]
+            if is_tensor(value) or value is None:
+                continue
+            if name == self.first and not self.reflected or not isinstance(value, NUMBER_TYPES):
+                if self.name.startswith("__") or self.reflected:
+                    return NotImplemented
+                self.check_tensor(value, name)
+        return None
+
+    def _dtypes(self, arguments: dict[str, Any]) -> tuple[dtypes.dtype, dtypes.dtype]:
+        entries = []
+        for name in self.promotes:
+            value = arguments[name]
+            if is_tensor(value):
+                entries.append((value.dtype, DIMENSIONED if value.ndim else ZERO_DIM))
+            elif isinstance(value, NUMBER_TYPES):
+                entries.append((number_dtype(value), NUMBER))
+        compute, out = resolve(self.promote, entries)
+        if self.result is not None:
+            out = self.result(compute, **arguments)
+        return compute, out
+
+    def _target_spec(self, target: Spec, shape: Sequence[int], dtype: dtypes.dtype) -> Spec:
+        """The spec of the tensor that an in-place call writes, after torch's checks."""
+        if tuple(shape) != tuple(target.shape):
+            raise RuntimeError(
+                f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}"
+            )
+        if dtype.category > target.dtype.category:
+            raise errors.result_cast(scalar_name(dtype), scalar_name(target.dtype))
+        if may_overlap(target.shape, target.strides):
+            raise errors.written_overlap()
+        return target
+
+    def _trace(self, names: Sequence[str], operands: Sequence[Operand], static: dict[str, Any], compute: dtypes.dtype) -> Expr:
+        values = dict(static)
+        for i, (name, operand) in enumerate(zip(names, operands, strict=True)):
+            dtype = operand.spec.dtype.name if isinstance(operand.spec, Spec) else NUMBER_DTYPES[operand.spec]
+            value = Expr.input(i, dtype)
+            convert = name in self.promotes or not isinstance(operand.spec, Spec)
+            values[name] = value.to(compute_name(compute)) if convert else value
+        for name in self.promotes:
+            if isinstance(values[name], NUMBER_TYPES):
+                values[name] = Expr.constant(values[name], compute_name(compute))
+        return as_expression(self.function(**values), compute)
+
+
+def as_expression(value: Any, compute: dtypes.dtype) -> Expr:
+    """What a body returned, as an expression (a body may return a plain number)."""
+    return value if isinstance(value, Expr) else Expr.constant(value, compute_name(compute))
+
+
+def compute_name(dtype: dtypes.dtype) -> str:
+    """The dtype in which values of `dtype` are computed, by name."""
+    return dtype.compute.name
+
+
+def scalar_name(dtype: dtypes.dtype) -> str:
+    """torch's name of an element type in error texts: Float, Long, Bool ..."""
+    return dtype.scalar_name
+
+
+def pointwise(**options: Any) -> Callable[[Callable[..., Any]], Pointwise]:
+    """Kind 1. The body is a scalar expression; `grad` are its derivative rules; numbers are kernel operands."""
+    return lambda function: Pointwise(function, **options)
+
+
+class View(Op):
+    """The result shares the storage: the function maps (spec, arguments) to (shape, strides, offset from the input's)."""
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        x = self.check_tensor(arguments[self.first], self.first)
+        rest = {k: v for k, v in arguments.items() if k != self.first}
+        shape, strides, offset = self.function(x._spec, **rest)
+        output = Spec.of(tuple(shape), tuple(strides), x._spec.dtype, x._spec.device)
+        return self.plan(arguments, places, [self.first], [output]).use_view(offset)
+
+
+def view(**options: Any) -> Callable[[Callable[..., Any]], View]:
+    """Kind 3. No kernel: a new shape, strides and offset; `grad` is the transposed operation."""
+    return lambda function: View(function, **options)
+
+
+class Structured(Op):
+    """Everything with a kernel of its own: the function gets the bound arguments and answers with a prepared plan.
+
+    It is called as `function(call, **arguments)` where `call` is a `Call`.
+    """
+
+    def __init__(self, function: Callable[..., Any], **common: Any):
+        super().__init__(function, **common)
+        self.parameters = self.parameters[1:]
+        self.signature = self.signature.replace(parameters=self.parameters)
+        self.first = self.parameters[0].name
+        if self.rules is not None:
+            from flambeau.ops.rules import Rules
+
+            self.rules = Rules(self.first, common["grad"])
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        return self.function(Call(self, arguments, places), **arguments)
+
+
+class Call:
+    """One call of a structured op while its plan is made: checks and the ways to run."""
+
+    def __init__(self, op: Structured, arguments: dict[str, Any], places: Places):
+        self.op, self.arguments, self.places = op, arguments, places
+
+    def plan(self, tensors: Sequence[str], outputs: Sequence[Spec], **options: Any) -> Plan:
+        """A plan over the named tensor arguments; finish it by use_kernel, use_native or `numpy`."""
+        return self.op.plan({**self.arguments, **options}, self.places, tensors, outputs)
+
+    def numpy(self, tensors: Sequence[str], outputs: Sequence[Spec], compute: Callable[..., Any], finish: Any = None, **options: Any) -> Plan:
+        """A plan that runs `compute(*arrays)` on zero-copy NumPy views and puts its arrays into the results."""
+        plan = self.plan(tensors, outputs, **options)
+        from flambeau.ops.arrays import run_numpy
+
+        def run(*inputs: Any) -> Any:
+            return run_numpy(plan, compute, inputs, finish)
+
+        return plan.use_python(run)
+
+
+def structured(**options: Any) -> Callable[[Callable[..., Any]], Structured]:
+    """Kind 4. A shape rule with a native kernel, a library call, or NumPy on zero-copy views."""
+    return lambda function: Structured(function, **options)
+
+
+class Composite(Op):
+    """Plain Python on tensors: the function is the op, its gradient comes from what it calls."""
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        return self.function(**arguments)
+
+
+def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Kind 5. Plain Python on tensors."""
+    if function is None:
+        return lambda f: composite(f, **options)
+    return Composite(function, **options)
+
+
+__all__ = [
+    "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE", "Op", "SAME", "Spec",
+    "composite", "engine", "pointwise", "structured", "view",
+]  # fmt: skip

@@ -1,0 +1,135 @@
+"""`Plan`: how one op runs on operands of certain specs. Made once per kind of call, kept by runtime.dispatch, run natively.
+
+ops.registry makes plans; the native side reads `block`, the address of an array of words (see runtime.dispatch):
+
+    plan = Plan(op, inputs=[Operand(spec_x, 0), Operand(float, 1)], outputs=[spec_y])
+    plan.use_kernel(loop_plan)                     # or use_view(offset), or use_python(function)
+
+`inputs` are in the order of the op's parameters; `place` says which of the call's operands (tensors and numbers in the order
+in which they were written) each one is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from flambeau.codegen.llvm import load
+from flambeau.core.config import config
+from flambeau.core.spec import Spec
+from flambeau.runtime import dispatch as d
+
+NUMBER_KINDS = {float: d.NUMBER_FLOAT, int: d.NUMBER_INT, bool: d.NUMBER_BOOL}
+NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool"}
+RELEASE_FROM = 1 << 17  # elements from which a kernel runs without the GIL, over threads: about 20 us of work
+GRAIN = 1 << 16  # elements a thread takes at a time
+
+
+class Operand(NamedTuple):
+    """An input: a tensor's spec, or the type of a Python number; `place` among the call's operands."""
+
+    spec: Spec | type
+    place: int
+
+
+class Plan:
+    """See the module's first lines. `options` are the call's static arguments, `gradient` the bound rules or None."""
+
+    __slots__ = (
+        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "keep", "node_name", "names", "__weakref__",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Any, inputs: Sequence[Operand], outputs: Sequence[Spec], options: dict[str, Any] | None = None,
+        gradient: Any = None, node_name: str = "", names: Sequence[str] = (),
+    ):  # fmt: skip
+        self.words = (ctypes.c_int64 * d.B_WORDS)()
+        self.block = ctypes.addressof(self.words)
+        self.op, self.inputs, self.outputs = op, tuple(inputs), tuple(outputs)
+        self.options, self.gradient, self.node_name = options or {}, gradient, node_name
+        self.fused: dict[Any, Any] = {}
+        self.names = tuple(names)
+        self.keep: list[Any] = []
+        words = self.words
+        words[d.B_PLAN] = id(self)
+        words[d.B_INPLACE] = -1
+        words[d.B_INPUTS], words[d.B_OUTPUTS] = len(self.inputs), len(self.outputs)
+        for i, operand in enumerate(self.inputs):
+            spec = operand.spec
+            words[d.B_INPUT + 3 * i] = spec.itemsize if isinstance(spec, Spec) else NUMBER_KINDS[spec]
+            words[d.B_INPUT + 3 * i + 2] = operand.place
+        for k, spec in enumerate(self.outputs):
+            words[d.B_OUTPUT + 2 * k], words[d.B_OUTPUT + 2 * k + 1] = id(spec), output_bytes(spec)
+        if gradient is not None:
+            for i in range(len(self.inputs)):
+                words[d.B_INPUT + 3 * i + 1] = gradient.save_mask(i)
+            words[d.B_DIFFERENTIABLE] = gradient.differentiable
+
+    def use_kernel(self, loops: Any, inplace: int = -1, scratch: int = 0) -> Plan:
+        """Run a generated kernel (codegen.loops.LoopPlan); `inplace` names the input that is written."""
+        words = self.words
+        words[d.B_KIND] = d.KIND_KERNEL
+        words[d.B_INPLACE] = inplace
+        if self.is_meta:
+            return self
+        params = (ctypes.c_int64 * max(1, len(loops.params)))(*loops.params)
+        self.keep.append(params)
+        words[d.B_KERNEL] = load(loops.symbol_name, loops.ir_text)[loops.symbol_name]
+        words[d.B_PARAMS] = ctypes.addressof(params)
+        words[d.B_ITEMS], words[d.B_CAN_FAIL], words[d.B_SCRATCH] = loops.items, int(loops.can_fail), scratch
+        if loops.work >= RELEASE_FROM and loops.items > 1:
+            words[d.B_RELEASE] = 1
+            words[d.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))
+        if config.debug >= 3:
+            import sys
+
+            print(f"flambeau: plan {self.op} {[str(o.spec) for o in self.inputs]} -> {loops.symbol_name}", file=sys.stderr)
+        return self
+
+    def use_native(self, address: int, params: Sequence[int], items: int = 1, work: int = 0, grain: int = 0, scratch: int = 0) -> Plan:
+        """Run a native function with a kernel's signature (codegen.native) at `address`."""
+        words = self.words
+        words[d.B_KIND] = d.KIND_KERNEL
+        if self.is_meta:
+            return self
+        block = (ctypes.c_int64 * max(1, len(params)))(*params)
+        self.keep.append(block)
+        words[d.B_KERNEL], words[d.B_PARAMS], words[d.B_ITEMS] = address, ctypes.addressof(block), items
+        words[d.B_RELEASE], words[d.B_GRAIN], words[d.B_SCRATCH] = int(work >= RELEASE_FROM), grain, scratch
+        return self
+
+    def use_view(self, offset: int) -> Plan:
+        """The result is another window on input 0's storage, `offset` elements further on."""
+        self.words[d.B_KIND], self.words[d.B_DELTA] = d.KIND_VIEW, offset
+        return self
+
+    def use_python(self, run: Callable[..., Any]) -> Plan:
+        """Call `run(*inputs)`, which returns the results and records them itself where needed."""
+        self.words[d.B_KIND] = d.KIND_PYTHON
+        self.keep.append(run)
+        self.words[d.B_RUN] = id(run)
+        return self
+
+    def finish(self, make: Callable[..., Any] | None) -> Plan:
+        """Pass several results through `make(a, b, ...)`: a named tuple."""
+        if make is not None:
+            self.keep.append(make)
+            self.words[d.B_FINISH] = id(make)
+        return self
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether the results have no memory."""
+        return bool(self.outputs) and self.outputs[0].device.type == "meta"
+
+    def __repr__(self) -> str:
+        return f"Plan({self.op}, {[o.spec for o in self.inputs]} -> {list(self.outputs)})"
+
+
+def output_bytes(spec: Spec) -> int:
+    """Bytes of a fresh result: up to the last element that its strides reach."""
+    if spec.numel == 0:
+        return 0
+    last = sum((size - 1) * stride for size, stride in zip(spec.shape, spec.strides, strict=True))
+    return (last + 1) * spec.itemsize

@@ -1,0 +1,252 @@
+"""The registry of ops, and the Python side of the dispatcher: what happens when native code does not know a call yet.
+
+An op is one decorated function (see ops.kinds for the five kinds). `OPS` is the only list of them. At start-up (flambeau.start)
+each op gets its number, its builtin function and its method descriptors; a call then goes to runtime.dispatch, and from there
+back to Python only through three doors:
+
+- `miss(number, args, kwargs)`: no plan is known for these arguments. The op checks them and makes one (or answers itself).
+- `fallback(number, args, kwargs)`: arguments that have no key (subclasses, arrays, complex numbers ...), in-place work on
+  tensors that need gradients, modes that watch every call.
+- `fail(plan, code)`: a kernel reported an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flambeau.core import errors
+from flambeau.core.spec import Spec
+from flambeau.ops.plan import Operand, Plan
+from flambeau.ops.rules import Gradient, Rules
+from flambeau.runtime import dispatch as d
+
+if TYPE_CHECKING:
+    from flambeau.runtime.native import NativeCore
+
+OPS: dict[str, Op] = {}
+NUMBERED: list[Op] = []
+
+
+class Engine:
+    """What the running engine consists of; filled by flambeau.start, read by ops and tensor methods."""
+
+    core: NativeCore
+    Tensor: type
+    Parameter: type
+    grad_enabled: Callable[[], bool]
+
+
+engine = Engine()
+
+
+class Op:
+    """One op: its public signature and docstring are those of the decorated function.
+
+    name: `flambeau.NAME`; methods: names under which Tensor has it; inplace: whether `NAME_` exists too.
+    numbers: "operand" when Python numbers are kernel operands (their value is not part of the plan), else "static".
+    """
+
+    numbers = "static"
+    inplace = False
+
+    def __init__(
+        self, function: Callable[..., Any], *, grad: Any = None, methods: Sequence[str] | None = None, name: str | None = None,
+        public: str | None = "", node: str | None = None, aliases: Sequence[str] = (),
+    ):  # fmt: skip
+        self.function = function
+        self.name = name or function.__name__
+        self.signature = inspect.signature(function)
+        self.parameters = list(self.signature.parameters.values())
+        self.first = self.parameters[0].name if self.parameters else ""
+        self.rules = Rules(self.first, grad) if grad is not None else None
+        self.methods = (self.name,) if methods is None else tuple(methods)
+        self.public = self.name if public == "" else public
+        self.aliases = tuple(aliases)
+        self.node_name = (node or node_name(self.name)) + "0"
+        self.number = -1
+        self.call: Callable[..., Any] = self._not_started
+        self.__doc__ = function.__doc__
+        if self.name in OPS:
+            raise errors.InternalError(f"op {self.name} is registered twice")
+        OPS[self.name] = self
+        NUMBERED.append(self)
+
+    def _not_started(self, *args: Any, **kwargs: Any) -> Any:
+        from flambeau.start import start
+
+        start()
+        return self.call(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(*args, **kwargs)
+
+    # ---- binding ---------------------------------------------------------
+    def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Arguments by parameter name, defaults filled in; torch's TypeErrors."""
+        if len(args) > 1 and self._takes_ints(args):
+            args = (args[0], tuple(args[1:]))
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            raise self._binding_error(args, kwargs) from None
+        bound.apply_defaults()
+        return bound.arguments
+
+    def _takes_ints(self, args: Sequence[Any]) -> bool:
+        """`x.view(2, 3)` means `x.view((2, 3))` where the second parameter is a list of sizes."""
+        if len(self.parameters) < 2 or self.parameters[1].annotation not in ("Sizes", "Dims"):
+            return False
+        return all(isinstance(a, int) and not isinstance(a, bool) or hasattr(a, "__index__") and not is_tensor(a) for a in args[1:])
+
+    def _binding_error(self, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
+        names = [p.name for p in self.parameters]
+        positional = [p for p in self.parameters if p.kind is not p.KEYWORD_ONLY]
+        for name in kwargs:
+            if name not in names:
+                return errors.unexpected_argument(self.name, name)
+        if len(args) > len(positional):
+            return errors.too_many_arguments(self.name, len(positional), len(args))
+        missing = [p.name for p in positional[len(args) :] if p.default is p.empty and p.name not in kwargs]
+        if missing:
+            return errors.missing_arguments(self.name, missing)
+        return TypeError(f"{self.name}() got multiple values for argument")
+
+    def check_tensor(self, value: Any, name: str) -> Any:
+        """`value` if it is a tensor, else torch's TypeError."""
+        if not is_tensor(value):
+            position = next((i + 1 for i, p in enumerate(self.parameters) if p.name == name), 1)
+            raise errors.argument_type_error(self.name, name, position, "Tensor", value)
+        return value
+
+    # ---- plans -----------------------------------------------------------
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        """The plan of a call (or, for ops without plans, its result); each kind writes it."""
+        raise NotImplementedError(self.name)
+
+    def gradient(self, names: Sequence[str], values: dict[str, Any], specs: Sequence[Spec | type], outputs: Sequence[Spec]) -> Gradient | None:
+        """The op's rules bound to a plan."""
+        return None if self.rules is None else Gradient(self.rules, names, values, specs, outputs)
+
+    def plan(
+        self, arguments: dict[str, Any], places: Places, tensors: Sequence[str], outputs: Sequence[Spec], options: dict[str, Any] | None = None
+    ) -> Plan:
+        """A plan whose inputs are the named tensor arguments (lists of tensors are spread out)."""
+        names, operands = [], []
+        for name in tensors:
+            value = arguments[name]
+            if value is None:
+                continue
+            for i, item in enumerate(value if isinstance(value, (list, tuple)) else [value]):
+                names.append(f"{name}[{i}]" if isinstance(value, (list, tuple)) else name)
+                operands.append(Operand(item._spec, places.of(item)))
+        specs = [o.spec for o in operands]
+        values = {k: v for k, v in arguments.items() if k not in tensors}
+        gradient = self.gradient(names, values, specs, outputs)
+        return Plan(self, operands, outputs, values if options is None else options, gradient, self.node_name, names)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Places:
+    """The call's operands, numbered in the order in which native code meets them."""
+
+    def __init__(self, args: Iterable[Any], kwargs: dict[str, Any], numbers: bool):
+        self.items: list[Any] = []
+        self.used: set[int] = set()
+        self.numbers = numbers
+        for value in (*args, *kwargs.values()):
+            self._add(value)
+
+    def _add(self, value: Any) -> None:
+        if is_tensor(value) or self.numbers and type(value) in (int, float, bool):
+            self.items.append(value)
+        elif isinstance(value, (tuple, list)):
+            for item in value:
+                self._add(item)
+
+    def of(self, value: Any) -> int:
+        """The place of an operand; each is given once, so `x * x` has two places."""
+        for i, item in enumerate(self.items):
+            if item is value and i not in self.used:
+                self.used.add(i)
+                return i
+        return self._again(value)
+
+    def _again(self, value: Any) -> int:
+        for i, item in enumerate(self.items):
+            if item is value:
+                return i
+        self.items.append(value)  # made inside the op (a converted argument): only for plans that run at once
+        return len(self.items) - 1
+
+
+def node_name(name: str) -> str:
+    """torch's name of the graph node: add -> AddBackward, _softmax -> SoftmaxBackward, log1p -> Log1PBackward."""
+    text = "".join(part[:1].upper() + part[1:] for part in name.split("_") if part)
+    return text + "Backward"
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a Tensor or of a subclass."""
+    return isinstance(value, engine.Tensor)
+
+
+# ---- the three doors -----------------------------------------------------------------------------------------------------
+
+
+def miss(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call whose plan is unknown: returns its Plan, or the result itself."""
+    op = NUMBERED[number]
+    return op.make(op.bind(args, kwargs), Places(args, kwargs, op.numbers == "operand"))
+
+
+def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call that native code cannot run: goes through Python from end to end."""
+    op = NUMBERED[number]
+    overload = override_of(args, kwargs)
+    if overload is not None:
+        return overload(op, args, kwargs)
+    return op.run(args, kwargs) if hasattr(op, "run") else run(op, args, kwargs)
+
+
+def override_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The `__torch_function__` protocol of subclasses that define it; None for all others."""
+    for value in (*args, *kwargs.values()):
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            kind = type(item)
+            if kind is engine.Tensor or kind is engine.Parameter:
+                continue
+            method = getattr(kind, "__torch_function__", None)
+            if method is not None and method is not getattr(engine.Tensor, "__torch_function__", None):
+                types = tuple({type(v) for v in args if hasattr(type(v), "__torch_function__")})
+                return lambda op, a, k, item=item: item.__torch_function__(op.call, types, a, k)
+    return None
+
+
+def run(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Makes the plan and runs it at once; results take the subclass of their operands."""
+    places = Places(args, kwargs, op.numbers == "operand")
+    plan = op.make(op.bind(args, kwargs), places)
+    if not isinstance(plan, Plan):
+        return plan
+    return run_plan(plan, [places.items[operand.place] for operand in plan.inputs])
+
+
+def run_plan(plan: Plan, inputs: Sequence[Any]) -> Any:
+    """Runs a plan on inputs in its own order."""
+    if plan.words[d.B_KIND] == d.KIND_PYTHON:
+        return plan.keep[0](*inputs)
+    result = engine.core.execute_plan(plan, *inputs)
+    if result is None:
+        from flambeau.autograd.inplace import modify
+
+        return modify(plan, inputs)
+    return result
+
+
+def fail(plan: Plan, code: int) -> None:
+    """A kernel reported `code`: raise what torch raises."""
+    raise plan.op.failure(plan, code) if hasattr(plan.op, "failure") else RuntimeError("ZeroDivisionError")

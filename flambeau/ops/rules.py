@@ -1,0 +1,100 @@
+"""Gradient rules: what an op's `grad=` functions need, and how they are applied.
+
+A rule is a function of named things: `g` (gradient of the result), `y` (the result), parameter names of the op (their values),
+`NAME_like` (the spec of a parameter: nothing is saved). What it names is what is saved. There is one rule per input:
+
+    Rules(tanh_signature, lambda g, y: g * (1 - y * y))
+    Rules(mul_signature, {"input": lambda g, other: g * other.conj(), "other": lambda g, input: g * input.conj()})
+
+`g` and `y` are of result 0; with several results they are `g0, g1, ...` and `y0, y1, ...` (a missing gradient arrives as None).
+Rules are written once: on Tensors they record a graph themselves (second derivatives), and for pointwise ops they are traced on
+scalar expressions into one fused kernel. Called by ops.registry (plans) and autograd.engine (`Gradient.backward`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flambeau.core.spec import Spec
+from flambeau.runtime.dispatch import SAVE_OUTPUT
+
+RESULT = re.compile(r"([gy])(\d*)")
+
+
+class Rules:
+    """The `grad=` of an op: parameter name -> rule, with the names that each rule wants."""
+
+    def __init__(self, first: str, grad: Callable[..., Any] | Mapping[str, Callable[..., Any]]):
+        self.functions = dict(grad) if isinstance(grad, Mapping) else {first: grad}
+        self.wanted = {name: tuple(inspect.signature(rule).parameters) for name, rule in self.functions.items()}
+
+
+class Gradient:
+    """The rules of an op, bound to one plan: operands have places, options have values."""
+
+    def __init__(self, rules: Rules, names: Sequence[str], values: Mapping[str, Any], specs: Sequence[Spec | type], outputs: Sequence[Spec]):
+        self.rules, self.names, self.values = rules, list(names), values
+        self.specs, self.outputs = list(specs), list(outputs)
+        self.differentiable = sum(
+            1 << k for k, spec in enumerate(outputs) if spec.dtype.is_floating_point or spec.dtype.is_complex
+        )  # fmt: skip
+        self.fetch = [self._fetch(i) for i in range(len(self.names))]
+
+    def _differentiable(self, i: int) -> bool:
+        spec = self.specs[i]
+        return isinstance(spec, Spec) and (spec.dtype.is_floating_point or spec.dtype.is_complex)
+
+    def _fetch(self, i: int) -> tuple[tuple[str, Any], ...] | None:
+        """Where the arguments of input i's rule come from: (kind, index or value)."""
+        name = self.names[i].partition("[")[0]
+        if name not in self.rules.functions or not self._differentiable(i):
+            return None
+        sources: list[tuple[str, Any]] = []
+        for want in self.rules.wanted[name]:
+            result = RESULT.fullmatch(want)
+            if want in self.names:
+                sources.append(("input", self.names.index(want)))
+            elif want in self.values:
+                sources.append(("value", self.values[want]))
+            elif result:
+                sources.append((result[1], int(result[2] or 0)))
+            elif want.endswith("_like"):
+                base = want[: -len("_like")]
+                sources.append(("value", self.outputs[0] if base == "y" else self.specs[self.names.index(base)]
+                                if base in self.names else self.values.get(base)))  # fmt: skip
+            elif want == "index":
+                sources.append(("value", i))
+            else:
+                raise TypeError(f"gradient rule of {name!r} wants {want!r}, which is no argument of the op")
+        return tuple(sources)
+
+    def save_mask(self, i: int) -> int:
+        """Bits of the operands (and, from bit 32, of the results) that input i's rule wants."""
+        mask = 0
+        for kind, index in self.fetch[i] or ():
+            if kind == "input":
+                mask |= 1 << index
+            elif kind == "y":
+                mask |= 1 << (SAVE_OUTPUT + index)
+        return mask
+
+    def arguments(self, i: int, grads: Sequence[Any], inputs: Sequence[Any], results: Sequence[Any]) -> list[Any]:
+        """The arguments of input i's rule."""
+        chosen: list[Any] = []
+        for kind, index in self.fetch[i] or ():
+            if kind == "g":
+                chosen.append(grads[index])
+            elif kind == "input":
+                chosen.append(inputs[index])
+            elif kind == "y":
+                chosen.append(results[index])
+            else:
+                chosen.append(index)
+        return chosen
+
+    def rule(self, i: int) -> Callable[..., Any]:
+        """The rule of input i."""
+        return self.rules.functions[self.names[i].partition("[")[0]]

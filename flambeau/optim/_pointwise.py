@@ -1,0 +1,184 @@
+"""An optimizer given by one elementwise formula: the base class of nearly all of this package.
+
+A subclass says what its state is (`init_state`), which options shape the formula (`flags`), which
+numbers the formula needs in this step (`scalars`), and the formula itself (`update`).
+
+>>> class Descent(PointwiseOptimizer):
+...     def scalars(self, group, step, state):
+...         return {"lr": group["lr"]}
+...     @staticmethod
+...     def update(p, g, *, lr, maximize):
+...         return p + lr * g if maximize else p - lr * g, {}
+>>> weight = torch.nn.Parameter(torch.ones(2))
+>>> weight.sum().backward()
+>>> Descent([weight], {"lr": 0.5, "maximize": False, "differentiable": False}).step()
+>>> weight.tolist()
+[0.5, 0.5]
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import flambeau
+from flambeau.optim import _checks, _fused
+from flambeau.optim.optimizer import Optimizer
+
+State = dict[str, Any]
+Group = dict[str, Any]
+
+
+def counter(dtype: flambeau.dtype | None = None, value: float = 0.0) -> flambeau.Tensor:
+    """A 0-d tensor that counts steps: of float32, or of float64 if that is the default dtype.
+
+    >>> counter()
+    tensor(0.)
+    """
+    wide = flambeau.get_default_dtype() == flambeau.float64
+    dtype = dtype or (flambeau.float64 if wide else flambeau.float32)
+    return flambeau.tensor(value, dtype=dtype)
+
+
+def zeros_like(p: flambeau.Tensor) -> flambeau.Tensor:
+    """A state tensor laid out in memory as the parameter is."""
+    return flambeau.zeros_like(p, memory_format=flambeau.preserve_format)
+
+
+def in_grad_mode_of_defaults(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step` with gradient recording off, or on for an optimizer made `differentiable`."""
+
+    @functools.wraps(step)
+    def guarded_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        before = flambeau.is_grad_enabled()
+        flambeau.set_grad_enabled(self.defaults["differentiable"])
+        try:
+            return step(self, *args, **kwargs)
+        finally:
+            flambeau.set_grad_enabled(before)
+
+    return guarded_step
+
+
+def evaluate(closure: Callable[[], Any] | None) -> Any:
+    """The loss computed by `closure`, with gradient recording on."""
+    if closure is None:
+        return None
+    with flambeau.enable_grad():
+        return closure()
+
+
+class PointwiseOptimizer(Optimizer):
+    """Runs `update` on every parameter that has a gradient."""
+
+    # What checkpoints of old versions may lack in their groups.
+    later_options: ClassVar[dict[str, Any]] = {}
+    # 0-d tensors of the state that those checkpoints hold as Python numbers.
+    counters: ClassVar[tuple[str, ...]] = ("step",)
+    # Whether `scalars` looks at the state, so that parameters cannot share its result.
+    scalars_differ: ClassVar[bool] = False
+    # Named in the message for capturable=True; no device here records graphs of its own.
+    capturable_names: ClassVar[str] = "params and state_steps"
+    capturable_devices: ClassVar[list[str]] = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
+    sparse_message: ClassVar[str] = "{name} does not support sparse gradients"
+
+    def init_state(self, p: flambeau.Tensor, group: Group) -> State:
+        """The state of a parameter before its first step: `step` and the named tensors."""
+        return {"step": counter(), **{name: zeros_like(p) for name in self.state_names(group)}}
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        """The state tensors that the formula reads and renews."""
+        return ()
+
+    def flags(self, group: Group) -> dict[str, Any]:
+        """Options that change the shape of the formula; part of the identity of its kernel."""
+        return {"maximize": group["maximize"]}
+
+    def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
+        """The numbers of this step; `step` counts from 1."""
+        raise NotImplementedError
+
+    @staticmethod
+    def update(p: Any, g: Any, **named: Any) -> tuple[Any, dict[str, Any]]:
+        """The new parameter and the new state, in elementwise tensor algebra."""
+        raise NotImplementedError
+
+    def __setstate__(self, state: State) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("maximize", False)
+            group.setdefault("foreach", None)
+            group.setdefault("differentiable", False)
+            for name, value in self.later_options.items():
+                group.setdefault(name, value)
+            for p in group["params"]:
+                own = self.state.get(p, {})
+                for name in self.counters:
+                    if name in own and not isinstance(own[name], flambeau.Tensor):
+                        own[name] = counter(value=float(own[name]))
+
+    @in_grad_mode_of_defaults
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Updates every parameter that has a gradient; returns the loss of `closure`, if given.
+
+        >>> weight = torch.nn.Parameter(torch.ones(2))
+        >>> weight.sum().backward()
+        >>> torch.optim.SGD([weight], lr=0.5).step()
+        >>> weight.tolist()
+        [0.5, 0.5]
+        """
+        loss = evaluate(closure)
+        for group in self.param_groups:
+            self._update_group(group)
+        return loss
+
+    def _update_group(self, group: Group) -> None:
+        names = self.state_names(group)
+        rows, steps, states = [], [], []
+        for p in group["params"]:
+            g = p.grad
+            if g is None:
+                continue
+            state = self.state[p]
+            if not state:
+                self._begin(p, g, group, state)
+            rows.append((p, g, *[state[name] for name in names]))
+            steps.append(state["step"])
+            states.append(state)
+        if not rows:
+            return
+        if group.get("capturable"):
+            raise AssertionError(
+                f"If capturable=True, {self.capturable_names} must be on supported devices: "
+                f"{self.capturable_devices}."
+            )
+        if group["differentiable"] and any(step.requires_grad for step in steps):
+            raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
+        update = _fused.specialise(type(self).update, names, tuple(self.flags(group).items()))
+        counts = _fused.advance(steps)
+        if not self.scalars_differ and counts.count(counts[0]) == len(counts):
+            self._run(group, update, rows, self.scalars(group, counts[0], states[0]))
+        else:
+            for row, count, state in zip(rows, counts, states):
+                self._run(group, update, [row], self.scalars(group, count, state))
+
+    def _begin(self, p: flambeau.Tensor, g: flambeau.Tensor, group: Group, state: State) -> None:
+        if g.is_sparse:
+            raise RuntimeError(self.sparse_message.format(name=type(self).__name__))
+        if group.get("fused"):
+            _checks.fusible(p)
+        state.update(self.init_state(p, group))
+
+    def _run(
+        self,
+        group: Group,
+        update: _fused.Update,
+        rows: list[tuple[Any, ...]],
+        scalars: dict[str, Any],
+    ) -> None:
+        if not group["differentiable"]:
+            for name, value in scalars.items():
+                if isinstance(value, flambeau.Tensor):  # from an option that is a tensor
+                    scalars[name] = value.item()
+        _fused.apply(update, rows, scalars)

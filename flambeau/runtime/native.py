@@ -1,0 +1,227 @@
+"""Makes the native core callable from Python: the storage type, the builtins and methods around the dispatcher.
+
+Called once by `flambeau.start` (the first use of a tensor); ops.registry asks for the functions and methods of each op:
+
+    core = NativeCore(Tensor, Parameter, Node, Edge, Plan, miss, fallback, fail)
+    core.function(12, "add", doc)       # a builtin: flambeau.add
+    core.method(12, "add", doc)         # a method descriptor for the class Tensor
+
+Python objects that native code knows (types, None, offsets of __slots__ members) are written into the words of `world`. An
+object's members are found by the offsets that Python's own member descriptors hold, so no layout of CPython is assumed beyond
+the head of an object (reference count, type) and of a slice (three members).
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from flambeau.codegen.llvm import c_function, load
+from flambeau.codegen.native import Extern, NativeFunction, Unit
+from flambeau.core.config import config
+from flambeau.core.device import device
+from flambeau.core.dtype import dtype
+from flambeau.core.shape import Size
+from flambeau.runtime import dispatch, memory, threads
+
+METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
+METHODS = 1024  # method stubs: one for each op number
+EXPORTS: list[NativeFunction] = [
+    dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, dispatch.get_mode, dispatch.set_mode,
+    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.world_words, dispatch.op_flag_words,
+    dispatch.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
+    memory.allocate, memory.deallocate,
+    threads.stop_workers, threads.forget_workers, threads.pool_words, threads.parallel_for,
+]  # fmt: skip
+
+
+class MethodDefinition(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("call", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+class MemberDefinition(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("type", ctypes.c_int), ("offset", ctypes.c_ssize_t),
+        ("flags", ctypes.c_int), ("doc", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
+class TypeSlot(ctypes.Structure):
+    _fields_ = [("slot", ctypes.c_int), ("function", ctypes.c_void_p)]
+
+
+class TypeSpecification(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item_size", ctypes.c_int), ("flags", ctypes.c_uint),
+        ("slots", ctypes.POINTER(TypeSlot)),
+    ]  # fmt: skip
+
+
+PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_MEMBERS = 1, 52, 72
+T_OBJECT, T_LONGLONG, READONLY, TPFLAGS_DEFAULT = 6, 17, 1, 0
+
+
+def slot_offset(owner: type, name: str) -> int:
+    """Byte offset of a __slots__ member in instances, read from its descriptor (PyMemberDescrObject)."""
+    descriptor = vars(owner)[name]
+    definition = ctypes.c_void_p.from_address(id(descriptor) + object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p))
+    assert definition.value is not None
+    return MemberDefinition.from_address(definition.value).offset
+
+
+def method_stubs(dispatcher: str) -> str:
+    """IR of `method_N(self, args, nargs, names)`: dispatch(N, self, ...)."""
+    lines = [f'declare ptr @"{dispatcher}"(i64, ptr, ptr, i64, ptr)']
+    for number in range(METHODS):
+        lines.append(f"define ptr @method_{number}(ptr %self, ptr %args, i64 %n, ptr %names) {{")
+        lines.append(f'  %r = tail call ptr @"{dispatcher}"(i64 {number}, ptr %self, ptr %args, i64 %n, ptr %names)')
+        lines.append("  ret ptr %r\n}")
+    return "\n".join(lines)
+
+
+class NativeCore:
+    """The linked native unit and the Python objects made from it."""
+
+    def __init__(self) -> None:
+        if not getattr(sys, "_is_gil_enabled", lambda: True)():
+            raise NotImplementedError("Flambeau needs the GIL: the free-threaded build of Python is not supported yet")
+        unit = Unit("core", EXPORTS)
+        externs = [
+            value for module in (dispatch, memory, threads) for value in vars(module).values() if isinstance(value, Extern)
+        ]
+        imports = {e.symbol: c_function(e.symbol) for e in externs if _exists(e.symbol)}
+        self.symbols = load("core-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(f) for f in EXPORTS], imports)
+        self._keep: list[Any] = []
+        call_long = ctypes.CFUNCTYPE(ctypes.c_int64)
+        self.world = self._words(call_long, dispatch.world_words, 64)
+        self.op_flags = self._words(call_long, dispatch.op_flag_words, 2048)
+        self.memory = self._words(call_long, memory.memory_words, 16)
+        self.pool = self._words(call_long, threads.pool_words, 128)
+        self.release_cached = ctypes.PYFUNCTYPE(ctypes.c_int64)(self.address(memory.release_cached))
+        self.clear_plans = ctypes.PYFUNCTYPE(None)(self.address(dispatch.clear_plans))
+        self.Storage = self._storage_type()
+        self.memory[memory.STORAGE_TYPE] = id(self.Storage)
+        self.memory[memory.CACHE_LIMIT] = _cache_limit()
+        fast = METH_FASTCALL
+        self.make_storage = self.builtin("make_storage", self.address(dispatch.make_storage), fast)
+        self.make_borrowed = self.builtin("make_borrowed", self.address(dispatch.make_borrowed), fast)
+        self.make_tensor = self.builtin("make_tensor", self.address(dispatch.make_tensor), fast)
+        self.execute_plan = self.builtin("execute_plan", self.address(dispatch.execute_plan), fast)
+        self.get_mode = self.builtin("get_mode", self.address(dispatch.get_mode), fast)
+        self.set_mode = self.builtin("set_mode", self.address(dispatch.set_mode), fast)
+        self.stop_workers = self.builtin("stop_workers", self.address(threads.stop_workers), fast)
+        self.forget_workers = self.builtin("forget_workers", self.address(threads.forget_workers), fast)
+        self.set_threads(config.threads)
+        atexit.register(self.stop_workers)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget_workers)
+        dispatcher = unit.symbol(dispatch.dispatch)
+        self._stubs = load(
+            "methods-" + unit.key(), lambda: method_stubs(dispatcher), [f"method_{n}" for n in range(METHODS)],
+            {dispatcher: self.symbols[dispatcher]},
+        )  # fmt: skip
+
+    def connect(
+        self, tensor: type, parameter: type, node: type, edge: type, plan: type, miss: Any, fallback: Any, fail: Any
+    ) -> None:
+        """Tells native code the engine's classes and the Python side of the dispatcher."""
+        world = self.world
+        objects = {
+            dispatch.TENSOR_TYPE: tensor, dispatch.PARAMETER_TYPE: parameter, dispatch.NODE_TYPE: node,
+            dispatch.EDGE_TYPE: edge, dispatch.PLAN_TYPE: plan, dispatch.LONG_TYPE: int, dispatch.FLOAT_TYPE: float,
+            dispatch.BOOL_TYPE: bool, dispatch.TUPLE_TYPE: tuple, dispatch.LIST_TYPE: list, dispatch.SLICE_TYPE: slice,
+            dispatch.SIZE_TYPE: Size, dispatch.DTYPE_TYPE: dtype, dispatch.STRING_TYPE: str, dispatch.DEVICE_TYPE: device,
+            dispatch.NONE: None, dispatch.ELLIPSIS: Ellipsis, dispatch.TRUE: True, dispatch.ZERO: 0,
+            dispatch.MISS: miss, dispatch.FALLBACK: fallback, dispatch.FAIL: fail,
+        }  # fmt: skip
+        self._keep.append(objects)
+        for word, value in objects.items():
+            world[word] = id(value)
+        members = {
+            dispatch.SLOT_STORAGE: (tensor, "_storage"), dispatch.SLOT_SPEC: (tensor, "_spec"),
+            dispatch.SLOT_OFFSET: (tensor, "_offset"), dispatch.SLOT_NODE: (tensor, "_node"),
+            dispatch.SLOT_BASE: (tensor, "_base"),
+            dispatch.NODE_PLAN: (node, "plan"), dispatch.NODE_EDGES: (node, "edges"), dispatch.NODE_SAVED: (node, "saved"),
+            dispatch.NODE_HOOKS: (node, "hooks"), dispatch.NODE_EXTRA: (node, "extra"),
+            dispatch.EDGE_NODE: (edge, "node"), dispatch.EDGE_INDEX: (edge, "index"),
+            dispatch.PLAN_BLOCK: (plan, "block"),
+        }  # fmt: skip
+        for word, (owner, name) in members.items():
+            world[word] = slot_offset(owner, name)
+        world[dispatch.SLICE_START] = object.__basicsize__
+
+    def address(self, function: NativeFunction) -> int:
+        return self.symbols[f"core.{function.name}"]
+
+    def _words(self, signature: Any, function: NativeFunction, count: int) -> Any:
+        return (ctypes.c_int64 * count).from_address(signature(self.address(function))())
+
+    def _definition(self, name: str, address: int, flags: int, doc: str | None) -> MethodDefinition:
+        definition = MethodDefinition(name.encode(), address, flags, doc.encode() if doc else None)
+        self._keep.append(definition)
+        return definition
+
+    def builtin(self, name: str, address: int, flags: int, bound: Any = None, doc: str | None = None) -> Any:
+        """A builtin function around native code; `bound` is what the native side gets as self."""
+        new = ctypes.pythonapi.PyCFunction_NewEx
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
+        return new(ctypes.addressof(self._definition(name, address, flags, doc)), bound, "flambeau")
+
+    def function(self, number: int, name: str, doc: str | None = None) -> Callable[..., Any]:
+        """The builtin function of op `number`."""
+        flags = METH_FASTCALL | METH_KEYWORDS
+        return self.builtin(name, self.address(dispatch.call_function), flags, number, doc)  # type: ignore[no-any-return]
+
+    def method(self, owner: type, number: int, name: str, doc: str | None = None) -> Any:
+        """The method descriptor of op `number` for the class `owner`."""
+        new = ctypes.pythonapi.PyDescr_NewMethod
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
+        definition = self._definition(name, self._stubs[f"method_{number}"], METH_FASTCALL | METH_KEYWORDS, doc)
+        return new(owner, ctypes.addressof(definition))
+
+    def _storage_type(self) -> type:
+        members = (MemberDefinition * 6)(
+            MemberDefinition(b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"),
+            MemberDefinition(b"nbytes", T_LONGLONG, 8 * memory.NBYTES, READONLY, b"size in bytes"),
+            MemberDefinition(b"version", T_LONGLONG, 8 * memory.VERSION, 0, b"counts the in-place changes"),
+            MemberDefinition(b"owner", T_OBJECT, 8 * memory.OWNER, READONLY, b"who owns borrowed memory, or None"),
+            MemberDefinition(b"flags", T_LONGLONG, 8 * memory.FLAGS, 0, b"1: memory that does not exist (meta)"),
+        )
+        slots = (TypeSlot * 4)(
+            TypeSlot(PY_TP_DEALLOC, self.address(memory.free_storage)),
+            TypeSlot(PY_TP_MEMBERS, ctypes.addressof(members)),
+            TypeSlot(PY_BF_GETBUFFER, self.address(memory.storage_buffer)),
+        )
+        specification = TypeSpecification(b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots)
+        self._keep += [members, slots, specification]
+        make = ctypes.pythonapi.PyType_FromSpec
+        make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
+        return make(ctypes.addressof(specification))  # type: ignore[no-any-return]
+
+    def set_threads(self, count: int) -> None:
+        """Number of threads that a long kernel runs on, this one included."""
+        if count - 1 < self.pool[threads.STARTED]:
+            self.stop_workers()
+        self.pool[threads.WANTED] = min(count - 1, threads.MAX_WORKERS)
+
+    def threads(self) -> int:
+        return int(self.pool[threads.WANTED]) + 1
+
+
+def _exists(symbol: str) -> bool:
+    try:
+        return bool(c_function(symbol))
+    except OSError:  # functions of other systems (_aligned_malloc, madvise) are declared but never called
+        return False
+
+
+def _cache_limit() -> int:
+    """Freed memory kept for reuse: an eighth of the machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+    except (AttributeError, ValueError, OSError):
+        return 1 << 30

@@ -1,0 +1,154 @@
+"""The thread pool, in native code: splits a kernel's axis over the processor's cores.
+
+`parallel_for(kernel, buffers, params, items, grain)` runs `kernel(buffers, params, start, stop)` over [0, items) in chunks of
+`grain`; 0 means that one thread does it all. Called by runtime.dispatch, without the GIL.
+
+Workers are system threads that never touch Python: they spin for some microseconds after a job and then sleep. The caller
+takes chunks itself and waits for chunks to be done, never for a worker to wake, because waking takes 100 us. One job runs at a
+time; a second caller (another Python thread, a nested call) does its work alone. `entered` counts the workers that look at the
+job: its fields change only while nobody does. After a fork the child starts with no workers (`forget_workers`).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from flambeau.codegen.native import (
+    Extern, Signature, Static, atomic_add, atomic_load, atomic_store, atomic_swap, cpu_pause, i32, i64, native, ptr, ptrp, void,
+)  # fmt: skip
+
+POSIX = sys.platform != "win32"
+pthread_create = Extern("pthread_create", i32, ptr, ptr, ptr, ptr)
+pthread_join = Extern("pthread_join", i32, ptr, ptr)
+pthread_mutex_lock = Extern("pthread_mutex_lock", i32, ptr)
+pthread_mutex_unlock = Extern("pthread_mutex_unlock", i32, ptr)
+pthread_cond_wait = Extern("pthread_cond_wait", i32, ptr, ptr)
+pthread_cond_broadcast = Extern("pthread_cond_broadcast", i32, ptr)
+pthread_mutex_init = Extern("pthread_mutex_init", i32, ptr, ptr)
+pthread_cond_init = Extern("pthread_cond_init", i32, ptr, ptr)
+PyLong_FromLongLong = Extern("PyLong_FromLongLong", ptr, i64)
+Kernel = Signature(void, ptr, ptr, i64, i64)
+
+MAX_WORKERS = 255
+SPIN = 4000  # pauses of a worker without work before it sleeps: 20-100 us
+# words of `pool`, each on its own cache line
+WANTED, STARTED, BUSY, OPEN, NEXT, DONE, ENTERED, SLEEPING, QUIT, GENERATION = (8 * i for i in range(10))
+JOB_KERNEL, JOB_BUFFERS, JOB_PARAMS, JOB_ITEMS, JOB_GRAIN = (80 + i for i in range(5))
+pool = Static("pool", i64, 128)
+handles = Static("pool_handles", ptr, MAX_WORKERS)
+mutex = Static("pool_mutex", i64, 16)
+condition = Static("pool_condition", i64, 16)
+
+
+@native
+def take_chunks() -> void:
+    """Does chunks of the open job until none is left."""
+    items, grain = pool[JOB_ITEMS], pool[JOB_GRAIN]
+    while True:
+        start = atomic_add(pool + NEXT, grain)
+        if start >= items:
+            return
+        stop = start + grain if start + grain < items else items
+        Kernel(pool[JOB_KERNEL])(ptr(pool[JOB_BUFFERS]), ptr(pool[JOB_PARAMS]), start, stop)
+        atomic_add(pool + DONE, stop - start)
+
+
+@native
+def worker(unused: ptr) -> ptr:
+    seen = i64(0)
+    while True:
+        spins = i64(0)
+        while atomic_load(pool + OPEN) == seen or atomic_load(pool + OPEN) == 0:
+            if atomic_load(pool + QUIT) != 0:
+                return None
+            cpu_pause()
+            spins += 1
+            if spins > SPIN:
+                pthread_mutex_lock(mutex)
+                atomic_add(pool + SLEEPING, 1)
+                while (atomic_load(pool + OPEN) == 0 or atomic_load(pool + OPEN) == seen) and atomic_load(pool + QUIT) == 0:
+                    pthread_cond_wait(condition, mutex)
+                atomic_add(pool + SLEEPING, -1)
+                pthread_mutex_unlock(mutex)
+                spins = 0
+        atomic_add(pool + ENTERED, 1)
+        job = atomic_load(pool + OPEN)
+        if job != 0:
+            take_chunks()
+            seen = job
+        atomic_add(pool + ENTERED, -1)
+    return None
+
+
+@native
+def start_workers() -> void:
+    while pool[STARTED] < pool[WANTED]:
+        if pthread_create(handles + pool[STARTED], None, worker, None) != 0:
+            pool[WANTED] = pool[STARTED]  # the system refuses more threads: go on with those there are
+            return
+        pool[STARTED] += 1
+
+
+@native
+def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64) -> void:
+    if POSIX and grain > 0 and items > grain and pool[WANTED] > 0:
+        if atomic_swap(pool + BUSY, 0, 1):
+            if pool[STARTED] < pool[WANTED]:
+                start_workers()
+            pool[JOB_KERNEL] = i64(kernel)
+            pool[JOB_BUFFERS] = i64(buffers)
+            pool[JOB_PARAMS] = i64(params)
+            pool[JOB_ITEMS] = items
+            pool[JOB_GRAIN] = grain
+            atomic_store(pool + NEXT, 0)
+            atomic_store(pool + DONE, 0)
+            pool[GENERATION] += 1
+            atomic_store(pool + OPEN, pool[GENERATION])
+            if atomic_load(pool + SLEEPING) > 0:
+                pthread_mutex_lock(mutex)
+                pthread_cond_broadcast(condition)
+                pthread_mutex_unlock(mutex)
+            take_chunks()
+            while atomic_load(pool + DONE) < items:
+                cpu_pause()
+            atomic_store(pool + OPEN, 0)
+            while atomic_load(pool + ENTERED) > 0:
+                cpu_pause()
+            atomic_store(pool + BUSY, 0)
+            return
+    Kernel(kernel)(buffers, params, 0, items)
+
+
+@native
+def stop_workers(self: ptr, args: ptrp, nargs: i64) -> ptr:
+    """Ends and joins the workers: at exit, and before their number is lowered."""
+    if POSIX and pool[STARTED] > 0:
+        atomic_store(pool + QUIT, 1)
+        pthread_mutex_lock(mutex)
+        pthread_cond_broadcast(condition)
+        pthread_mutex_unlock(mutex)
+        for i in range(pool[STARTED]):
+            pthread_join(handles[i], None)
+        pool[STARTED] = 0
+        atomic_store(pool + QUIT, 0)
+    return PyLong_FromLongLong(pool[WANTED])
+
+
+@native
+def forget_workers(self: ptr, args: ptrp, nargs: i64) -> ptr:
+    """A forked child has the pool's memory but none of its threads."""
+    pool[STARTED] = 0
+    atomic_store(pool + BUSY, 0)
+    atomic_store(pool + OPEN, 0)
+    atomic_store(pool + ENTERED, 0)
+    atomic_store(pool + SLEEPING, 0)
+    if POSIX:
+        pthread_mutex_init(mutex, None)
+        pthread_cond_init(condition, None)
+    return PyLong_FromLongLong(pool[WANTED])
+
+
+@native
+def pool_words() -> i64:
+    return i64(pool)
+

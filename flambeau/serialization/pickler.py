@@ -1,0 +1,150 @@
+"""Pickles Python data with tensors in it, in the form that torch's own files have.
+
+`save` makes a `DataPickler`. It is Python's pickler with three changes: objects of Flambeau are
+written under torch's names, a tensor is written as a call of torch's `_rebuild_tensor_v2`, and the
+memory of tensors is not pickled but referred to; the caller then writes what `storages` has
+collected. Tensors that share a storage refer to the same one.
+
+>>> pickler = DataPickler(io.BytesIO(), protocol=2)
+>>> pickler.dump({"weight": torch.zeros(3)})
+>>> [storage.nbytes() for storage in pickler.storages.values()]
+[12]
+"""
+
+from __future__ import annotations
+
+import pickle
+import types
+from collections import OrderedDict
+from typing import IO, Any
+
+import flambeau
+from flambeau.serialization import names, rebuild
+from flambeau.serialization.storages import StorageReference, location_tag, storage_bytes
+
+
+# The pickler written in Python, because the names that it writes can be overridden: the one in C
+# writes only names under which the object itself can be imported.
+class DataPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """Writes one object; `storages` maps a key, "0" upwards, to the storage it stands for."""
+
+    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+
+    def __init__(self, file: IO[bytes], protocol: int) -> None:
+        super().__init__(file, protocol)
+        self.storages: dict[str, Any] = {}
+        self._keys: dict[tuple[int, int], str] = {}
+        self._dtypes: dict[int, Any] = {}
+
+    def persistent_id(self, obj: Any) -> tuple | None:
+        """Stands for a storage in the pickle: kind, storage class, key, device, length."""
+        if isinstance(obj, flambeau.UntypedStorage):
+            obj = StorageReference(obj, None)
+        if type(obj) is not StorageReference:
+            return None
+        storage, dtype = obj
+        if dtype is None:
+            storage_type, itemsize = names.UNTYPED_STORAGE, 1
+        else:
+            storage_type, itemsize = names.storage_type_of(dtype), dtype.itemsize
+        key = self._key_of(storage, dtype)
+        return "storage", storage_type, key, location_tag(storage), storage.nbytes() // itemsize
+
+    def _key_of(self, storage: Any, dtype: Any) -> str:
+        address = storage.data_ptr()
+        known = self._dtypes.setdefault(address, dtype or flambeau.uint8) if address else None
+        if known is not None and known != (dtype or flambeau.uint8):
+            raise RuntimeError(
+                "Cannot save multiple tensors or storages that view the same data as different "
+                "types"
+            )
+        # Empty storages have no address; each is its own, and none is lost by writing it twice.
+        identity = (address, storage.nbytes()) if address else (0, -1 - len(self.storages))
+        key = self._keys.setdefault(identity, str(len(self._keys)))
+        # Holding the storage keeps its address from being given to another one meanwhile.
+        self.storages.setdefault(key, storage)
+        return key
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How tensors, dtypes and their like are written; everything else goes Python's way."""
+        if isinstance(obj, flambeau.Tensor):
+            return reduce_tensor(obj)
+        if isinstance(obj, (flambeau.dtype, names.StorageType)):
+            return names.torch_global(obj)[1]  # type: ignore[index]
+        if isinstance(obj, flambeau.device):
+            return flambeau.device, (obj.type,) if obj.index is None else (obj.type, obj.index)
+        if isinstance(obj, flambeau.Size):
+            return flambeau.Size, (tuple(obj),)
+        if isinstance(obj, flambeau.layout):
+            return rebuild.get_layout, (str(obj),)
+        return NotImplemented
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write a class or function by name, under torch's name where it is ours."""
+        torch_global = names.torch_global(obj)
+        if torch_global is None:
+            super().save_global(obj, name)
+            return
+        module, name = torch_global
+        if self.proto >= 4:
+            self.save(module)
+            self.save(name)
+            self.write(pickle.STACK_GLOBAL)
+        else:
+            self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
+        self.memoize(obj)
+
+    dispatch[types.FunctionType] = save_global
+
+
+def reduce_tensor(tensor: Any) -> Any:
+    """The call that rebuilds `tensor`, with a `StorageReference` for its memory."""
+    own_reduce = type(tensor).__reduce_ex__
+    parameter_class = flambeau.nn.Parameter
+    if own_reduce not in (flambeau.Tensor.__reduce_ex__, parameter_class.__reduce_ex__):
+        return NotImplemented
+    state = attributes_of(tensor)
+    if isinstance(tensor, parameter_class):
+        arguments = (tensor.data, tensor.requires_grad, OrderedDict())
+        if state is None:
+            return rebuild.rebuild_parameter, arguments
+        return rebuild.rebuild_parameter_with_state, (*arguments, state)
+    function, arguments = _reduce_plain(tensor)
+    if type(tensor) is flambeau.Tensor and state is None:
+        return function, arguments
+    return rebuild.rebuild_from_type, (function, type(tensor), arguments, state)
+
+
+def _reduce_plain(tensor: Any) -> tuple[Any, tuple]:
+    dtype, size, stride = tensor.dtype, tuple(tensor.size()), tensor.stride()
+    if tensor.device.type == "meta":
+        return rebuild.rebuild_meta_tensor, (dtype, size, stride, tensor.requires_grad)
+    is_typed = names.storage_type_of(dtype) is not None
+    reference = StorageReference(tensor.untyped_storage(), dtype if is_typed else None)
+    hooks: OrderedDict = OrderedDict()
+    arguments: tuple = (reference, tensor.storage_offset(), size, stride, tensor.requires_grad)
+    arguments += (hooks,) if is_typed else (hooks, dtype)
+    flags = {"conj": tensor.is_conj(), "neg": tensor.is_neg()}
+    metadata = {name: True for name, is_set in flags.items() if is_set}
+    function = rebuild.rebuild_tensor_v2 if is_typed else rebuild.rebuild_tensor_v3
+    return function, (*arguments, metadata) if metadata else arguments
+
+
+def attributes_of(tensor: Any) -> Any:
+    """The attributes that a program has set on a tensor; None where there are none."""
+    return dict(vars(tensor)) or None
+
+
+def reduce_with_bytes(tensor: Any) -> tuple[Any, tuple]:
+    """For `Tensor.__reduce_ex__`: the same in a plain pickle, which holds the memory itself.
+
+    >>> function, arguments = reduce_with_bytes(torch.ones(2))
+    >>> function(*arguments)
+    tensor([1., 1.])
+    """
+    if tensor.device.type == "meta":
+        return _reduce_plain(tensor)
+    tensor = tensor.resolve_conj().resolve_neg()
+    data = storage_bytes(tensor.untyped_storage()).tobytes()
+    geometry = (tensor.storage_offset(), tuple(tensor.size()), tensor.stride())
+    return rebuild.rebuild_from_bytes, (data, tensor.dtype, *geometry, tensor.requires_grad)

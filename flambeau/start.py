@@ -1,0 +1,74 @@
+"""Starts the engine: links the native core, reads the op modules, and hangs their functions on the package and on Tensor.
+
+`import flambeau` stays cheap because this runs at the first use of a tensor function: the package's `__getattr__` (for
+`flambeau.ones`, say) and Tensor's metaclass call `start()`; a second call does nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import Any
+
+from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
+from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS
+
+OP_MODULES = (
+    "pointwise", "copying", "creation",
+)  # fmt: skip
+_lock = threading.RLock()
+functions: dict[str, Any] = {}
+started = False
+
+
+def start() -> None:
+    """Makes the engine ready; `functions` then holds every public function by name."""
+    global started
+    if started:
+        return
+    with _lock:
+        if started:
+            return
+        from flambeau.autograd.graph import Edge, Node
+        from flambeau.ops.plan import Plan
+        from flambeau.runtime.native import NativeCore
+        from flambeau.tensor import Tensor
+
+        core = NativeCore()
+        core.connect(Tensor, getattr(engine, "Parameter", Tensor), Node, Edge, Plan, miss, fallback, fail)
+        engine.core = core
+        started = True
+        for name in OP_MODULES:
+            module = importlib.import_module(f"flambeau.ops.{name}")
+            for public in getattr(module, "__all__", ()):
+                functions[public] = getattr(module, public)
+            for method in getattr(module, "METHODS", ()):
+                setattr(Tensor, method.__name__, method)
+        attach(core, Tensor)
+
+
+def attach(core: Any, tensor: type) -> None:
+    """Gives every op its builtin function and its methods."""
+    from flambeau.ops.kinds import Composite, Pointwise
+
+    for op in list(NUMBERED):
+        if isinstance(op, Pointwise) and op.inplace:
+            op.in_place()
+    for number, op in enumerate(NUMBERED):
+        op.number = number
+        if isinstance(op, Composite):
+            publish(op, op.function, op.function, tensor)
+            continue
+        core.op_flags[number] = NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0
+        op.call = core.function(number, op.name, op.__doc__)
+        publish(op, op.call, core.method(tensor, number, op.name, op.__doc__), tensor)
+
+
+def publish(op: Op, function: Any, method: Any, tensor: type) -> None:
+    """Puts an op under its public name, its aliases and its method names."""
+    op.call = function
+    for name in (op.public, *op.aliases):
+        if name:
+            functions[name] = function
+    for name in op.methods:
+        setattr(tensor, name, method)

@@ -1,0 +1,5 @@
+"""The parts of a DataLoader: joining samples, fetching batches, worker processes."""
+
+from flambeau.utils.data._utils import collate as collate
+from flambeau.utils.data._utils import fetch as fetch
+from flambeau.utils.data._utils import worker as worker

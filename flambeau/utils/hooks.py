@@ -1,0 +1,106 @@
+"""Handles that take a hook off again: what every `register_*_hook` returns.
+
+Only the standard library is imported here, so that any layer may use it.
+
+>>> seen = []
+>>> layer = torch.nn.Identity()
+>>> handle = layer.register_forward_hook(lambda module, inputs, output: seen.append(float(output)))
+>>> layer(torch.tensor(2.0)).item(), seen
+(2.0, [2.0])
+>>> handle.remove()
+>>> layer(torch.tensor(3.0)).item(), seen
+(3.0, [2.0])
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
+
+
+class RemovableHandle:
+    """Takes one hook out of the table (and side tables) it was put in; usable as a context manager.
+
+    >>> from collections import OrderedDict
+    >>> table = OrderedDict()
+    >>> with RemovableHandle(table) as handle:
+    ...     table[handle.id] = print
+    >>> len(table)
+    0
+    """
+
+    id: int
+    next_id: int = 0
+
+    def __init__(self, hooks_dict: Any, *, extra_dict: Any = None) -> None:
+        # Weak: a handle that outlives its module must not keep the module's hooks alive.
+        self.hooks_dict_ref = weakref.ref(hooks_dict)
+        self.id = RemovableHandle.next_id
+        RemovableHandle.next_id += 1
+        side_tables = extra_dict if isinstance(extra_dict, list) else [extra_dict]
+        self.extra_dict_ref = tuple(weakref.ref(t) for t in side_tables if t is not None)
+
+    def remove(self) -> None:
+        """Take the hook off; does nothing when it is off already."""
+        for reference in (self.hooks_dict_ref, *self.extra_dict_ref):
+            table = reference()
+            if table is not None and self.id in table:
+                del table[self.id]
+
+    def __getstate__(self) -> tuple:
+        return self.hooks_dict_ref(), self.id, tuple(ref() for ref in self.extra_dict_ref)
+
+    def __setstate__(self, state: tuple) -> None:
+        table = OrderedDict() if state[0] is None else state[0]
+        self.hooks_dict_ref = weakref.ref(table)
+        self.id = state[1]
+        # New handles must not take the number of a revived one.
+        RemovableHandle.next_id = max(RemovableHandle.next_id, self.id + 1)
+        side_tables = state[2] if len(state) > 2 and state[2] is not None else ()
+        self.extra_dict_ref = tuple(weakref.ref(t) for t in side_tables)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        self.remove()
+
+
+def unserializable_hook(f: Callable) -> Callable:
+    """Mark the hook `f` as one that saving a tensor may drop without a warning.
+
+    >>> hook = torch.utils.hooks.unserializable_hook(lambda gradient: gradient)
+    >>> hook.__torch_unserializable__
+    True
+    """
+    f.__torch_unserializable__ = True  # type: ignore[attr-defined]
+    return f
+
+
+def warn_if_has_hooks(tensor: Any) -> None:
+    """Warn for each hook of `tensor` that saving will drop.
+
+    >>> torch.utils.hooks.warn_if_has_hooks(torch.ones(2))
+    """
+    for hook in (tensor._backward_hooks or {}).values():
+        if not hasattr(hook, "__torch_unserializable__"):
+            warnings.warn(
+                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, "
+                "you can decorate the function with @torch.utils.hooks.unserializable_hook to "
+                "suppress this warning",
+                stacklevel=2,
+            )
+
+
+def __getattr__(name: str) -> Any:
+    # Its class needs autograd, which this file must not import.
+    if name == "BackwardHook":
+        from flambeau.nn.modules.backward_hook import BackwardHook
+
+        return BackwardHook
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
