@@ -108,16 +108,16 @@ def summarise(results: dict[str, dict[str, Any]]) -> None:
         if ratios:
             mean = math.exp(statistics.fmean(map(math.log, ratios)))
             behind = sum(ratio < 1 for ratio in ratios)
-            print(f"{group:6s} geometric mean {mean:.2f} over {len(ratios)} of {len(rows)} rows, "
-                  f"{behind} behind")  # fmt: skip
+            count = f"{len(ratios)} of {len(rows)} rows"
+            print(f"{group:6s} geometric mean {mean:.2f} over {count}, {behind} behind")
 
 
 def show_startup(module: str, other: str) -> list[list[float]]:
     """Import time and memory, side by side."""
     pair = [startup.probe(module), startup.probe(other)]
     for (label, unit, scale), ours, theirs in zip(startup.LABELS, *pair):
-        print(f"start  {label:28s} {ours * scale:5.0f} {unit:3s} {theirs * scale:5.0f} {unit:3s} "
-              f"{theirs / ours:7.2f}")  # fmt: skip
+        times = f"{ours * scale:5.0f} {unit:3s} {theirs * scale:5.0f} {unit:3s}"
+        print(f"start  {label:28s} {times} {theirs / ours:7.2f}")
     return pair
 
 
@@ -134,8 +134,8 @@ def main() -> int:
 
     chosen = [w for w in TABLE if re.search(options.only, f"{w.group} {w.name}")]
     ours, theirs = (Worker(name, options.threads) for name in (options.module, options.other))
-    print(f"{options.module} {ours.version}, {options.other} {theirs.version}, "
-          f"{options.threads} threads\n")  # fmt: skip
+    versions = f"{options.module} {ours.version}, {options.other} {theirs.version}"
+    print(f"{versions}, {options.threads} threads\n")
     titles = f"{options.module:>9s} {options.other:>9s}"
     print(f"{'':6s} {'':28s} {titles}   ratio  (least to greatest of {options.rounds} rounds)")
     figures: dict[str, Any] = {}

@@ -67,8 +67,8 @@ def main() -> None:
                 step = builders[request["name"]](torch)
                 timed(step, 1)  # compiles what there is to compile
                 prepared[request["name"]] = step, calibrated(step)
-            answer: dict[str, Any] = {"samples": measure(*prepared[request["name"]],
-                                                         request["budget"])}  # fmt: skip
+            step, count = prepared[request["name"]]
+            answer: dict[str, Any] = {"samples": measure(step, count, request["budget"])}
         except Exception as error:  # noqa: BLE001  reported to the parent, which shows it
             prepared.clear()
             answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:100]}

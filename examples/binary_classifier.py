@@ -1,6 +1,6 @@
 """A small network that separates two rings, with the measures one reports for a classifier.
 
-    flambeau run examples/binary_classifier.py
+Run it with `flambeau run examples/binary_classifier.py`.
 """
 
 import math

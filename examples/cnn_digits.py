@@ -1,6 +1,6 @@
 """A convolutional network on real data: the 8 x 8 handwritten digits that scikit-learn bundles.
 
-    flambeau run examples/cnn_digits.py
+Run it with `flambeau run examples/cnn_digits.py`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Operations of one's own with a derivative written by hand: torch.autograd.Function.
 
-    flambeau run examples/custom_function.py
+Run it with `flambeau run examples/custom_function.py`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Datasets, samplers and DataLoaders: how single samples become shuffled batches.
 
-    flambeau run examples/dataset_and_dataloader.py
+Run it with `flambeau run examples/dataset_and_dataloader.py`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """One program for every device: choose it once, and never write its name again.
 
-    flambeau run examples/device_agnostic.py --device cpu
+Run it with `flambeau run examples/device_agnostic.py --device cpu`.
 """
 
 import argparse

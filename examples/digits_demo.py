@@ -1,6 +1,6 @@
 """The demo: learn to read handwritten digits, and show how well it went.
 
-    flambeau run examples/digits_demo.py --output build/demo
+Run it with `flambeau run examples/digits_demo.py --output build/demo`.
 
 Trains a small convolutional network on the 1797 images that scikit-learn bundles, keeps a fifth of
 them out of the training, writes a checkpoint and a picture, and checks that a fresh model loaded

@@ -1,6 +1,6 @@
 """Indexing, views and copies: which results share memory with their source, and which do not.
 
-    flambeau run examples/indexing_and_views.py
+Run it with `flambeau run examples/indexing_and_views.py`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Fit a straight line to noisy points by gradient descent, check it against the exact answer.
 
-    flambeau run examples/linear_regression.py --plot fit.png
+Run it with `flambeau run examples/linear_regression.py --plot fit.png`.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Logistic regression seen as a computation graph: what autograd records, and what it computes.
 
-    flambeau run examples/logistic_regression.py
+Run it with `flambeau run examples/logistic_regression.py`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """A multilayer perceptron written as a Module of one's own, trained on three spiral arms.
 
-    flambeau run examples/mlp.py
+Run it with `flambeau run examples/mlp.py`.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Tensors and NumPy arrays: when they share memory, when they copy, and how types convert.
 
-    flambeau run examples/numpy_sharing.py
+Run it with `flambeau run examples/numpy_sharing.py`.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ def section(title):
 
 
 def sharing():
-    """from_numpy and numpy() hand over the memory itself: a write on one side shows on the other."""
+    """from_numpy and numpy() hand over the memory itself: both sides see each write."""
     array = np.arange(6.0).reshape(2, 3)
     tensor = torch.from_numpy(array)
     print(tensor)

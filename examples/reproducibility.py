@@ -1,6 +1,6 @@
 """The same numbers every time: seeds, generators, saved states, and what uses the random stream.
 
-    flambeau run examples/reproducibility.py
+Run it with `flambeau run examples/reproducibility.py`.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Checkpoints: what a state_dict holds, saving, loading, resuming, and what can go wrong.
 
-    flambeau run examples/saving_and_loading.py
+Run it with `flambeau run examples/saving_and_loading.py`.
 """
 
 import io

@@ -8,6 +8,7 @@ says what it runs on. `python -m flambeau` is the same command.
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -35,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "run" and len(words) > 1 and words[1] not in ("-h", "--help"):
         return run(words[1:])
     if words == ["info"]:
-        from flambeau import info  # loads the engine, which `run` must not wait for
-
+        info = importlib.import_module("flambeau.info")  # the engine, which `run` need not wait for
         print(info.describe())
         return 0
     if words in (["--version"], ["-V"]):
@@ -54,8 +54,8 @@ def run(words: Sequence[str]) -> int:
     tracebacks, exit status and signals are then those of plain Python because they are its own.
     """
     if sys.flags.ignore_environment or sys.flags.no_site:
-        print("flambeau run: works through PYTHONPATH and site, which -E, -I and -S turn off",
-              file=sys.stderr)  # fmt: skip
+        reason = "it works through PYTHONPATH and site, which -E, -I and -S turn off"
+        print(f"flambeau run: {reason}", file=sys.stderr)
         return 2
     environment = dict(os.environ)
     alias.announce_to_children(environment)

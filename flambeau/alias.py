@@ -7,7 +7,7 @@ first on its PYTHONPATH; the `sitecustomize` in there, which Python imports at i
 file and calls `install`. Nothing of Flambeau beyond this file is loaded before a program asks for
 torch, so that children that never do (pip, a shell helper) start as fast as before.
 
->>> torch.as_torch()                      # in a notebook, before the first `import torch`
+>>> torch = torch.as_torch()              # in a notebook, before the first `import torch`
 >>> import torch.nn.functional as F
 >>> F is torch.nn.functional
 True
@@ -24,7 +24,7 @@ from importlib.machinery import ModuleSpec
 TYPE_CHECKING = False  # importing `typing` to learn this would double what a child pays
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping, Sequence
-    from types import CodeType, ModuleType
+    from types import FrameType, ModuleType
     from typing import Any
 
 PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -54,7 +54,7 @@ class TorchFinder:
             )
         spec = ModuleSpec(
             name,
-            AliasLoader(own_name, own_spec),
+            AliasLoader(own_name, own_spec),  # type: ignore[arg-type]
             origin=own_spec.origin,
             is_package=own_spec.submodule_search_locations is not None,
         )
@@ -90,11 +90,11 @@ class AliasLoader:
         """For `runpy` (python -m torch.x)."""
         return self.own_spec.submodule_search_locations is not None
 
-    def get_code(self, name: str) -> CodeType | None:
+    def get_code(self, name: str) -> Any:
         """For `runpy` (python -m torch.x)."""
         return self._own_loader().get_code(self.own_name)
 
-    def get_source(self, name: str) -> str | None:
+    def get_source(self, name: str) -> Any:
         """For `linecache` and `inspect`."""
         return self._own_loader().get_source(self.own_name)
 
@@ -105,7 +105,7 @@ class AliasLoader:
 def _is_only_a_question() -> bool:
     # `importlib.util.find_spec("torch.x")` wants None where there is no such part, an import wants
     # the error that says so; the import system calls the finder in the same way for both.
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename == "<frozen importlib._bootstrap>":
         if frame.f_code.co_name == "_find_and_load":
             return False
@@ -151,7 +151,7 @@ def _torch_distribution() -> Any:
 def install() -> None:
     """Make `torch` mean Flambeau in this process. Again is harmless.
 
-    >>> torch.alias.install()
+    >>> install()
     """
     loaded = sys.modules.get("torch")
     if loaded is not None and loaded is not sys.modules.get("flambeau"):
@@ -161,14 +161,14 @@ def install() -> None:
             "the kernel), or start the program with `flambeau run`"
         )
     if not any(isinstance(finder, TorchFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, TorchFinder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, TorchFinder())
 
 
 def announce_to_children(environment: MutableMapping[str, str]) -> None:
     """Put the start-up folder first on the PYTHONPATH of `environment`.
 
     >>> environment = {"PYTHONPATH": "lib"}
-    >>> torch.alias.announce_to_children(environment)
+    >>> announce_to_children(environment)
     >>> environment["PYTHONPATH"].endswith("lib")
     True
     """

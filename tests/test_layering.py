@@ -155,7 +155,7 @@ def test_no_cycle_between_files() -> None:
         visit(name, [])
 
 
-@pytest.mark.parametrize("heavy", ["numpy", "llvmlite", "scipy_openblas64", "ctypes"])
+@pytest.mark.parametrize("heavy", ["numpy", "llvmlite", "scipy_openblas64"])
 def test_a_start_loads_nothing_heavy(command_line, heavy: str) -> None:
     code = f"import sys, flambeau, flambeau.nn, flambeau.optim; print({heavy!r} in sys.modules)"
     assert command_line("-c", code).stdout == "False\n"

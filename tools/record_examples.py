@@ -61,8 +61,8 @@ def record(name: str) -> bool:
     for variation, other in zip(VARIATIONS[1:], others):
         if other != first:
             print(f"{name}: NOT recorded, differs with {variation}")
-            print(*difflib.unified_diff(first.splitlines(), other.splitlines(), lineterm="", n=0),
-                  sep="\n")  # fmt: skip
+            lines = difflib.unified_diff(first.splitlines(), other.splitlines(), lineterm="", n=0)
+            print("\n".join(lines))
             return False
     command = " ".join(["$", f"{name}.py", *ARGUMENTS[name]])
     (GOLDEN / f"{name}.txt").write_text(f"{command}\n{first}", encoding="utf-8")
@@ -73,7 +73,8 @@ def record(name: str) -> bool:
 def main() -> int:
     GOLDEN.mkdir(parents=True, exist_ok=True)
     names = sys.argv[1:] or list(ARGUMENTS)
-    return 0 if all([record(name) for name in names]) else 1
+    recorded = [record(name) for name in names]
+    return 0 if all(recorded) else 1
 
 
 if __name__ == "__main__":

@@ -16,13 +16,10 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 
+from flambeau.codegen import circular, exponential, math, special  # noqa: F401 - they register expansions
 from flambeau.codegen import complex as complex_rules
-from flambeau.codegen import math
 from flambeau.codegen.expr import HALF, ITEMSIZE, KIND, Expr, postorder, real_dtype
 from flambeau.codegen.table import TABLE
-
-# Any change to the generated text must change this: it is part of every kernel's name, hence of the cache key.
-VERSION = "1"
 
 # What an expression reads: an operand's number or a slot's name, and the part of a complex value.
 Slot = tuple[int | str, int]
@@ -202,6 +199,8 @@ class Emitter:
             text = literal(node.value, dtype)
             return text if lanes == 1 else f"splat ({llvm_type(dtype)} {text})"
         types = [llvm_type(arg.dtype, lanes) for arg in node.args]
+        if op == "unless":
+            return self.let(f"select {types[1]} {names[1]}, {types[2]} {names[2]}, {types[0]} {names[0]}")
         if op == "where":
             return self.let(f"select {types[0]} {names[0]}, {types[1]} {names[1]}, {types[2]} {names[2]}")
         if op in ("to", "truncate"):

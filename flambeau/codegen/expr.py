@@ -210,6 +210,10 @@ class Expr:
         """This value; a kernel that meets an element for which `fails` is true reports an error."""
         return Expr.make("checked", (self, fails), self.dtype)
 
+    def unless(self, rare: Expr, slow: Expr) -> Expr:
+        """This value, but `slow` where `rare` holds: kernels do not compute `slow` as long as nothing is rare."""
+        return Expr.make("unless", (self, rare, slow), self.dtype)
+
     def __bool__(self) -> bool:
         raise TypeError("a scalar expression has no truth value: use where()")
 

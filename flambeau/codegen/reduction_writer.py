@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flambeau.codegen.emit import Emitter, Slot, llvm_type, lower, memory_type
 from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, compute_dtype, postorder, real_dtype
-from flambeau.codegen.loops import FOOTER, HEADER, Odometer, buffer, load, param, store
+from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param, store
 from flambeau.codegen.monoids import Stage
 
 if TYPE_CHECKING:

@@ -26,7 +26,16 @@ __all__ = [
 ]
 
 
-class _ParameterMeta(type(flambeau.Tensor)):  # type: ignore[misc]
+class _NamedMeta(type(flambeau.Tensor)):  # type: ignore[misc]
+    """Prints the classes of this file, but not those derived from them, under torch's name."""
+
+    def __repr__(cls) -> str:
+        if cls.__module__ == __name__:
+            return f"<class 'torch.nn.parameter.{cls.__qualname__}'>"
+        return type.__repr__(cls)
+
+
+class _ParameterMeta(_NamedMeta):
     """Lets a tensor of a user's own class count as a Parameter: `Parameter(t)` keeps that class."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
@@ -35,7 +44,7 @@ class _ParameterMeta(type(flambeau.Tensor)):  # type: ignore[misc]
         return cls is Parameter and getattr(instance, "_is_param", False) is True
 
 
-class _BufferMeta(type(flambeau.Tensor)):  # type: ignore[misc]
+class _BufferMeta(_NamedMeta):
     """A Buffer is an ordinary tensor with a mark, so that it behaves and prints as one."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
@@ -82,7 +91,11 @@ class Parameter(flambeau.Tensor, metaclass=_ParameterMeta, plain=True):
 
     def __reduce_ex__(self, protocol: int) -> tuple:
         # The empty table stands where hooks would be: hooks are never saved.
-        return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+        arguments = (self.data, self.requires_grad, OrderedDict())
+        return _rebuild_parameter, arguments, dict(self.__dict__) or None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
 
 def _rebuild_parameter(data: Any, requires_grad: bool, backward_hooks: Any) -> Parameter:
@@ -179,7 +192,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         return memo[id(self)]
 
 
-class UninitializedBuffer(UninitializedTensorMixin, flambeau.Tensor):
+class UninitializedBuffer(UninitializedTensorMixin, flambeau.Tensor, metaclass=_NamedMeta):
     """A buffer whose shape is not known yet.
 
     >>> torch.nn.UninitializedBuffer()

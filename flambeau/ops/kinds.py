@@ -15,13 +15,14 @@ from typing import Any
 
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.loops import plan_pointwise
+from flambeau.codegen.reduce import plan_reduction
 from flambeau.core import errors
 from flambeau.core import dtype as dtypes
 from flambeau.core.device import device
 from flambeau.core.promotion import DIMENSIONED, NUMBER, ZERO_DIM, Promotion, number_dtype, resolve
-from flambeau.core.shape import broadcast_shapes
+from flambeau.core.shape import broadcast_shapes, reduced_shape, wrap_dim, wrap_dims
 from flambeau.core.spec import CPU, Spec
-from flambeau.core.strides import broadcast_strides, elementwise_strides, may_overlap
+from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, may_overlap
 from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
 from flambeau.ops.registry import Op, Places, engine, is_tensor
 
@@ -189,6 +190,69 @@ def pointwise(**options: Any) -> Callable[[Callable[..., Any]], Pointwise]:
     return lambda function: Pointwise(function, **options)
 
 
+class Reduce(Op):
+    """result = monoid over `dim` of body(input): the function returns the element that is reduced.
+
+    monoid(dtype, outputs, **arguments) gives the codegen.monoids.Reduction for elements of `dtype`; `parameters(**arguments)` its
+    run-time numbers; `outputs(element dtype, compute dtype)` the result dtypes where it is not one of the promoted dtype.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, monoid: Callable[..., Any], promote: Promotion = SAME,
+        outputs: Callable[..., Sequence[dtypes.dtype]] | None = None, parameters: Callable[..., Sequence[float]] | None = None,
+        finish: Callable[..., Any] | None = None, check: Callable[..., None] | None = None,
+        node: Callable[..., str] | str | None = None, whole: Callable[..., bool] | None = None, **common: Any,
+    ):  # fmt: skip
+        super().__init__(function, node=node if isinstance(node, str) else None, **common)
+        self.monoid, self.promote, self.outputs, self.param_rule = monoid, promote, outputs, parameters
+        self.finish, self.check, self.name_rule, self.whole = finish, check, node if callable(node) else None, whole
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        spec = self.check_tensor(arguments[self.first], self.first)._spec
+        if self.check is not None:
+            self.check(**{**arguments, self.first: spec})
+        dim, keepdim = arguments.get("dim"), bool(arguments.get("keepdim", False))
+        dims = reduced_dims(dim, spec.ndim)
+        compute, out = resolve(self.promote, [(spec.dtype, DIMENSIONED)])
+        if arguments.get("dtype") is not None:
+            compute = out = arguments["dtype"]
+        element = as_expression(
+            self.function(**{**arguments, self.first: Expr.input(0, spec.dtype.name).to(compute_name(compute))}), compute
+        )  # fmt: skip
+        out_dtypes = [out] if self.outputs is None else list(self.outputs(spec.dtype, compute, **arguments))
+        shape = reduced_shape(spec.shape, dims, keepdim)
+        results = [Spec.of(shape, None, dtype, spec.device) for dtype in out_dtypes]
+        plan = self.plan(arguments, places, [self.first], results)
+        if self.name_rule is not None:
+            plan.node_name = self.name_rule(**arguments)
+        kept = [d for d in range(spec.ndim) if d not in dims]
+        kept_strides = contiguous_strides([spec.shape[d] for d in kept])
+        monoid = self.monoid(element.dtype, tuple(compute_name(d) for d in out_dtypes), **arguments)
+        loops = plan_reduction(
+            monoid, (element,), (spec.dtype.name,), tuple(d.name for d in out_dtypes),
+            [spec.shape[d] for d in kept], [spec.shape[d] for d in dims],
+            [[spec.strides[d] * spec.itemsize for d in kept]], [[spec.strides[d] * spec.itemsize for d in dims]],
+            [[s * d.itemsize for s in kept_strides] for d in out_dtypes],
+            () if self.param_rule is None else self.param_rule(**arguments),
+        )  # fmt: skip
+        return plan.use_kernel(loops).finish(self.finish)
+
+
+def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:
+    """The dimensions that `dim` names: an int, several, or all (None or empty), in order."""
+    if dim is None or isinstance(dim, (tuple, list)) and not dim:
+        return tuple(range(ndim))
+    if isinstance(dim, (tuple, list)):
+        return tuple(sorted(wrap_dims(dim, ndim)))
+    wrapped = wrap_dim(dim, ndim)
+    return (wrapped,) if ndim else ()
+
+
+def reduction(**options: Any) -> Callable[[Callable[..., Any]], Reduce]:
+    """Kind 2. A monoid over dimensions; `grad` hands the gradient back to the elements."""
+    return lambda function: Reduce(function, **options)
+
+
 class View(Op):
     """The result shares the storage: the function maps (spec, arguments) to (shape, strides, offset from the input's)."""
 
@@ -267,5 +331,5 @@ def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any
 
 __all__ = [
     "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE", "Op", "SAME", "Spec",
-    "composite", "engine", "pointwise", "structured", "view",
+    "composite", "engine", "pointwise", "reduced_dims", "reduction", "structured", "view",
 ]  # fmt: skip

@@ -77,7 +77,14 @@ class Plan:
         self.keep.append(params)
         words[d.B_KERNEL] = load(loops.symbol_name, loops.ir_text)[loops.symbol_name]
         words[d.B_PARAMS] = ctypes.addressof(params)
-        words[d.B_ITEMS], words[d.B_CAN_FAIL], words[d.B_SCRATCH] = loops.items, int(loops.can_fail), scratch
+        words[d.B_ITEMS], words[d.B_CAN_FAIL] = loops.items, int(loops.can_fail)
+        words[d.B_SCRATCH] = scratch or loops.scratch_bytes
+        if loops.then is not None:
+            then = loops.then
+            then_params = (ctypes.c_int64 * max(1, len(then.params)))(*then.params)
+            self.keep.append(then_params)
+            words[d.B_THEN] = load(then.symbol_name, then.ir_text)[then.symbol_name]
+            words[d.B_THEN_PARAMS], words[d.B_THEN_ITEMS] = ctypes.addressof(then_params), then.items
         if loops.work >= RELEASE_FROM and loops.items > 1:
             words[d.B_RELEASE] = 1
             words[d.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))

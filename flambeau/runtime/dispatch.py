@@ -67,6 +67,7 @@ NO_GRAD, INFERENCE, PYTHON_ONLY = 1, 2, 4
     B_RUN, B_SCRATCH, B_FINISH, B_RELEASE,
 ) = range(16)  # fmt: skip
 B_INPUT, B_OUTPUT, B_WORDS = 16, 64, 96
+B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 80, 81, 82  # second kernel of a split reduction, from the scratch memory to the results
 KIND_KERNEL, KIND_VIEW, KIND_PYTHON = 1, 2, 3
 MAX_INPUTS, MAX_OUTPUTS, MAX_OPERANDS, MAX_KEY = 16, 8, 24, 96
 SAVE_OUTPUT = 32  # in a save mask: bit 32 + k stands for output k
@@ -200,7 +201,7 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
                 return 0
         return 1
     if (kind == world[TUPLE_TYPE] or kind == world[LIST_TYPE] or kind == world[SIZE_TYPE]) and depth < 2:
-        size = PyList_Size(x) if kind == world[LIST_TYPE] else i64(0)
+        size = i64(0)
         if kind != world[LIST_TYPE]:
             size = PyTuple_Size(x)
         else:
@@ -395,27 +396,35 @@ def record(block: i64p, inputs: ptrp, needs: i64, outputs: ptrp) -> i64:
 @native
 def run_kernel(block: i64p, buffers: ptrp) -> i64:
     """Calls the kernel, over threads and without the GIL when it is long. 0 when it failed (exception set)."""
-    n = block[B_INPUTS] + (i64(0) if block[B_INPLACE] >= 0 else block[B_OUTPUTS])
-    if block[B_INPLACE] >= 0:
-        n += 1
-    flag = stack(i64, 1)
+    n = block[B_INPUTS] + (i64(1) if block[B_INPLACE] >= 0 else block[B_OUTPUTS])
+    flag, split = stack(i64, 1), stack(ptr, 32)
     scratch: i64p = None
     flag[0] = 0
+    first = buffers
     if block[B_SCRATCH] != 0:
         scratch = new_storage(block[B_SCRATCH])
         if scratch == None:  # noqa: E711
             return 0
-        buffers[n] = ptr(scratch[DATA])
-        n += 1
+        if block[B_THEN] != 0:
+            copy_memory(split, buffers, 8 * block[B_INPUTS])
+            split[block[B_INPUTS]] = ptr(scratch[DATA])
+            first = split
+        else:
+            buffers[n] = ptr(scratch[DATA])
+            n += 1
     if block[B_CAN_FAIL]:
         buffers[n] = flag
     if block[B_ITEMS] > 0:
         if block[B_RELEASE] != 0:
             thread = PyEval_SaveThread()
-            parallel_for(ptr(block[B_KERNEL]), buffers, ptr(block[B_PARAMS]), block[B_ITEMS], block[B_GRAIN])
+            parallel_for(ptr(block[B_KERNEL]), first, ptr(block[B_PARAMS]), block[B_ITEMS], block[B_GRAIN])
             PyEval_RestoreThread(thread)
         else:
-            Kernel(block[B_KERNEL])(buffers, ptr(block[B_PARAMS]), 0, block[B_ITEMS])
+            Kernel(block[B_KERNEL])(first, ptr(block[B_PARAMS]), 0, block[B_ITEMS])
+    if block[B_THEN] != 0:
+        split[0] = ptr(scratch[DATA])
+        copy_memory(split + 1, buffers + block[B_INPUTS], 8 * block[B_OUTPUTS])
+        Kernel(block[B_THEN])(split, ptr(block[B_THEN_PARAMS]), 0, block[B_THEN_ITEMS])
     if scratch != None:  # noqa: E711
         Py_DecRef(scratch)
     if unlikely(flag[0] != 0):

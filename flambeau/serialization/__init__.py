@@ -66,11 +66,8 @@ def save(
     A path is replaced only by a complete file: if saving fails, what was there before is still
     there. Tensors that share memory share it again after loading.
 
-    >>> buffer = io.BytesIO()
-    >>> torch.save([torch.arange(3), "text"], buffer)
-    >>> buffer.seek(0)
-    0
-    >>> torch.load(buffer)
+    >>> torch.save([torch.arange(3), "text"], "list.pt")
+    >>> torch.load("list.pt")
     [tensor([0, 1, 2]), 'text']
     """
     _check_pickle_module(pickle_module)

@@ -4,9 +4,9 @@
 `allowed_by_user` for a name that it met in a file. A few names that run code whatever their
 arguments are can never be allowed.
 
->>> torch.serialization.add_safe_globals([fractions.Fraction])
->>> torch.serialization.get_safe_globals()
-[<class 'fractions.Fraction'>]
+>>> torch.serialization.add_safe_globals([torch.nn.Linear])
+>>> torch.serialization.get_safe_globals() == [torch.nn.Linear]
+True
 >>> torch.serialization.clear_safe_globals()
 """
 
@@ -32,7 +32,7 @@ def add_safe_globals(safe_globals: Iterable[SafeGlobal]) -> None:
     An entry is the object itself or `(object, "module.name")` where the file uses another name.
     Allow only what cannot do harm whatever arguments a file hands to it.
 
-    >>> torch.serialization.add_safe_globals([collections.defaultdict])
+    >>> torch.serialization.add_safe_globals([(torch.nn.Linear, "old_package.Linear")])
     >>> torch.serialization.clear_safe_globals()
     """
     _safe_globals.update(dict.fromkeys(safe_globals))
@@ -58,9 +58,11 @@ def clear_safe_globals() -> None:
 class safe_globals:
     """Allow files to name these classes and functions inside a `with` block.
 
-    >>> with torch.serialization.safe_globals([collections.defaultdict]):
-    ...     torch.serialization.get_safe_globals()
-    [<class 'collections.defaultdict'>]
+    >>> with torch.serialization.safe_globals([torch.nn.Linear]):
+    ...     len(torch.serialization.get_safe_globals())
+    1
+    >>> torch.serialization.get_safe_globals()
+    []
     """
 
     def __init__(self, safe_globals: Iterable[SafeGlobal]) -> None:
@@ -86,7 +88,7 @@ def is_blocked_module(module: str) -> bool:
 def is_blocked_object(value: Any) -> bool:
     """Whether an object runs code whatever its arguments are, under whichever name it is allowed.
 
-    >>> is_blocked_object(eval), is_blocked_object(fractions.Fraction)
+    >>> is_blocked_object(eval), is_blocked_object(dict)
     (True, False)
     """
     module = getattr(value, "__module__", None)

@@ -13,14 +13,16 @@ collected. Tensors that share a storage refer to the same one.
 
 from __future__ import annotations
 
+import io
 import pickle
 import types
 from collections import OrderedDict
-from typing import IO, Any
+from typing import Any
 
 import flambeau
 from flambeau.serialization import names, rebuild
-from flambeau.serialization.storages import StorageReference, location_tag, storage_bytes
+from flambeau.serialization.rebuild import GRADIENT_STATE
+from flambeau.serialization.storages import StorageReference, location_tag
 
 
 # The pickler written in Python, because the names that it writes can be overridden: the one in C
@@ -30,7 +32,7 @@ class DataPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
 
     dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 
-    def __init__(self, file: IO[bytes], protocol: int) -> None:
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol)
         self.storages: dict[str, Any] = {}
         self._keys: dict[tuple[int, int], str] = {}
@@ -132,19 +134,5 @@ def _reduce_plain(tensor: Any) -> tuple[Any, tuple]:
 
 def attributes_of(tensor: Any) -> Any:
     """The attributes that a program has set on a tensor; None where there are none."""
-    return dict(vars(tensor)) or None
-
-
-def reduce_with_bytes(tensor: Any) -> tuple[Any, tuple]:
-    """For `Tensor.__reduce_ex__`: the same in a plain pickle, which holds the memory itself.
-
-    >>> function, arguments = reduce_with_bytes(torch.ones(2))
-    >>> function(*arguments)
-    tensor([1., 1.])
-    """
-    if tensor.device.type == "meta":
-        return _reduce_plain(tensor)
-    tensor = tensor.resolve_conj().resolve_neg()
-    data = storage_bytes(tensor.untyped_storage()).tobytes()
-    geometry = (tensor.storage_offset(), tuple(tensor.size()), tensor.stride())
-    return rebuild.rebuild_from_bytes, (data, tensor.dtype, *geometry, tensor.requires_grad)
+    state = {name: value for name, value in vars(tensor).items() if name not in GRADIENT_STATE}
+    return state or None

@@ -15,7 +15,10 @@ from typing import Any
 
 import flambeau
 from flambeau.serialization.names import written_as
-from flambeau.serialization.storages import LoadedStorage, new_storage
+from flambeau.serialization.storages import LoadedStorage
+
+# What a tensor keeps beside the user's own attributes; a file neither holds nor sets it.
+GRADIENT_STATE = frozenset({"_grad", "_retains"})
 
 
 def _refuse(reason: str) -> None:
@@ -144,7 +147,10 @@ def set_attributes(obj: Any, state: Any) -> Any:
         if not isinstance(part, dict):
             _refuse(f"its attributes are of type {type(part).__name__}")
         for name, value in part.items():
-            if type(name) is not str or name.startswith("__") or hasattr(type(obj), name):
+            is_own = (
+                type(name) is str and not name.startswith("__") and not hasattr(type(obj), name)
+            )
+            if not is_own or name in GRADIENT_STATE:
                 _refuse(f"it sets the attribute {name!r:.80}")
             setattr(obj, name, value)
     return obj
@@ -161,16 +167,6 @@ def rebuild_from_type(function: Any, new_type: type, arguments: tuple, state: An
         tensor.__setstate__(state)
         return tensor
     return set_attributes(tensor, state)
-
-
-def rebuild_from_bytes(
-    data: bytes, dtype: Any, storage_offset: int, size: tuple, stride: tuple, requires_grad: bool
-) -> Any:
-    """The tensor of a plain pickle, which carries the memory itself."""
-    storage, memory = new_storage(len(data))
-    memory[:] = data
-    loaded = LoadedStorage(storage, dtype, len(data), flambeau.device("cpu"))
-    return _finish(_build(loaded, dtype, storage_offset, size, stride), requires_grad, None)
 
 
 @written_as("torch.serialization", "_get_layout")

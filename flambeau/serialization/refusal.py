@@ -59,9 +59,9 @@ def _named_globals(pickled: bytes) -> list[tuple[str, str]]:
 def get_unsafe_globals_in_checkpoint(f: FileLike) -> list[str]:
     """The names in a checkpoint that `load` would refuse, given what is allowed now.
 
-    >>> torch.save({"step": fractions.Fraction(1, 3)}, "step.pt")
-    >>> torch.serialization.get_unsafe_globals_in_checkpoint("step.pt")
-    ['fractions.Fraction']
+    >>> torch.save(torch.nn.ReLU(), "model.pt")
+    >>> torch.serialization.get_unsafe_globals_in_checkpoint("model.pt")
+    ['torch.nn.modules.activation.ReLU']
     """
     with open_for_reading(f) as file:
         start = file.tell()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-import warnings
 from collections import OrderedDict
 
 import pytest
 
 torch = pytest.importorskip("torch")
 import flambeau
+from observing import observe
 
 SCENARIOS = []
 
@@ -22,32 +22,6 @@ SCENARIOS = []
 def scenario(function):
     SCENARIOS.append(function)
     return function
-
-
-def observe(function, library):
-    """What the scenario says under `library`, as text, with the libraries' names made equal."""
-    seen = []
-
-    def say(*values):
-        text = " ".join(v if isinstance(v, str) else repr(v) for v in values)
-        seen.append(text.replace("flambeau.", "torch."))
-
-    def attempt(action):
-        """Say what `action` returns or raises, with the warnings before it."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                result = action()
-            except Exception as error:  # noqa: BLE001 (whatever it is, it must be torch's)
-                head = "\n".join(str(error).split("\n  hint")[:1])
-                result = f"{type(error).__name__}: {head}"
-        for warning in caught:
-            say(f"{warning.category.__name__}: {warning.message}")
-        say(result)
-
-    library.manual_seed(0)
-    function(library, library.nn, say, attempt)
-    return seen
 
 
 # ---------------------------------------------------------------------------------------------

@@ -283,8 +283,8 @@ def _closure_and_hooks(library, say):
         return loss
 
     module = _base_module(library)
-    before = module.register_optimizer_step_pre_hook(lambda o, a, k: say("global before", a, k))
-    after = module.register_optimizer_step_post_hook(lambda o, a, k: say("global after", k))
+    before = module.register_optimizer_step_pre_hook(lambda o, a, k: say("first", len(a), len(k)))
+    after = module.register_optimizer_step_post_hook(lambda o, a, k: say("last", len(a)))
     optimizer.register_step_pre_hook(lambda o, a, k: say("before", len(a)))
     handle = optimizer.register_step_post_hook(lambda o, a, k: say("after"))
     say(optimizer.step(closure).item(), p.tolist())
@@ -381,7 +381,7 @@ def _differentiable(library, say):
         p.grad = gradient * 1
         optimizer.step()
         p.sum().backward()
-        say([round(x, 4) for x in p.tolist() + start.grad.tolist() + gradient.grad.tolist()])
+        say([round(x, 4) + 0.0 for x in p.tolist() + start.grad.tolist() + gradient.grad.tolist()])
 
 
 @pytest.mark.parametrize(

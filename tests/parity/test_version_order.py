@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.torch_version import TorchVersion  # noqa: E402
+from flambeau.torch_version import TorchVersion
 
 TEXTS = ["1.0", "1.0.0", "1.10", "1.9+cpu", "2.0a1", "2.0.post1", "2.0.dev1", "nightly", "", "2.0+"]
 OTHERS = [*TEXTS, (1, 10), (2,), ("2", "0a1"), ("x",)]

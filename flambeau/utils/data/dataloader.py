@@ -182,8 +182,8 @@ class DataLoader(Generic[T_co]):
             )
         super().__setattr__(name, value)
 
-    def __iter__(self) -> _DataLoaderIter:
-        return _DataLoaderIter(self)
+    def __iter__(self) -> _SingleProcessDataLoaderIter:
+        return _SingleProcessDataLoaderIter(self)
 
     @property
     def _auto_collation(self) -> bool:
@@ -216,7 +216,7 @@ def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
             )
 
 
-class _DataLoaderIter:
+class _SingleProcessDataLoaderIter:
     """One pass over the data, in the process of the caller."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
@@ -247,7 +247,7 @@ class _DataLoaderIter:
             loader.drop_last,
         )
 
-    def __iter__(self) -> _DataLoaderIter:
+    def __iter__(self) -> _SingleProcessDataLoaderIter:
         return self
 
     def _next_index(self) -> Any:

@@ -1,0 +1,125 @@
+"""Circular functions and their inverses of float32 as polynomials, so that loops over them are vectorised.
+
+Called through `codegen/math.py`; for the coefficients see `codegen/exponential.py`. The argument is reduced in float64.
+"""
+
+from __future__ import annotations
+
+from flambeau.codegen.exponential import polynomial
+from flambeau.codegen.expr import Expr, fma, where
+from flambeau.codegen.math import expansion
+
+PI = 3.141592653589793
+# pi / 2 in three parts of 33 bits, so that products with 20-bit integers are exact (fdlibm, e_rem_pio2.c).
+HALF_PI_PARTS = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
+ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which stands in the low bits
+SIN = (-0.166666672, 0.00833332911, -0.000198393303, 2.71827457e-06)
+COS = (0.0416666679, -0.00138888834, 2.47995158e-05, -2.72099442e-07)
+TAN = (0.333333522, 0.133326054, 0.0540661328, 0.021251848, 0.0109106386, -1.19242043e-06, 0.0044192709)
+ASIN = (0.166667551, 0.0749519616, 0.0454832986, 0.0241146684, 0.042278219)
+ATAN = (-0.333333015, 0.199986354, -0.14265202, 0.109573148, -0.0841860846, 0.0582185797, -0.0314384252, 0.0110544525, -0.00182482356)
+LARGE = 2.0**30
+
+
+def quadrant(x: Expr) -> tuple[Expr, Expr]:
+    """x = q pi/2 + r for |x| < LARGE: the integer q (int64, right in its low bits) and r (float32)."""
+    wide = x.to("float64")
+    shifted = fma(wide, 2 / PI, ROUNDER)
+    n = shifted - ROUNDER
+    for part in HALF_PI_PARTS:
+        wide = fma(n, -part, wide)
+    return shifted.bitcast("int64"), wide.to("float32")
+
+
+def _sine(r: Expr) -> Expr:
+    square = r * r
+    return fma(r * square, polynomial(square, SIN), r)
+
+
+def _cosine(r: Expr) -> Expr:
+    square = r * r
+    return fma(square * square, polynomial(square, COS), fma(square, -0.5, 1))
+
+
+def _wave(x: Expr, shift: int, slow: Expr) -> Expr:
+    q, r = quadrant(x)
+    q = q + shift if shift else q
+    value = where((q & 1) != 0, _cosine(r), _sine(r))
+    value = where((q & 2) != 0, -value, value)
+    return value.unless(x.abs() >= LARGE, slow.to("float32"))
+
+
+@expansion("sin", "s")
+def _sin(x: Expr) -> Expr:
+    return where(x == 0, x, _wave(x, 0, x.to("float64").sin()))
+
+
+@expansion("cos", "s")
+def _cos(x: Expr) -> Expr:
+    return _wave(x, 1, x.to("float64").cos())
+
+
+@expansion("tan", "s")
+def _tan(x: Expr) -> Expr:
+    q, r = quadrant(x)
+    square = r * r
+    value = fma(r * square, polynomial(square, TAN), r)
+    value = where((q & 1) != 0, -1 / value, value)
+    value = value.unless(x.abs() >= LARGE, x.to("float64").tan().to("float32"))
+    return where(x == 0, x, value)
+
+
+def from_half_pi(angle: Expr) -> Expr:
+    """pi / 2 - angle, with pi / 2 to twice the precision of float32."""
+    return 1.57079637 - (angle + 4.37113883e-8)
+
+
+def _half_angle(x: Expr) -> tuple[Expr, Expr]:
+    """Whether |x| > 1/2, and the arcsine of sqrt((1 - |x|) / 2) if so, of |x| if not."""
+    size = x.abs()
+    large = size > 0.5
+    square = where(large, (1 - size) * 0.5, size * size)
+    y = where(large, square.sqrt(), size)
+    return large, fma(y * square, polynomial(square, ASIN), y)
+
+
+@expansion("asin", "s")
+def _asin(x: Expr) -> Expr:
+    large, angle = _half_angle(x)
+    return where(large, from_half_pi(2 * angle), angle).copysign(x)
+
+
+@expansion("acos", "s")
+def _acos(x: Expr) -> Expr:
+    large, angle = _half_angle(x)
+    signed = angle.copysign(x)
+    return where(large, where(x < 0, 2 * from_half_pi(angle), 2 * angle), from_half_pi(signed))
+
+
+def _arc(numerator: Expr, denominator: Expr) -> Expr:
+    """The angle whose tangent is numerator / denominator, for 0 <= numerator <= denominator."""
+    t = numerator / denominator
+    square = t * t
+    return fma(t * square, polynomial(square, ATAN), t)
+
+
+@expansion("atan", "s")
+def _atan(x: Expr) -> Expr:
+    size = x.abs()
+    large = size > 1
+    one = Expr.constant(1, x.dtype)
+    angle = _arc(where(large, one, size), where(large, size, one))
+    return where(large, from_half_pi(angle), angle).copysign(x)
+
+
+@expansion("atan2", "s")
+def _atan2(y: Expr, x: Expr) -> Expr:
+    height, width = y.abs(), x.abs()
+    steep = height > width
+    small, large = where(steep, width, height), where(steep, height, width)
+    # 0 / 0 and inf / inf stand for the angles 0 and pi / 4.
+    both = small == large
+    angle = where(both & (small == 0), 0.0, where(both, PI / 4, _arc(small, large)))
+    angle = where(steep, from_half_pi(angle), angle)
+    angle = where(x.signbit(), PI - angle, angle)
+    return where(x.isnan() | y.isnan(), x + y, angle.copysign(y))

@@ -1,0 +1,115 @@
+"""Powers, distances, error and gamma functions. Called through `codegen/math.py`; for the coefficients see `codegen/exponential.py`."""
+
+from __future__ import annotations
+
+from flambeau.codegen.exponential import INFINITY, NAN, polynomial
+from flambeau.codegen.expr import Expr, fma, where
+from flambeau.codegen.math import expansion
+
+ERF_SMALL = (1.12837911, -0.37612626, 0.112835996, -0.0268544015, 0.00518944394, -0.000801994291, 7.88584584e-05)
+LOG_ERFC = (0.000188467369, -1.12958026, -0.633216381, -0.108422093, 0.0252103359, -0.00420528371, 0.000441472454, -2.16975986e-05)
+# Asymptotic series of digamma: B(2k) / 2k (Abramowitz and Stegun, 6.3.18).
+DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+# Giles, Approximating the erfinv function (GPU Computing Gems, 2010), single precision.
+ERFINV_CENTRE = (
+    1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.000218580870, -4.39150654e-6, -3.5233877e-6, 3.43273939e-7, 2.81022636e-8,
+)
+ERFINV_TAIL = (
+    2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257,
+)
+
+
+@expansion("erf", "s")
+def _erf(x: Expr) -> Expr:
+    size = x.abs()
+    small = x * polynomial(x * x, ERF_SMALL)
+    bound = where(size < 4, size, 4.0)
+    large = (1 - polynomial(bound, LOG_ERFC).exp()).copysign(x)
+    return where(size < 1, small, where(x.isnan(), x, large))
+
+
+def _giles(x: Expr) -> Expr:
+    """The inverse error function to six digits."""
+    w = -((1 - x) * (1 + x)).log()
+    centre = polynomial(w - 2.5, ERFINV_CENTRE)
+    tail = polynomial(where(w > 5, w, 5.0).sqrt() - 3, ERFINV_TAIL)
+    result: Expr = where(w < 5, centre, tail) * x
+    return result
+
+
+def _erfinv_edges(x: Expr, y: Expr) -> Expr:
+    y = where(x.abs() == 1, Expr.constant(INFINITY, x.dtype).copysign(x), y)
+    return where(x.abs() > 1, NAN, y)
+
+
+@expansion("erfinv", "s")
+def _erfinv(x: Expr) -> Expr:
+    return _erfinv_edges(x, _giles(x.to("float64")).to("float32"))
+
+
+@expansion("erfinv", "d")
+def _erfinv_double(x: Expr) -> Expr:
+    # Halley's iteration on erf(y) - x, from six digits.
+    y = _giles(x)
+    for _ in range(2):
+        step = ((y.erf() - x) * 0.886226925452758) * (y * y).exp()
+        y = y - step / (1 + y * step)
+    return _erfinv_edges(x, y)
+
+
+@expansion("digamma", "d")
+def _digamma(x: Expr) -> Expr:
+    """Reflection for negative arguments, recurrence up to 10, then the asymptotic series."""
+    negative = x < 0
+    y = where(negative, 1 - x, x)
+    total = Expr.constant(0, x.dtype)
+    for _ in range(10):
+        small = y < 10
+        total = total - where(small, 1 / y, 0.0)
+        y = where(small, y + 1, y)
+    inverse = 1 / y
+    square = inverse * inverse
+    result = total + y.log() - 0.5 * inverse - square * polynomial(square, DIGAMMA)
+    fraction = x - x.trunc()
+    pole = (x < 0) & (fraction == 0)
+    result = where(negative, result - 3.141592653589793 / (3.141592653589793 * fraction).tan(), result)
+    result = where(pole, NAN, result)
+    return where(x == 0, Expr.constant(-INFINITY, x.dtype).copysign(-x), where(x == INFINITY, x, result))
+
+
+@expansion("digamma", "s")
+def _digamma_single(x: Expr) -> Expr:
+    return x.to("float64").digamma().to("float32")
+
+
+@expansion("hypot", "s")
+def _hypot(x: Expr, y: Expr) -> Expr:
+    a, b = x.to("float64"), y.to("float64")
+    return where(x.isinf() | y.isinf(), INFINITY, (a * a + b * b).sqrt().to("float32"))
+
+
+@expansion("hypot", "d")
+def _hypot_double(x: Expr, y: Expr) -> Expr:
+    a, b = x.abs(), y.abs()
+    large, small = where(a > b, a, b), where(a > b, b, a)
+    ratio = where(large == 0, 0.0, small / large)
+    result = large * fma(ratio, ratio, 1).sqrt()
+    return where(x.isinf() | y.isinf(), INFINITY, where(a.isnan() | b.isnan(), a + b, result))
+
+
+@expansion("pow", "sd")
+def _pow(x: Expr, y: Expr) -> Expr:
+    """The exponents for which a product or a root does; else the general power."""
+    if y.op == "constant":
+        if y.value in (2.0, 3.0):
+            return x * x if y.value == 2 else x * x * x
+        if y.value in (0.0, 1.0):
+            return x if y.value else Expr.constant(1, x.dtype)
+        if y.value in (-1.0, -2.0):
+            return 1 / x if y.value == -1 else 1 / (x * x)
+        if y.value == 0.5:
+            return x.sqrt()
+        if y.value == -0.5:
+            return 1 / x.sqrt()
+    general = Expr.make("power", (x.to("float64"), y.to("float64")), "float64")
+    return general.to(x.dtype)

@@ -1,0 +1,153 @@
+"""Native copies between strided windows, for every element size: what cat, stack, roll, repeat and the view ops' gradients run.
+
+Elements are moved as unsigned words of their size, so one kernel serves all dtypes of that size (16-byte elements are pairs of
+8-byte words). A `Window` says where the elements lie, in bytes; `copy_params` turns source and target into a kernel's parameters:
+
+    source = Window.of(spec)                      # from the operand's first element
+    target = Window.of(spec_of_part, offset=16)   # 16 elements into the result
+    plan.use_native(address("copy_window", 4), copy_params(source, target), ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from flambeau.codegen.llvm import load
+from flambeau.codegen.native import (
+    Unit, copy_memory, fill_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, void,
+)  # fmt: skip
+from flambeau.core.strides import collapse
+
+WORDS = {1: u8, 2: u16, 4: u32, 8: u64, 16: u64}
+T = u8  # the word that is moved: replaced by `Unit`
+TP = pointer(u8)
+SIZE = 1  # bytes of T: replaced by `Unit`
+
+# words of a window copy's parameters
+RANK, INNER, INNER_SOURCE, INNER_TARGET, SOURCE_OFFSET, TARGET_OFFSET, CLEARED, OUTER = range(8)
+MAX_RANK = 64
+
+
+@native
+def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_step: i64) -> void:
+    """`count` words along one line; steps in bytes."""
+    if target_step == SIZE and source_step == SIZE:
+        copy_memory(target, source, count * SIZE)
+        return
+    a: TP = target
+    b: TP = source
+    if source_step == 0:
+        value = b[0]
+        if target_step == SIZE:
+            for i in range(count):
+                a[i] = value
+            return
+        for i in range(count):
+            a[0] = value
+            a = ptr(a) + target_step
+        return
+    if target_step == SIZE:
+        for i in range(count):
+            a[i] = b[0]
+            b = ptr(b) + source_step
+        return
+    for i in range(count):
+        a[0] = b[0]
+        a = ptr(a) + target_step
+        b = ptr(b) + source_step
+
+
+@native
+def copy_lines(target: ptr, source: ptr, params: i64p, start: i64, stop: i64) -> void:
+    """Lines `start` to `stop` of the window: the outer sizes and steps count like the digits of a number."""
+    rank = params[RANK]
+    digits = stack(i64, 64)
+    rest, a, b = start, target + params[TARGET_OFFSET], source + params[SOURCE_OFFSET]
+    for k in range(rank):
+        axis = params + OUTER + 3 * (rank - 1 - k)
+        digits[rank - 1 - k] = rest % axis[0]
+        b = b + (rest % axis[0]) * axis[1]
+        a = a + (rest % axis[0]) * axis[2]
+        rest = rest // axis[0]
+    for line in range(start, stop):
+        copy_line(a, b, params[INNER], params[INNER_TARGET], params[INNER_SOURCE])
+        for k in range(rank):
+            dim = rank - 1 - k
+            axis = params + OUTER + 3 * dim
+            digits[dim] += 1
+            a = a + axis[2]
+            b = b + axis[1]
+            if digits[dim] < axis[0]:
+                break
+            digits[dim] = 0
+            a = a - axis[0] * axis[2]
+            b = b - axis[0] * axis[1]
+
+
+@native
+def copy_window(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: operand 0's window into the result's window."""
+    copy_lines(buffers[1], buffers[0], params, start, stop)
+
+
+@native
+def embed_window(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: a result of zeros but for one window, which holds operand 0."""
+    fill_memory(buffers[1], 0, params[CLEARED])
+    lines = i64(1)
+    for k in range(params[RANK]):
+        lines = lines * params[OUTER + 3 * k]
+    if params[INNER] > 0:
+        copy_lines(buffers[1], buffers[0], params, 0, lines)
+
+
+KERNELS = [copy_window, embed_window]
+
+
+class Window(NamedTuple):
+    """Where elements lie: sizes, steps and the first element's distance, all but the sizes in bytes."""
+
+    sizes: tuple[int, ...]
+    steps: tuple[int, ...]
+    offset: int
+
+    @staticmethod
+    def of(shape: Sequence[int], strides: Sequence[int], itemsize: int, offset: int = 0) -> Window:
+        """The window of a tensor's geometry, `offset` elements further on."""
+        sizes, steps = tuple(shape), tuple(s * itemsize for s in strides)
+        if itemsize == 16:
+            sizes, steps = (*sizes, 2), (*steps, 8)
+        return Window(sizes, steps, offset * itemsize)
+
+
+def copy_params(source: Window, target: Window, cleared: int = 0) -> tuple[list[int], int]:
+    """Parameters of `copy_window` or `embed_window`, and the number of lines."""
+    ranked = sorted(range(len(source.sizes)), key=lambda d: (-abs(target.steps[d]), -abs(source.steps[d])))
+    sizes, (from_steps, to_steps) = collapse(
+        [source.sizes[d] for d in ranked], [[source.steps[d] for d in ranked], [target.steps[d] for d in ranked]]
+    )
+    if not sizes:
+        sizes, from_steps, to_steps = (1,), (0,), (0,)
+    params = [len(sizes) - 1, sizes[-1], from_steps[-1], to_steps[-1], source.offset, target.offset, cleared]
+    lines = 1
+    for size, a, b in zip(sizes[:-1], from_steps[:-1], to_steps[:-1], strict=True):
+        params += [size, a, b]
+        lines *= size
+    return params, lines if sizes[-1] else 0
+
+
+def address(name: str, itemsize: int) -> int:
+    """Address of a kernel of this module for elements of `itemsize` bytes."""
+    word = WORDS[itemsize]
+    unit = Unit(f"strided-{word.name}", KERNELS, T=word, TP=pointer(word), SIZE=word.bits // 8)
+    symbols = load(f"strided-{word.name}-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(k) for k in KERNELS])
+    return symbols[f"strided-{word.name}.{name}"]
+
+
+def embed(plan: Any, itemsize: int, source: Window, target: Window) -> Any:
+    """Finishes a plan whose result is zero but for `target`, which takes operand 0."""
+    from flambeau.runtime import dispatch as d
+
+    params, _ = copy_params(source, target, plan.words[d.B_OUTPUT + 1])
+    return plan.use_native(address("embed_window", itemsize), params)

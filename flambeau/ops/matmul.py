@@ -1,0 +1,422 @@
+"""Matrix products: mm, bmm, mv, dot, addmm, linear, matmul and their relatives.
+
+`matmul` chooses by the ranks of its operands and answers with the plan of mm, mv, dot or bmm, so `a @ b` of two matrices costs one
+native call. Operands that BLAS can read in place (row-major, transposed, or with gaps between rows) are never copied.
+
+    >>> torch.matmul(torch.eye(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[1., 2.],
+            [3., 4.]])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.core import errors
+from flambeau.core.shape import broadcast_shapes
+from flambeau.core.spec import Spec
+from flambeau.ops.kinds import Call, Op, composite, structured
+from flambeau.ops.plan import Plan
+from flambeau.ops.registry import engine
+from flambeau.runtime import blas
+
+HALVES = ("float16", "bfloat16")
+
+
+def check_same_dtype(a: Spec, b: Spec) -> None:
+    """torch's error for operands of different dtypes."""
+    if a.dtype is not b.dtype:
+        raise errors.same_dtype_matmul(a.dtype.c_name, b.dtype.c_name)
+    if a.dtype.name == "bool":
+        raise errors.not_implemented_for("addmm_impl_cpu_", "Bool")
+
+
+def readable(tensor: Any) -> Any:
+    """The matrix (or batch of matrices) itself if BLAS can read it in place, else a row-major copy."""
+    spec = tensor._spec
+    if blas.leading(spec.shape[-2:], spec.strides[-2:]) is None:
+        return tensor.contiguous()
+    return tensor
+
+
+def product(call: Call, names: tuple[str, ...], output: Spec, a: Spec, b: Spec, bias: bool = False) -> Plan | None:
+    """A plan computing output = a @ b (matrices or batches of them), or None when an operand must be copied first."""
+    plan = call.plan(names, [output])
+    return fill_plan(plan, output, a, b, bias)
+
+
+def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool) -> Plan:
+    """Lets a plan run the product of its last two inputs."""
+    m, k = a.shape[-2:]
+    n = b.shape[-1]
+    batch = a.shape[0] if a.ndim == 3 else 1
+    steps = [spec.strides[0] * spec.itemsize if spec.ndim == 3 else 0 for spec in (a, b)]
+    step_c = m * n * output.itemsize
+    kind = output.dtype.name
+    items = batch if output.numel else 0
+    if kind in blas.INTEGERS:
+        params = [m, n, k, *a.strides[-2:], *b.strides[-2:], n, 1, *steps, step_c]
+    else:
+        (trans_a, lda), (trans_b, ldb) = (blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b))  # type: ignore[misc]
+        function = blas.function_address(f"cblas_{blas.LETTERS[kind]}gemm")
+        params = [function, trans_a, trans_b, m, n, k, lda, ldb, max(n, 1), *steps, step_c]
+    return plan.use_native(blas.gemm_address(kind, bias), params, items, work=m * n * k * batch)
+
+
+def through_copies(op: Op, tensors: dict[str, Any], **others: Any) -> Any:
+    """Runs the op on float32 values for half precision, and on readable copies; None when the operands are fine as they are."""
+    kinds = {t.dtype.name for t in tensors.values() if t is not None}
+    if kinds & set(HALVES):
+        kind = next(t.dtype for t in tensors.values() if t is not None)
+        wide = {name: None if t is None else t.float() for name, t in tensors.items()}
+        return op.call(**wide, **others).to(kind)
+    if kinds & set(blas.INTEGERS):
+        return None
+    ready = {name: t if t is None or t.ndim < 2 else readable(t) for name, t in tensors.items()}
+    if any(ready[name] is not tensors[name] for name in tensors):
+        return op.call(**ready, **others)
+    return None
+
+
+@structured(grad={"input": lambda g, mat2: g.mm(mat2.mH), "mat2": lambda g, input: input.mH.mm(g)})
+def mm(call, input, mat2):  # type: ignore[no-untyped-def]
+    """Product of two matrices.
+
+    >>> torch.mm(torch.ones(2, 3), torch.ones(3, 1))
+    tensor([[3.],
+            [3.]])
+    """
+    call.op.check_tensor(input, "input"), call.op.check_tensor(mat2, "mat2")
+    a, b = input._spec, mat2._spec
+    if a.ndim != 2:
+        raise RuntimeError("self must be a matrix")
+    if b.ndim != 2:
+        raise RuntimeError("mat2 must be a matrix")
+    if a.shape[1] != b.shape[0]:
+        raise errors.matmul_mismatch(a.shape, b.shape)
+    check_same_dtype(a, b)
+    result = through_copies(call.op, {"input": input, "mat2": mat2})
+    if result is not None:
+        return result
+    return product(call, ("input", "mat2"), a.like((a.shape[0], b.shape[1])), a, b)
+
+
+@structured(grad={"input": lambda g, mat2: g.bmm(mat2.mH), "mat2": lambda g, input: input.mH.bmm(g)})
+def bmm(call, input, mat2):  # type: ignore[no-untyped-def]
+    """Products of two batches of matrices.
+
+    >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).shape
+    torch.Size([2, 1, 1])
+    """
+    call.op.check_tensor(input, "input"), call.op.check_tensor(mat2, "mat2")
+    a, b = input._spec, mat2._spec
+    if a.ndim != 3:
+        raise RuntimeError("batch1 must be a 3D tensor")
+    if b.ndim != 3:
+        raise RuntimeError("batch2 must be a 3D tensor")
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {errors.brackets((a.shape[0], a.shape[2]))} "
+            f"but got: {errors.brackets(b.shape[:2])}."
+        )
+    check_same_dtype(a, b)
+    result = through_copies(call.op, {"input": input, "mat2": mat2})
+    if result is not None:
+        return result
+    return product(call, ("input", "mat2"), a.like((a.shape[0], a.shape[1], b.shape[2])), a, b)
+
+
+@structured(grad={"input": lambda g, vec: g.outer(vec.conj()), "vec": lambda g, input: input.mH.mv(g)})
+def mv(call, input, vec):  # type: ignore[no-untyped-def]
+    """Product of a matrix and a vector.
+
+    >>> torch.mv(torch.eye(2), torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    call.op.check_tensor(input, "input"), call.op.check_tensor(vec, "vec")
+    a, b = input._spec, vec._spec
+    if a.ndim != 2 or b.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {a.ndim}, {b.ndim}")
+    if a.shape[1] != b.shape[0]:
+        raise RuntimeError(f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})")
+    check_same_dtype(a, b)
+    result = through_copies(call.op, {"input": input, "vec": vec})
+    if result is not None:
+        return result
+    if b.strides[0] == 0 and b.shape[0] > 1:
+        return call.op.call(input, vec.contiguous())
+    column = Spec.of((b.shape[0], 1), (b.strides[0], 1), b.dtype, b.device)
+    return product(call, ("input", "vec"), a.like((a.shape[0],)), a, column)
+
+
+def check_vectors(a: Spec, b: Spec) -> None:
+    """torch's errors for `dot` and `vdot`."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {a.dtype.scalar_name} and {b.dtype.scalar_name}")
+    if a.shape != b.shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, "
+            f"but got {a.shape[0]} and {b.shape[0]} elements respectively"
+        )
+
+
+@structured(grad={"input": lambda g, tensor: g * tensor.conj(), "tensor": lambda g, input: g * input.conj()})
+def dot(call, input, tensor):  # type: ignore[no-untyped-def]
+    """Inner product of two vectors (no conjugate).
+
+    >>> torch.dot(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
+    call.op.check_tensor(input, "input"), call.op.check_tensor(tensor, "tensor")
+    a, b = input._spec, tensor._spec
+    check_vectors(a, b)
+    result = through_copies(call.op, {"input": input, "tensor": tensor})
+    if result is not None:
+        return result
+    if a.numel > 1 and 0 in (a.strides[0], b.strides[0]):
+        return call.op.call(input.contiguous(), tensor.contiguous())
+    row = Spec.of((1, a.shape[0]), (max(1, a.shape[0]) * max(1, a.strides[0]), a.strides[0]), a.dtype, a.device)
+    column = Spec.of((b.shape[0], 1), (b.strides[0], 1), b.dtype, b.device)
+    if blas.leading(row.shape, row.strides) is None:
+        return call.op.call(input.contiguous(), tensor)
+    return product(call, ("input", "tensor"), a.like(()), row, column)
+
+
+@composite
+def vdot(input, other):  # type: ignore[no-untyped-def]
+    """Inner product of two vectors, the first one conjugated.
+
+    >>> torch.vdot(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
+    return input.conj().dot(other)
+
+
+@structured(
+    public="_linear", methods=(), node="AddmmBackward",
+    grad={
+        "bias": lambda g: g.sum(tuple(range(g.ndim - 1))) if g.ndim > 1 else g,
+        "input": lambda g, weight: g.matmul(weight),
+        "weight": lambda g, input: rows(g).mT.mm(rows(input)),
+    },
+)  # fmt: skip
+def _linear(call, input, weight, bias=None):  # type: ignore[no-untyped-def]
+    """`input @ weight.T + bias` over the last dimension, in one call.
+
+    >>> torch.nn.functional.linear(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3))
+    tensor([[3., 3., 3.]])
+    """
+    for value, name in ((input, "input"), (weight, "weight")):
+        call.op.check_tensor(value, name)
+    x, w = input._spec, weight._spec
+    if w.ndim not in (1, 2) or x.ndim == 0:
+        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and {w.ndim}D")
+    if w.ndim == 1 or bias is not None and bias.ndim != 1 or engine_differs(x, w, bias):
+        return unfused_linear(input, weight, bias)
+    if x.shape[-1] != w.shape[1]:
+        flat = (x.numel // max(1, x.shape[-1]), x.shape[-1])
+        raise errors.matmul_mismatch(flat, (w.shape[1], w.shape[0]))
+    result = through_copies(call.op, {"input": input if x.ndim == 1 else contiguous_rows(input), "weight": weight, "bias": bias})
+    if result is not None:
+        return result
+    if contiguous_rows(input) is not input:
+        return call.op.call(contiguous_rows(input), weight, bias)
+    count = x.numel // max(1, x.shape[-1])
+    step = x.strides[-2] if x.ndim > 1 else x.shape[-1]
+    matrix = Spec.of((count, x.shape[-1]), (step, x.strides[-1]), x.dtype, x.device)
+    turned = Spec.of((w.shape[1], w.shape[0]), (w.strides[1], w.strides[0]), w.dtype, w.device)
+    output = x.like((*x.shape[:-1], w.shape[0]))
+    names = ("input", "weight") if bias is None else ("bias", "input", "weight")
+    plan = call.plan(names, [output])
+    if x.ndim == 2:
+        plan.node_name = "MmBackward0" if bias is None else "AddmmBackward0"
+    else:
+        plan.node_name = "UnsafeViewBackward0" if bias is None else "ViewBackward0"
+    return fill_plan(plan, Spec.of((count, w.shape[0]), None, x.dtype, x.device), matrix, turned, bias is not None)
+
+
+def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
+    """Whether the fused product does not apply: other dtypes, or a bias of another size or layout."""
+    if x.dtype is not w.dtype:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {x.dtype.scalar_name} and {w.dtype.scalar_name}")
+    if bias is None:
+        return x.dtype.category < 2
+    return bias.dtype is not x.dtype or bias.shape[0] != w.shape[0] or bias._spec.strides[0] != 1 or x.dtype.category < 2
+
+
+def unfused_linear(input: Any, weight: Any, bias: Any) -> Any:
+    """`linear` by its definition."""
+    result = input.matmul(weight.t() if weight.ndim == 2 else weight)
+    return result if bias is None else result + bias
+
+
+def rows(x: Any) -> Any:
+    """A tensor as a matrix of its last dimension's rows."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+def contiguous_rows(x: Any) -> Any:
+    """The tensor itself if its leading dimensions form one evenly spaced axis of rows, else a row-major copy."""
+    spec = x._spec
+    if spec.ndim == 2 and blas.leading(spec.shape, spec.strides) is not None or spec.contiguous:
+        return x
+    return x.contiguous()
+
+
+@structured(methods=("matmul", "__matmul__"))
+def matmul(call, input, other):  # type: ignore[no-untyped-def]
+    """Matrix product by the ranks of the operands, with broadcasting of leading dimensions.
+
+    >>> torch.matmul(torch.ones(5, 2, 3), torch.ones(3)).shape
+    torch.Size([5, 2])
+    """
+    call.op.check_tensor(input, "input"), call.op.check_tensor(other, "other")
+    a, b = input._spec, other._spec
+    if a.ndim == 0 or b.ndim == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
+    if a.dtype is not b.dtype and not (a.ndim == b.ndim == 1):
+        raise errors.same_dtype_matmul(a.dtype.c_name, b.dtype.c_name)
+    if (a.ndim, b.ndim) == (2, 2):
+        return mm.make({"input": input, "mat2": other}, call.places)
+    if (a.ndim, b.ndim) == (1, 1):
+        return dot.make({"input": input, "tensor": other}, call.places)
+    if (a.ndim, b.ndim) == (2, 1):
+        return mv.make({"input": input, "vec": other}, call.places)
+    if (a.ndim, b.ndim) == (1, 2):
+        return input.unsqueeze(0).mm(other).squeeze(0)
+    if (a.ndim, b.ndim) == (3, 3) and a.shape[0] == b.shape[0] and a.shape[2] == b.shape[1]:
+        return bmm.make({"input": input, "mat2": other}, call.places)
+    return batched(input, other)
+
+
+def batched(a: Any, b: Any) -> Any:
+    """matmul with more than two dimensions: folds a shared matrix into one product, else broadcasts the batches."""
+    if a.ndim >= 3 and b.ndim <= 2:
+        if b.ndim == 1:
+            return a.reshape(-1, a.shape[-1]).mv(b).reshape(a.shape[:-1])
+        return a.reshape(-1, a.shape[-1]).mm(b).view(*a.shape[:-1], b.shape[-1])
+    if a.ndim == 1:
+        return batched(a.unsqueeze(0), b).squeeze(-2)
+    if a.shape[-1] != b.shape[-2]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: "
+            f"{errors.brackets((broadcast_count(a, b), a.shape[-1]))} but got: {errors.brackets((broadcast_count(a, b), b.shape[-2]))}."
+        )
+    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    left = a.expand(*lead, *a.shape[-2:]).reshape(-1, *a.shape[-2:])
+    right = b.expand(*lead, *b.shape[-2:]).reshape(-1, *b.shape[-2:])
+    return left.bmm(right).view(*lead, a.shape[-2], b.shape[-1])
+
+
+def broadcast_count(a: Any, b: Any) -> int:
+    """Number of matrices after broadcasting the batch dimensions."""
+    count = 1
+    for size in broadcast_shapes(a.shape[:-2], b.shape[:-2]):
+        count *= size
+    return count
+
+
+def scaled(value: Any, factor: Any) -> Any:
+    """`value * factor`, left alone for the default 1."""
+    return value if type(factor) is int and factor == 1 else value * factor
+
+
+def combine(name: str, input: Any, result: Any, beta: Any, alpha: Any) -> Any:
+    """beta * input + alpha * result; beta 0 ignores NaN in the input, as in BLAS."""
+    if isinstance(beta, (int, float)) and beta == 0:
+        return scaled(result, alpha)
+    expanded = broadcast_shapes(input.shape, result.shape)
+    if tuple(expanded) != tuple(result.shape):
+        raise errors.expand_rank(input.dtype.tensor_type, input.shape, result.shape) if input.ndim > result.ndim else errors.expand_size(
+            input.shape, result.shape, 0
+        )
+    return scaled(input, beta) + scaled(result, alpha)
+
+
+@structured(
+    node="AddmmBackward",
+    grad={
+        "input": lambda g, input_like, beta: scaled(g, beta),
+        "mat1": lambda g, mat2, alpha: scaled(g.mm(mat2.mH), alpha),
+        "mat2": lambda g, mat1, alpha: scaled(mat1.mH.mm(g), alpha),
+    },
+)  # fmt: skip
+def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+    """`beta * input + alpha * (mat1 @ mat2)`.
+
+    >>> torch.addmm(torch.ones(1, 1), torch.ones(1, 3), torch.ones(3, 1))
+    tensor([[4.]])
+    """
+    for value, name in ((input, "input"), (mat1, "mat1"), (mat2, "mat2")):
+        call.op.check_tensor(value, name)
+    a, b, c = mat1._spec, mat2._spec, input._spec
+    if a.ndim != 2:
+        raise RuntimeError(f"mat1 must be a matrix, got {a.ndim}-D tensor")
+    if b.ndim != 2:
+        raise RuntimeError(f"mat2 must be a matrix, got {b.ndim}-D tensor")
+    if a.shape[1] != b.shape[0]:
+        raise errors.matmul_mismatch(a.shape, b.shape)
+    check_same_dtype(a, b)
+    plain = beta == 1 and alpha == 1 and c.shape == (b.shape[1],) and c.strides[0] == 1 and c.dtype is a.dtype
+    if plain and a.dtype.name in blas.LETTERS and blas.leading(a.shape, a.strides) and blas.leading(b.shape, b.strides):
+        plan = call.plan(("input", "mat1", "mat2"), [a.like((a.shape[0], b.shape[1]))])
+        return fill_plan(plan, plan.outputs[0], a, b, True)
+    return combine("addmm", input, mat1.mm(mat2), beta, alpha)
+
+
+@composite
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+    """`beta * input + alpha * bmm(batch1, batch2)`.
+
+    >>> torch.baddbmm(torch.zeros(1, 1, 1), torch.ones(1, 1, 2), torch.ones(1, 2, 1))
+    tensor([[[2.]]])
+    """
+    return combine("baddbmm", input, batch1.bmm(batch2), beta, alpha)
+
+
+@composite
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+    """`beta * input + alpha * bmm(batch1, batch2).sum(0)`.
+
+    >>> torch.addbmm(torch.zeros(1, 1), torch.ones(3, 1, 2), torch.ones(3, 2, 1))
+    tensor([[6.]])
+    """
+    return combine("addbmm", input, batch1.bmm(batch2).sum(0), beta, alpha)
+
+
+@composite
+def addmv(input, mat, vec, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+    """`beta * input + alpha * (mat @ vec)`.
+
+    >>> torch.addmv(torch.ones(1), torch.ones(1, 2), torch.ones(2))
+    tensor([3.])
+    """
+    return combine("addmv", input, mat.mv(vec), beta, alpha)
+
+
+@composite(aliases=("ger",), methods=("outer", "ger"))
+def outer(input, vec2):  # type: ignore[no-untyped-def]
+    """Every product of an element of `input` with one of `vec2`.
+
+    >>> torch.outer(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor([[3, 4],
+            [6, 8]])
+    """
+    for position, (value, name) in enumerate(((input, "self"), (vec2, "vec2")), start=1):
+        if not isinstance(value, engine.Tensor):
+            raise errors.argument_type_error("outer", "input" if position == 1 else name, position, "Tensor", value)
+        if value.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {value.ndim}-D")
+    return input.unsqueeze(1) * vec2
+
+
+@composite
+def addr(input, vec1, vec2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+    """`beta * input + alpha * outer(vec1, vec2)`.
+
+    >>> torch.addr(torch.zeros(1, 2), torch.ones(1), torch.ones(2))
+    tensor([[1., 1.]])
+    """
+    return combine("addr", input, vec1.outer(vec2), beta, alpha)
