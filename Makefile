@@ -78,7 +78,7 @@ bench: $(VENV)/parity-installed
 	$(BIN)/python -m benchmarks
 
 golden: $(VENV)/parity-installed
-	$(BIN)/python tools/record_examples.py
+	set -e; for script in tools/record_*.py; do echo $$script; $(BIN)/python $$script; done
 
 wheel: $(VENV)/created
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .

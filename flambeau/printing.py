@@ -20,7 +20,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import flambeau
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flambeau import Tensor
 
 # The elements of a tensor as `tolist` gives them: a number, or lists of lists of numbers.
-Nested = Union[bool, int, float, complex, "list[Nested]"]
+Nested = Any
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_repr"]
 
@@ -179,11 +179,9 @@ def _visible_values(tensor: Tensor, summarize: bool) -> Nested:
     if not edge:
         return []
     length = tensor.shape[0]
-    rows = range(length)
-    if length > 2 * edge:
-        rows = [*rows[:edge], *rows[-edge:]]
-        if tensor.ndim == 1:
-            return tensor[:edge].tolist() + tensor[-edge:].tolist()
+    rows = list(range(length)) if length <= 2 * edge else [*range(edge), *range(-edge, 0)]
+    if tensor.ndim == 1:
+        return tensor[:edge].tolist() + tensor[-edge:].tolist()
     return [_visible_values(tensor[row], summarize) for row in rows]
 
 
@@ -211,7 +209,7 @@ class _Layout:
 
     def text(self, values: Nested, indent: int, depth: int = 0) -> str:
         if depth == len(self.shape):
-            return self.form(values)
+            return str(self.form(values))
         if depth == len(self.shape) - 1:
             return self._row(values, indent)
         rows = [self.text(value, indent + 1, depth + 1) for value in values]

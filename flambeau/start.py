@@ -14,7 +14,7 @@ from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "pointwise", "reduce", "copying", "creation", "matmul",
+    "pointwise", "elementary", "activation", "reduce", "view", "retype", "window", "split", "copying", "creation", "matmul",
 )  # fmt: skip
 _lock = threading.RLock()
 functions: dict[str, Any] = {}
@@ -45,6 +45,9 @@ def start() -> None:
             for method in getattr(module, "METHODS", ()):
                 setattr(Tensor, method.__name__, method)
         attach(core, Tensor)
+        for name in OP_MODULES:
+            for attribute in getattr(importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()):
+                setattr(Tensor, attribute, property(vars(Tensor)[attribute]))
 
 
 def attach(core: Any, tensor: type) -> None:

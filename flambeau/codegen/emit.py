@@ -18,13 +18,13 @@ from collections.abc import Iterable, Mapping
 
 from flambeau.codegen import circular, exponential, math, special  # noqa: F401 - they register expansions
 from flambeau.codegen import complex as complex_rules
-from flambeau.codegen.expr import HALF, ITEMSIZE, KIND, Expr, postorder, real_dtype
+from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, postorder, real_dtype
 from flambeau.codegen.table import TABLE
 
 # What an expression reads: an operand's number or a slot's name, and the part of a complex value.
 Slot = tuple[int | str, int]
 
-_LLVM = {"bool": "i1", "float16": "half", "bfloat16": "bfloat", "float32": "float", "float64": "double"}
+_LLVM = {"bool": "i1", "float16": "half", "float32": "float", "float64": "double"}
 _CALL = re.compile(r"call (\S+|<[^>]+>) @([\w.]+)\((.*)\)$")
 
 
@@ -39,14 +39,13 @@ def llvm_type(dtype: str, lanes: int = 1) -> str:
 
 
 def memory_type(dtype: str, lanes: int = 1) -> str:
-    """The LLVM type of a value in memory: bool takes a byte, a complex number stands for one of its parts."""
-    return llvm_type("uint8" if dtype == "bool" else real_dtype(dtype), lanes)
+    """The LLVM type of a value in memory: bool takes a byte, bfloat16 its bits, a complex number stands for one of its parts."""
+    return llvm_type({"bool": "uint8", "bfloat16": "uint16"}.get(dtype) or real_dtype(dtype), lanes)
 
 
 def suffix(dtype: str, lanes: int = 1) -> str:
     """The type suffix of an intrinsic's name: f32, i64, v16f32."""
-    letter = {"float16": "f16", "bfloat16": "bf16"}.get(dtype)
-    scalar = letter or ("f" if KIND[dtype] == "f" else "i") + ("1" if dtype == "bool" else str(8 * ITEMSIZE[dtype]))
+    scalar = ("f" if KIND[dtype] == "f" else "i") + ("1" if dtype == "bool" else str(8 * ITEMSIZE[dtype]))
     return scalar if lanes == 1 else f"v{lanes}{scalar}"
 
 
@@ -98,6 +97,8 @@ def _lower_node(node: Expr, known: dict[Expr, tuple[Expr, ...]]) -> tuple[Expr, 
             return lower(expansion(*plain), known)
         if template(node.op, plain[0].dtype) is None:
             raise NotImplementedError(f"{node.op} is not implemented for {plain[0].dtype}")
+    elif node.op == "round_to" and node.value == "bfloat16":
+        return lower(math.from_bfloat16_bits(math.bfloat16_bits(plain[0])), known)
     elif node.op == "to":
         rounded = math.convert(plain[0], node.dtype)
         if rounded is not None:
@@ -268,9 +269,14 @@ class Emitter:
         """A loaded memory value as a computed value."""
         if stored == "bool":
             return self.let(f"icmp ne {llvm_type('uint8', lanes)} {name}, {'0' if lanes == 1 else 'zeroinitializer'}")
-        if stored in HALF:
+        if stored == "float16":
             return self.let(f"fpext {llvm_type(stored, lanes)} {name} to {llvm_type('float32', lanes)}")
+        if stored == "bfloat16":
+            return self._evaluate(math.from_bfloat16_bits(Expr.slot("bits", "uint16")), "bits", name, lanes)
         return name
+
+    def _evaluate(self, expr: Expr, slot: str, name: str, lanes: int) -> str:
+        return self.value(lower(expr)[0], {(slot, 0): name}, lanes)
 
     def before_store(self, name: str, dtype: str, stored: str, lanes: int = 1) -> str:
         """A computed value of `dtype` as it goes to memory of dtype `stored` (complex: one part)."""
@@ -278,7 +284,10 @@ class Emitter:
         if stored == "bool":
             flag = self.convert(name, dtype, "bool", lanes)
             return self.let(f"zext {llvm_type('bool', lanes)} {flag} to {llvm_type('uint8', lanes)}")
-        if stored in HALF:
+        if stored == "bfloat16":
+            single = self.convert(name, dtype, "float32", lanes)
+            return self._evaluate(math.bfloat16_bits(Expr.slot("single", "float32")), "single", single, lanes)
+        if stored == "float16":
             single = self.convert(name, dtype, "float32", lanes)
             return self.let(f"fptrunc {llvm_type('float32', lanes)} {single} to {llvm_type(stored, lanes)}")
         return self.convert(name, dtype, stored, lanes)

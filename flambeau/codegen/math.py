@@ -57,6 +57,23 @@ def convert(x: Expr, dtype: str) -> Expr | None:
     return value.to(dtype)
 
 
+def bfloat16_bits(x: Expr) -> Expr:
+    """The bits (uint16) of a float32 rounded to bfloat16, ties to even.
+
+    In integers, because the instructions for it (vcvtneps2bf16) take denormals for 0.
+    """
+    bits = x.bitcast("uint32")
+    odd = build_shift("shift_right", bits, Expr.constant(16, "uint32")) & 1
+    rounded = build_shift("shift_right", bits + 0x7FFF + odd, Expr.constant(16, "uint32"))
+    result: Expr = where(x.isnan(), Expr.constant(0x7FC0, "uint32"), rounded)
+    return result.to("uint16")
+
+
+def from_bfloat16_bits(bits: Expr) -> Expr:
+    """The float32 with the upper half `bits` (uint16)."""
+    return build_shift("shift_left", bits.to("uint32"), Expr.constant(16, "uint32")).bitcast("float32")
+
+
 def same_bits(x: Expr) -> tuple[Expr, int]:
     """The bits of a float as a signed integer, and their number."""
     bits = 8 * ITEMSIZE[x.dtype]

@@ -191,7 +191,7 @@ class _Nest:
                 run *= dimension.size
             chunk.targets = [run]
             rows = max(1, prod(d.size for d in self.reduced))
-        vector = self.kept.pop() if outer else self._no_dimension(len(self.kept[0].targets) if self.kept else 1)
+        vector = self.kept.pop() if outer else self._no_dimension(1 if chunk else len(self.output_dtypes))
         if outer:
             steps = [[stride * lanes for stride in strides] for strides in (vector.inputs, vector.targets)]
             self.kept.append(_Dimension(tiles, steps[0], steps[1], [lanes, 0, 0]))
@@ -223,8 +223,7 @@ class _Nest:
 
     def _no_dimension(self, targets: int) -> _Dimension:
         """A vector axis of one output."""
-        sizes = [ITEMSIZE[dtype] for dtype in self.output_dtypes]
-        return _Dimension(1, [0] * len(self.input_dtypes), sizes, [0] * _PLACES)
+        return _Dimension(1, [0] * len(self.input_dtypes), [0] * targets, [0] * _PLACES)
 
     def _runs_over_outputs(self) -> bool:
         """Whether neighbouring outputs make better vectors than neighbouring elements of one output."""

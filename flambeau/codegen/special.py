@@ -49,11 +49,14 @@ def _erfinv(x: Expr) -> Expr:
 
 @expansion("erfinv", "d")
 def _erfinv_double(x: Expr) -> Expr:
-    # Halley's iteration on erf(y) - x, from six digits.
-    y = _giles(x)
-    for _ in range(2):
-        step = ((y.erf() - x) * 0.886226925452758) * (y * y).exp()
+    # Halley's iteration on erf(y) - x, from some digits; near 1 on 1 - x - erfc(y), where nothing cancels.
+    size = x.abs()
+    y = _giles(size)
+    for _ in range(3):
+        residual = where(size > 0.5, (1 - size) - y.erfc(), y.erf() - size)
+        step = residual * 0.886226925452758 * (y * y).exp()
         y = y - step / (1 + y * step)
+    y = where(x == 0, x, y.copysign(x))
     return _erfinv_edges(x, y)
 
 

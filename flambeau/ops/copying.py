@@ -25,7 +25,7 @@ def format_strides(shape: Any, specs: Any, arguments: Any) -> Any:
 
 
 @pointwise(grad=lambda g: g, methods=("clone",), inplace=False, strides=format_strides)
-def clone(input, *, memory_format=None):  # type: ignore[no-untyped-def]
+def clone(input, *, memory_format=None):
     """A copy with memory of its own; gradients flow through.
 
     >>> torch.clone(torch.tensor([1, 2]))
@@ -35,7 +35,7 @@ def clone(input, *, memory_format=None):  # type: ignore[no-untyped-def]
 
 
 @pointwise(grad=lambda g: g, public=None, methods=(), inplace=False, strides=lambda shape, specs, arguments: contiguous_strides(shape), node="CloneBackward")
-def _row_major_copy(input):  # type: ignore[no-untyped-def]
+def _row_major_copy(input):
     """A copy in row-major order."""
     return input
 
@@ -44,7 +44,7 @@ def _row_major_copy(input):  # type: ignore[no-untyped-def]
     grad=lambda g: g, public=None, methods=(), inplace=False, node="ToCopyBackward", strides=format_strides,
     result=lambda compute, dtype, **rest: dtype, numbers="static", promote=NONE, promotes=("input",),
 )  # fmt: skip
-def _to_copy(input, dtype, memory_format=None):  # type: ignore[no-untyped-def]
+def _to_copy(input, dtype, memory_format=None):
     """A copy in another dtype."""
     return input
 
@@ -53,7 +53,7 @@ def _to_copy(input, dtype, memory_format=None):  # type: ignore[no-untyped-def]
     grad={"src": lambda g: g}, public=None, methods=("copy",), inplace=True, node="CopyBackwards", promote=NONE,
     promotes=("input",),
 )  # fmt: skip
-def copy(input, src, non_blocking=False):  # type: ignore[no-untyped-def]
+def copy(input, src, non_blocking=False):
     """`src` in the dtype and shape of `input`; `copy_` writes it into `input`."""
     return src
 

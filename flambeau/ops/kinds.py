@@ -53,7 +53,7 @@ class Pointwise(Op):
     inplace = True
 
     def __init__(
-        self, function: Callable[..., Any], *, promote: Promotion = SAME, promotes: Sequence[str] | None = None,
+        self, function: Callable[..., Any], *, promote: Promotion | Callable[..., Promotion] = SAME, promotes: Sequence[str] | None = None,
         numbers: str = "operand", inplace: bool = True, result: Callable[..., Any] | None = None, reflected: bool = False,
         check: Callable[..., None] | None = None, target: bool = False, strides: Callable[..., Any] | None = None, **common: Any,
     ):  # fmt: skip
@@ -140,7 +140,8 @@ class Pointwise(Op):
                 entries.append((value.dtype, DIMENSIONED if value.ndim else ZERO_DIM))
             elif isinstance(value, NUMBER_TYPES):
                 entries.append((number_dtype(value), NUMBER))
-        compute, out = resolve(self.promote, entries)
+        kind = self.promote if isinstance(self.promote, Promotion) else self.promote(**arguments)
+        compute, out = resolve(kind, entries)
         if self.result is not None:
             out = self.result(compute, **arguments)
         return compute, out

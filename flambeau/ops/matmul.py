@@ -79,7 +79,7 @@ def through_copies(op: Op, tensors: dict[str, Any], **others: Any) -> Any:
 
 
 @structured(grad={"input": lambda g, mat2: g.mm(mat2.mH), "mat2": lambda g, input: input.mH.mm(g)})
-def mm(call, input, mat2):  # type: ignore[no-untyped-def]
+def mm(call, input, mat2):
     """Product of two matrices.
 
     >>> torch.mm(torch.ones(2, 3), torch.ones(3, 1))
@@ -102,7 +102,7 @@ def mm(call, input, mat2):  # type: ignore[no-untyped-def]
 
 
 @structured(grad={"input": lambda g, mat2: g.bmm(mat2.mH), "mat2": lambda g, input: input.mH.bmm(g)})
-def bmm(call, input, mat2):  # type: ignore[no-untyped-def]
+def bmm(call, input, mat2):
     """Products of two batches of matrices.
 
     >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).shape
@@ -127,7 +127,7 @@ def bmm(call, input, mat2):  # type: ignore[no-untyped-def]
 
 
 @structured(grad={"input": lambda g, vec: g.outer(vec.conj()), "vec": lambda g, input: input.mH.mv(g)})
-def mv(call, input, vec):  # type: ignore[no-untyped-def]
+def mv(call, input, vec):
     """Product of a matrix and a vector.
 
     >>> torch.mv(torch.eye(2), torch.tensor([1.0, 2.0]))
@@ -163,7 +163,7 @@ def check_vectors(a: Spec, b: Spec) -> None:
 
 
 @structured(grad={"input": lambda g, tensor: g * tensor.conj(), "tensor": lambda g, input: g * input.conj()})
-def dot(call, input, tensor):  # type: ignore[no-untyped-def]
+def dot(call, input, tensor):
     """Inner product of two vectors (no conjugate).
 
     >>> torch.dot(torch.tensor([1, 2]), torch.tensor([3, 4]))
@@ -185,7 +185,7 @@ def dot(call, input, tensor):  # type: ignore[no-untyped-def]
 
 
 @composite
-def vdot(input, other):  # type: ignore[no-untyped-def]
+def vdot(input, other):
     """Inner product of two vectors, the first one conjugated.
 
     >>> torch.vdot(torch.tensor([1, 2]), torch.tensor([3, 4]))
@@ -202,7 +202,7 @@ def vdot(input, other):  # type: ignore[no-untyped-def]
         "weight": lambda g, input: rows(g).mT.mm(rows(input)),
     },
 )  # fmt: skip
-def _linear(call, input, weight, bias=None):  # type: ignore[no-untyped-def]
+def _linear(call, input, weight, bias=None):
     """`input @ weight.T + bias` over the last dimension, in one call.
 
     >>> torch.nn.functional.linear(torch.ones(1, 2), torch.ones(3, 2), torch.ones(3))
@@ -266,7 +266,7 @@ def contiguous_rows(x: Any) -> Any:
 
 
 @structured(methods=("matmul", "__matmul__"))
-def matmul(call, input, other):  # type: ignore[no-untyped-def]
+def matmul(call, input, other):
     """Matrix product by the ranks of the operands, with broadcasting of leading dimensions.
 
     >>> torch.matmul(torch.ones(5, 2, 3), torch.ones(3)).shape
@@ -343,7 +343,7 @@ def combine(name: str, input: Any, result: Any, beta: Any, alpha: Any) -> Any:
         "mat2": lambda g, mat1, alpha: scaled(mat1.mH.mm(g), alpha),
     },
 )  # fmt: skip
-def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):
     """`beta * input + alpha * (mat1 @ mat2)`.
 
     >>> torch.addmm(torch.ones(1, 1), torch.ones(1, 3), torch.ones(3, 1))
@@ -367,7 +367,7 @@ def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):  # type: ignore[no-untyp
 
 
 @composite
-def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """`beta * input + alpha * bmm(batch1, batch2)`.
 
     >>> torch.baddbmm(torch.zeros(1, 1, 1), torch.ones(1, 1, 2), torch.ones(1, 2, 1))
@@ -377,7 +377,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):  # type: ignore[no-untyp
 
 
 @composite
-def addbmm(input, batch1, batch2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """`beta * input + alpha * bmm(batch1, batch2).sum(0)`.
 
     >>> torch.addbmm(torch.zeros(1, 1), torch.ones(3, 1, 2), torch.ones(3, 2, 1))
@@ -387,7 +387,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):  # type: ignore[no-untype
 
 
 @composite
-def addmv(input, mat, vec, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+def addmv(input, mat, vec, *, beta=1, alpha=1):
     """`beta * input + alpha * (mat @ vec)`.
 
     >>> torch.addmv(torch.ones(1), torch.ones(1, 2), torch.ones(2))
@@ -397,7 +397,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
 
 
 @composite(aliases=("ger",), methods=("outer", "ger"))
-def outer(input, vec2):  # type: ignore[no-untyped-def]
+def outer(input, vec2):
     """Every product of an element of `input` with one of `vec2`.
 
     >>> torch.outer(torch.tensor([1, 2]), torch.tensor([3, 4]))
@@ -413,7 +413,7 @@ def outer(input, vec2):  # type: ignore[no-untyped-def]
 
 
 @composite
-def addr(input, vec1, vec2, *, beta=1, alpha=1):  # type: ignore[no-untyped-def]
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """`beta * input + alpha * outer(vec1, vec2)`.
 
     >>> torch.addr(torch.zeros(1, 2), torch.ones(1), torch.ones(2))

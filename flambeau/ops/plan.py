@@ -111,6 +111,11 @@ class Plan:
         self.words[d.B_KIND], self.words[d.B_DELTA] = d.KIND_VIEW, offset
         return self
 
+    def use_input(self) -> Plan:
+        """The result is input 0 itself."""
+        self.words[d.B_KIND] = d.KIND_INPUT
+        return self
+
     def use_python(self, run: Callable[..., Any]) -> Plan:
         """Call `run(*inputs)`, which returns the results and records them itself where needed."""
         self.words[d.B_KIND] = d.KIND_PYTHON

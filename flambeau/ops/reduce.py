@@ -42,7 +42,7 @@ def whole_or_dims(base: str) -> Any:
     monoid=lambda element, out, **_: monoids.sum_of(element, out[0]), promote=INT_TO_LONG, node=whole_or_dims("SumBackward"),
     grad=lambda g, input_like, dim, keepdim: unreduce(g, input_like, dim, keepdim),
 )  # fmt: skip
-def sum(input, dim: Dims = None, keepdim=False, *, dtype=None):  # type: ignore[no-untyped-def,name-defined]  # noqa: F821
+def sum(input, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
     """Sum over `dim`.
 
     >>> torch.sum(torch.ones(2, 3), dim=1)
@@ -74,7 +74,7 @@ def check_mean(input: Spec, dtype: Any = None, **rest: Any) -> None:
     node=whole_or_dims("MeanBackward"),
     grad=lambda g, input_like, dim, keepdim: unreduce(g, input_like, dim, keepdim) / element_count(input_like, dim),
 )  # fmt: skip
-def mean(input, dim: Dims = None, keepdim=False, *, dtype=None):  # type: ignore[no-untyped-def,name-defined]  # noqa: F821
+def mean(input, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
     """Mean over `dim`; the input must be floating or complex.
 
     >>> torch.mean(torch.tensor([1.0, 2.0, 6.0]))

@@ -83,7 +83,7 @@ def get_swa_multi_avg_fn() -> Callable[..., None]:
             if _interpolates(average):
                 average.lerp_(current, weight)
             else:
-                average.add_((current - average) / (num_averaged + 1))
+                average.addcdiv_(current - average, flambeau.as_tensor(num_averaged + 1))
 
     return swa_update
 
@@ -149,12 +149,12 @@ class AveragedModel(flambeau.nn.Module):
         if self.n_averaged == 0:
             for average, current in pairs:
                 average.copy_(current)
-        elif self.avg_fn is not None:
-            for average, current in pairs:
-                count = self.n_averaged.to(average.device)
-                average.copy_(self.avg_fn(average, current, count))
+        elif self.multi_avg_fn is not None:
+            self._update_lists(pairs, self.multi_avg_fn)
         else:
-            self._update_lists(pairs)
+            update = self.avg_fn or get_swa_avg_fn()
+            for average, current in pairs:
+                average.copy_(update(average, current, self.n_averaged.to(average.device)))
         if not self.use_buffers:
             # Buffers are no weights: the latest ones count.
             for ours, theirs in zip(self.module.buffers(), model.buffers()):
@@ -166,8 +166,11 @@ class AveragedModel(flambeau.nn.Module):
             return itertools.chain(model.parameters(), model.buffers())
         return model.parameters()
 
-    def _update_lists(self, pairs: list[tuple[flambeau.Tensor, flambeau.Tensor]]) -> None:
-        update = self.multi_avg_fn or get_swa_multi_avg_fn()
+    def _update_lists(
+        self,
+        pairs: list[tuple[flambeau.Tensor, flambeau.Tensor]],
+        update: Callable[..., None],
+    ) -> None:
         alike: defaultdict[Any, list[Any]] = defaultdict(list)
         for average, current in pairs:
             alike[average.device, average.dtype].append((average, current))

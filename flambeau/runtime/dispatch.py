@@ -68,7 +68,7 @@ NO_GRAD, INFERENCE, PYTHON_ONLY = 1, 2, 4
 ) = range(16)  # fmt: skip
 B_INPUT, B_OUTPUT, B_WORDS = 16, 64, 96
 B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 80, 81, 82  # second kernel of a split reduction, from the scratch memory to the results
-KIND_KERNEL, KIND_VIEW, KIND_PYTHON = 1, 2, 3
+KIND_KERNEL, KIND_VIEW, KIND_PYTHON, KIND_INPUT = 1, 2, 3, 4
 MAX_INPUTS, MAX_OUTPUTS, MAX_OPERANDS, MAX_KEY = 16, 8, 24, 96
 SAVE_OUTPUT = 32  # in a save mask: bit 32 + k stands for output k
 NUMBER_FLOAT, NUMBER_INT, NUMBER_BOOL = -1, -2, -3  # in place of an item size: how a Python number is passed
@@ -483,6 +483,9 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     inputs, buffers, numbers = stack(ptr, 16), stack(ptr, 32), stack(i64, 16)
     outputs = stack(ptr, 8)
     needs = collect_inputs(block, operands, inputs, buffers, numbers)
+    if block[B_KIND] == KIND_INPUT:
+        Py_IncRef(inputs[0])
+        return inputs[0]
     if mode & NO_GRAD or block[B_DIFFERENTIABLE] == 0:
         needs = 0
     n, m = block[B_INPUTS], block[B_OUTPUTS]

@@ -228,7 +228,7 @@ class ArchiveReader:
         if len(header) < _LOCAL_HEADER.size or header[:4] != ARCHIVE_MAGIC:
             _fail(doing, "invalid header or archive is corrupted")
         name_length, extra_length = _LOCAL_HEADER.unpack(header)[-2:]
-        offset = record.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        offset: int = record.header_offset + _LOCAL_HEADER.size + name_length + extra_length
         if offset + record.size > self._size:
             _fail(doing, "file read failed")
         return self._start + offset

@@ -65,8 +65,10 @@ def check_keys(keys: Iterable[Any]) -> None:
 
 def _encode(text: Any = "", encoding: Any = "latin1") -> bytes:
     # How pickles of protocol 2 write bytes. Other codecs could import modules or decompress.
-    if type(text) is not str or encoding not in ("latin1", "latin-1", "utf-8", "utf8", "ascii"):
-        raise pickle.UnpicklingError(f"Can only encode text to bytes, not with {encoding!r:.40}")
+    if type(text) is not str:
+        raise pickle.UnpicklingError(f"Can only make bytes from text, but got {type(text)}")
+    if encoding not in ("latin1", "latin-1", "utf-8", "utf8", "ascii"):
+        raise pickle.UnpicklingError(f"Can only make bytes from text, not with {encoding!r:.40}")
     return text.encode(encoding)
 
 
@@ -182,7 +184,7 @@ class GlobalTable:
         return id(cls) in self._user_types
 
 
-def _new_module(cls: type, *arguments: Any) -> Any:
+def _new_module(cls: Any, *arguments: Any) -> Any:
     if arguments:
         raise pickle.UnpicklingError(f"Can not make a {cls.__name__} from arguments")
     return cls.__new__(cls)

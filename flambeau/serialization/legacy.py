@@ -41,11 +41,11 @@ _TAR_MAGIC = slice(257, 262)
 class LegacyPickler(DataPickler):
     """The same pickles, with a sixth part in a storage's id: the view that it once could be."""
 
-    def __init__(self, file: IO[bytes], protocol: int) -> None:
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol)
         self.itemsizes: dict[str, int] = {}
 
-    def persistent_id(self, obj: Any) -> tuple | None:
+    def persistent_id(self, obj: Any) -> tuple[Any, ...] | None:
         saved_id = super().persistent_id(obj)
         if saved_id is None:
             return None

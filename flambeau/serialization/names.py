@@ -34,6 +34,17 @@ STORAGE_NAMES = {
     "bool": "BoolStorage",
 }
 
+# Modules that torch keeps in one file and Flambeau in two: ours -> torch's.
+_TORCH_MODULES = {
+    "nn.modules.attention": "nn.modules.activation",
+    "nn.modules.lazy_conv": "nn.modules.conv",
+    "nn.modules.margin_loss": "nn.modules.loss",
+    "nn.modules.parameter_container": "nn.modules.container",
+    "nn.modules.special_pooling": "nn.modules.pooling",
+    "optim._adafactor": "optim",
+    "optim._muon": "optim",
+}
+
 
 def dtype_name(dtype: Any) -> str:
     """The dtype's name without its package.
@@ -89,7 +100,8 @@ def torch_global(obj: Any) -> tuple[str, str] | None:
     if isinstance(obj, StorageType):
         return ("torch" if obj.dtype is not None else "torch.storage"), obj.name
     if isinstance(obj, FunctionType) and "torch_global" in obj.__dict__:
-        return obj.__dict__["torch_global"]
+        module, name = obj.__dict__["torch_global"]
+        return module, name
     if not isinstance(obj, (type, FunctionType)):
         return None
     package, _, inner = obj.__module__.partition(".")
@@ -97,4 +109,7 @@ def torch_global(obj: Any) -> tuple[str, str] | None:
         return None
     if any(obj is each for each in (flambeau.Tensor, flambeau.Size, flambeau.device)):
         return "torch", obj.__qualname__
+    if inner.startswith("optim.lr_scheduler."):
+        inner = "optim.lr_scheduler"
+    inner = _TORCH_MODULES.get(inner, inner)
     return f"torch.{inner}" if inner else "torch", obj.__qualname__

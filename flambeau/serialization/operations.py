@@ -311,7 +311,7 @@ def _shown(value: Any) -> str:
     return value.__qualname__ if isinstance(value, type) else f"of type {type(value).__name__}"
 
 
-def _pop_arguments(machine: DataUnpickler) -> tuple:
+def _pop_arguments(machine: DataUnpickler) -> tuple[Any, ...]:
     arguments = machine.stack.pop()
     if type(arguments) is not tuple:
         raise pickle.UnpicklingError(f"Arguments must be a tuple, but got {type(arguments)}")
@@ -349,7 +349,9 @@ def _check_rebuild_from_type(
         raise pickle.UnpicklingError(f"Can not make a tensor of type {_shown(new_type)}")
 
 
-def _create(machine: DataUnpickler, cls: Any, arguments: tuple, keywords: dict) -> None:
+def _create(
+    machine: DataUnpickler, cls: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> None:
     found = machine.global_of(cls)
     if found is None or found.create is None:
         raise pickle.UnpicklingError(

@@ -24,13 +24,15 @@ from flambeau.serialization import names, rebuild
 from flambeau.serialization.rebuild import GRADIENT_STATE
 from flambeau.serialization.storages import StorageReference, location_tag
 
-
 # The pickler written in Python, because the names that it writes can be overridden: the one in C
 # writes only names under which the object itself can be imported.
-class DataPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+_PythonPickler: Any = pickle._Pickler
+
+
+class DataPickler(_PythonPickler):
     """Writes one object; `storages` maps a key, "0" upwards, to the storage it stands for."""
 
-    dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch = dict(_PythonPickler.dispatch)
 
     def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol)
@@ -38,17 +40,15 @@ class DataPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
         self._keys: dict[tuple[int, int], str] = {}
         self._dtypes: dict[int, Any] = {}
 
-    def persistent_id(self, obj: Any) -> tuple | None:
+    def persistent_id(self, obj: Any) -> tuple[Any, ...] | None:
         """Stands for a storage in the pickle: kind, storage class, key, device, length."""
         if isinstance(obj, flambeau.UntypedStorage):
             obj = StorageReference(obj, None)
         if type(obj) is not StorageReference:
             return None
         storage, dtype = obj
-        if dtype is None:
-            storage_type, itemsize = names.UNTYPED_STORAGE, 1
-        else:
-            storage_type, itemsize = names.storage_type_of(dtype), dtype.itemsize
+        storage_type = names.UNTYPED_STORAGE if dtype is None else names.storage_type_of(dtype)
+        itemsize = 1 if dtype is None else dtype.itemsize
         key = self._key_of(storage, dtype)
         return "storage", storage_type, key, location_tag(storage), storage.nbytes() // itemsize
 
@@ -85,7 +85,12 @@ class DataPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
         """Write a class or function by name, under torch's name where it is ours."""
         torch_global = names.torch_global(obj)
         if torch_global is None:
-            super().save_global(obj, name)
+            try:
+                super().save_global(obj, name)
+            except pickle.PicklingError:
+                # The pickler in C says it in the words, and by the class, that users know.
+                pickle.dumps(obj, self.proto)
+                raise
             return
         module, name = torch_global
         if self.proto >= 4:
@@ -107,7 +112,7 @@ def reduce_tensor(tensor: Any) -> Any:
         return NotImplemented
     state = attributes_of(tensor)
     if isinstance(tensor, parameter_class):
-        arguments = (tensor.data, tensor.requires_grad, OrderedDict())
+        arguments: tuple[Any, ...] = (tensor.data, tensor.requires_grad, OrderedDict())
         if state is None:
             return rebuild.rebuild_parameter, arguments
         return rebuild.rebuild_parameter_with_state, (*arguments, state)
@@ -117,14 +122,20 @@ def reduce_tensor(tensor: Any) -> Any:
     return rebuild.rebuild_from_type, (function, type(tensor), arguments, state)
 
 
-def _reduce_plain(tensor: Any) -> tuple[Any, tuple]:
+def _reduce_plain(tensor: Any) -> tuple[Any, tuple[Any, ...]]:
     dtype, size, stride = tensor.dtype, tuple(tensor.size()), tensor.stride()
     if tensor.device.type == "meta":
         return rebuild.rebuild_meta_tensor, (dtype, size, stride, tensor.requires_grad)
     is_typed = names.storage_type_of(dtype) is not None
     reference = StorageReference(tensor.untyped_storage(), dtype if is_typed else None)
-    hooks: OrderedDict = OrderedDict()
-    arguments: tuple = (reference, tensor.storage_offset(), size, stride, tensor.requires_grad)
+    hooks: OrderedDict[str, Any] = OrderedDict()
+    arguments: tuple[Any, ...] = (
+        reference,
+        tensor.storage_offset(),
+        size,
+        stride,
+        tensor.requires_grad,
+    )
     arguments += (hooks,) if is_typed else (hooks, dtype)
     flags = {"conj": tensor.is_conj(), "neg": tensor.is_neg()}
     metadata = {name: True for name, is_set in flags.items() if is_set}

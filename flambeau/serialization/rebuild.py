@@ -157,7 +157,7 @@ def set_attributes(obj: Any, state: Any) -> Any:
 
 
 @written_as("torch._tensor", "_rebuild_from_type_v2")
-def rebuild_from_type(function: Any, new_type: type, arguments: tuple, state: Any) -> Any:
+def rebuild_from_type(function: Any, new_type: type, arguments: tuple[Any, ...], state: Any) -> Any:
     """A tensor of a subclass, or one with attributes; the unpickler has checked `function`."""
     tensor = function(*arguments)
     if type(tensor) is not new_type:

@@ -39,10 +39,10 @@ def _named_globals(pickled: bytes) -> list[tuple[str, str]]:
     """Every global that a pickle names, found without running any of its operations."""
     found: list[tuple[str, str]] = []
     texts: list[Any] = []
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
     for operation, argument, _ in pickletools.genops(pickled):
         if operation.name == "GLOBAL":
-            module, _, name = argument.partition(" ")
+            module, _, name = str(argument).partition(" ")
             found.append((module, name))
         elif operation.name == "STACK_GLOBAL":
             module, name = texts[-2:]
@@ -71,7 +71,7 @@ def get_unsafe_globals_in_checkpoint(f: FileLike) -> list[str]:
         pickled = ArchiveReader(file, start).read("data.pkl")
         file.seek(start)
     table = GlobalTable(allow_modules=False)
-    refused = {}
+    refused: dict[str, None] = {}
     for module, name in _named_globals(pickled):
         try:
             table.find(module, name)

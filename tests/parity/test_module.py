@@ -13,8 +13,9 @@ from collections import OrderedDict
 import pytest
 
 torch = pytest.importorskip("torch")
-import flambeau
 from observing import observe
+
+import flambeau
 
 SCENARIOS = []
 
@@ -312,7 +313,9 @@ def state_hooks(torch, nn, say, attempt):
             type(module).__name__, len(state), prefix, metadata, strict, missing, unexpected, errors
         )
     )
-    loaded.left._register_load_state_dict_pre_hook(lambda state, prefix, *rest: state.pop(prefix + "mean"))
+    loaded.left._register_load_state_dict_pre_hook(
+        lambda state, prefix, *rest: state.pop(prefix + "mean")
+    )
     loaded.left.register_load_state_dict_post_hook(lambda module, keys: say(keys))
     attempt(lambda: loaded.load_state_dict(source))
     loaded.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.clear())
@@ -441,7 +444,9 @@ def global_hooks(torch, nn, say, attempt):
     name = lambda module: type(module).__name__
     handles = [
         every.register_module_forward_pre_hook(lambda module, args: say("pre", name(module), args)),
-        every.register_module_forward_hook(lambda module, args, out: say("post", name(module), out)),
+        every.register_module_forward_hook(
+            lambda module, args, out: say("post", name(module), out)
+        ),
         every.register_module_forward_hook(lambda m, a, k, out: say(k), with_kwargs=True),
         every.register_module_full_backward_hook(lambda m, i, o: say("back", name(m), i, o)),
         every.register_module_full_backward_pre_hook(lambda m, o: say("before", name(m), o)),
@@ -466,7 +471,9 @@ def global_hooks(torch, nn, say, attempt):
 @scenario
 def conversions(torch, nn, say, attempt):
     def kinds(m):
-        return [(n, t.dtype, t.requires_grad) for n, t in [*m.named_parameters(), *m.named_buffers()]]
+        return [
+            (n, t.dtype, t.requires_grad) for n, t in [*m.named_parameters(), *m.named_buffers()]
+        ]
 
     m = leaf_class(torch, nn)()
     m.register_buffer("steps", torch.tensor(3))
@@ -861,7 +868,9 @@ def initialization(torch, nn, say, attempt):
 def orthogonal_initialization(torch, nn, say, attempt):
     # The factors of a QR differ in the last digits between libraries of linear algebra.
     for shape in ((3, 5), (5, 3), (4, 2, 2), (0, 3), (3,)):
-        attempt(lambda shape=shape: (nn.init.orthogonal_(torch.zeros(shape), 2) * 1000).round() + 0.0)
+        attempt(
+            lambda shape=shape: (nn.init.orthogonal_(torch.zeros(shape), 2) * 1000).round() + 0.0
+        )
 
 
 @scenario

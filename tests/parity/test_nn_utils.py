@@ -8,8 +8,9 @@ import pickle
 import pytest
 
 torch = pytest.importorskip("torch")
-import flambeau
 from observing import observe
+
+import flambeau
 
 SCENARIOS = []
 
@@ -20,7 +21,11 @@ def scenario(function):
 
 
 def with_gradients(torch, nn):
-    ps = [nn.Parameter(torch.arange(4.0)), nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(1))]
+    ps = [
+        nn.Parameter(torch.arange(4.0)),
+        nn.Parameter(torch.ones(2, 2)),
+        nn.Parameter(torch.ones(1)),
+    ]
     ps[0].grad = torch.tensor([3.0, -4.0, 0.5, 2.0])
     ps[1].grad = torch.full((2, 2), 2.0, dtype=torch.float32)
     return ps

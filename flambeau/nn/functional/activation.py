@@ -8,13 +8,10 @@ tensor([0., 2.])
 """
 
 from __future__ import annotations
-
 import math
 import warnings
 from typing import TYPE_CHECKING
-
 import flambeau
-
 from ._common import branch, not_implemented, scalar_type, write_back
 
 if TYPE_CHECKING:
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks": the fixed point of mean 0, variance 1.
 _SELU_ALPHA = 1.6732632423543772848170429916717
+
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 
@@ -40,7 +38,11 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     >>> torch.nn.functional.threshold(torch.tensor([0.5, 2.0]), 1.0, 9.0)
     tensor([9., 2.])
     """
-    return write_back(_threshold, input, threshold, value) if inplace else _threshold(input, threshold, value)
+    return (
+        write_back(_threshold, input, threshold, value)
+        if inplace
+        else _threshold(input, threshold, value)
+    )
 
 
 def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
@@ -59,7 +61,11 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return write_back(_hardtanh, input, min_val, max_val) if inplace else _hardtanh(input, min_val, max_val)
+    return (
+        write_back(_hardtanh, input, min_val, max_val)
+        if inplace
+        else _hardtanh(input, min_val, max_val)
+    )
 
 
 def _hardtanh(input: Tensor, low: float, high: float) -> Tensor:
@@ -132,7 +138,11 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> torch.nn.functional.leaky_relu(torch.tensor([-2.0, 2.0]))
     tensor([-0.0200,  2.0000])
     """
-    return write_back(_leaky_relu, input, negative_slope) if inplace else _leaky_relu(input, negative_slope)
+    return (
+        write_back(_leaky_relu, input, negative_slope)
+        if inplace
+        else _leaky_relu(input, negative_slope)
+    )
 
 
 def _leaky_relu(input: Tensor, negative_slope: float) -> Tensor:
@@ -393,76 +403,6 @@ def sigmoid(input: Tensor) -> Tensor:
     tensor([0.5000])
     """
     return input.sigmoid()
-
-
-def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
-    """The dimension that softmax takes when none is given: a deprecated guess."""
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. "
-        "Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel,
-    )
-    return 0 if ndim in (0, 1, 3) else 1
-
-
-def softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
-) -> Tensor:
-    """`exp(x) / sum(exp(x))` along `dim`, after a cast to `dtype` if one is given.
-
-    >>> torch.nn.functional.softmax(torch.tensor([0.0, 0.0]), dim=0)
-    tensor([0.5000, 0.5000])
-    """
-    if dim is None:
-        dim = _implicit_dim("softmax", input.dim(), _stacklevel)
-    return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
-
-
-def softmin(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
-) -> Tensor:
-    """`softmax` of the negated input.
-
-    >>> torch.nn.functional.softmin(torch.tensor([0.0, 1.0]), dim=0)
-    tensor([0.7311, 0.2689])
-    """
-    if dim is None:
-        dim = _implicit_dim("softmin", input.dim(), _stacklevel)
-    return (-input).softmax(dim) if dtype is None else (-input).softmax(dim, dtype=dtype)
-
-
-def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: dtype | None = None
-) -> Tensor:
-    """The logarithm of `softmax`, computed without overflow.
-
-    >>> torch.nn.functional.log_softmax(torch.tensor([0.0, 0.0]), dim=0)
-    tensor([-0.6931, -0.6931])
-    """
-    if dim is None:
-        dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
-    return input.log_softmax(dim) if dtype is None else input.log_softmax(dim, dtype=dtype)
-
-
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
-    """A sample from the Gumbel-softmax distribution (Jang et al. 2016, Maddison et al. 2016).
-
-    With `hard=True` the sample is one-hot and its gradient is that of the soft sample.
-
-    >>> torch.nn.functional.gumbel_softmax(torch.zeros(2, 3), hard=True).sum(-1)
-    tensor([1., 1.])
-    """
-    if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = -flambeau.empty_like(logits).exponential_().log()
-    soft = ((logits + noise) / tau).softmax(dim)
-    if not hard:
-        return soft
-    index = soft.max(dim, keepdim=True)[1]
-    one_hot = flambeau.zeros_like(logits).scatter_(dim, index, 1.0)
-    return one_hot - soft.detach() + soft
 
 
 def relu_(input: Tensor) -> Tensor:

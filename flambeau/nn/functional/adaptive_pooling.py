@@ -51,8 +51,10 @@ def _sizes(name: str, ndim: int, output_size: Any, input: Tensor, average: bool)
         output_size = list_with_default(output_size, input.shape)
         sizes = (output_size,) * ndim if isinstance(output_size, int) else tuple(output_size)
         if len(sizes) != ndim:
-            internal = f"{name}: output_size" if average else (
-                f"{name}(): internal error: output_size.size()"
+            internal = (
+                f"{name}: output_size"
+                if average
+                else (f"{name}(): internal error: output_size.size()")
             )
             raise RuntimeError(f"{internal} must be {ndim}")
     _check_adaptive(name, max(ndim, 2), sizes, shape, average)

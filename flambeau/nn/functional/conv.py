@@ -308,7 +308,16 @@ def conv_transpose1d(
     tensor([[[ 1., 12., 20.]]])
     """
     return _convolve(
-        "conv_transpose1d", 1, input, weight, bias, stride, padding, dilation, output_padding, groups
+        "conv_transpose1d",
+        1,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        output_padding,
+        groups,
     )
 
 
@@ -329,7 +338,16 @@ def conv_transpose2d(
               [1., 1.]]]])
     """
     return _convolve(
-        "conv_transpose2d", 2, input, weight, bias, stride, padding, dilation, output_padding, groups
+        "conv_transpose2d",
+        2,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        output_padding,
+        groups,
     )
 
 
@@ -349,7 +367,16 @@ def conv_transpose3d(
     tensor([[[[[1., 1.]]]]])
     """
     return _convolve(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, dilation, output_padding, groups
+        "conv_transpose3d",
+        3,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        output_padding,
+        groups,
     )
 
 

@@ -28,7 +28,12 @@ def _check_probability(p: float) -> None:
 
 
 def _drop(
-    input: Tensor, p: float, training: bool, inplace: bool, channels: bool = False, alpha: bool = False
+    input: Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    channels: bool = False,
+    alpha: bool = False,
 ) -> Tensor:
     """Multiply by random zeros; `channels` draws once a channel, `alpha` keeps SELU's mean and variance."""
     if not training or p == 0.0 or input.numel() == 0:
@@ -90,7 +95,9 @@ def feature_alpha_dropout(
     return _drop(input, p, training, inplace, channels=True, alpha=True)
 
 
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Dropout of whole channels of (N, C, L) or (C, L) (Tompson et al. 2014).
 
     >>> torch.nn.functional.dropout1d(torch.ones(1, 2, 3), p=1.0).sum()
@@ -106,7 +113,9 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop_channels(input, p, training, inplace, input.dim() == 3)
 
 
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Dropout of whole channels of (N, C, H, W); dimension 1 is the channel of any other input too.
 
     >>> torch.nn.functional.dropout2d(torch.ones(1, 2, 3, 3), p=1.0).sum()
@@ -127,7 +136,9 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop(input, p, training, inplace, channels=True)
 
 
-def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W).
 
     >>> torch.nn.functional.dropout3d(torch.ones(1, 2, 3, 3, 3), p=1.0).sum()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
-from .loss import cross_entropy
+from .class_loss import cross_entropy
 
 if TYPE_CHECKING:
     from typing import Any

@@ -37,9 +37,7 @@ def _per_channel(vector: Tensor, ndim: int) -> Tensor:
     return vector.reshape([-1 if d == 1 else 1 for d in range(ndim)])
 
 
-def _scale_and_shift(
-    normalised: Tensor, weight: Tensor | None, bias: Tensor | None
-) -> Tensor:
+def _scale_and_shift(normalised: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
         normalised = normalised * weight
     return normalised if bias is None else normalised + bias
@@ -159,8 +157,7 @@ def instance_norm(
             spatial *= length
         if spatial == 1:
             raise ValueError(
-                "Expected more than 1 spatial element when training, got input size "
-                f"{input.size()}"
+                f"Expected more than 1 spatial element when training, got input size {input.size()}"
             )
     elif running_mean is None or running_var is None:
         raise RuntimeError(

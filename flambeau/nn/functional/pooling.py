@@ -152,7 +152,8 @@ def _geometry(
         _check_input(name, ndim, shape)
     lengths = shape[-ndim:]
     output = [
-        _output_length(*sizes, ceil_mode) for sizes in zip(lengths, kernel, stride, padding, dilation)
+        _output_length(*sizes, ceil_mode)
+        for sizes in zip(lengths, kernel, stride, padding, dilation)
     ]
     if min(output) < 1:
         _raise_too_small(name, shape, lengths, kernel, output)
@@ -226,9 +227,7 @@ def max_pool1d(
     >>> torch.nn.functional.max_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[3., 2.]])
     """
-    return _max_pool(
-        1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -245,9 +244,7 @@ def max_pool2d(
     >>> torch.nn.functional.max_pool2d(torch.tensor([[[1.0, 3.0], [2.0, 0.0]]]), 2, return_indices=True)
     (tensor([[[3.]]]), tensor([[[1]]]))
     """
-    return _max_pool(
-        2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(
@@ -264,9 +261,7 @@ def max_pool3d(
     >>> torch.nn.functional.max_pool3d(torch.ones(1, 2, 2, 2), 2)
     tensor([[[[1.]]]])
     """
-    return _max_pool(
-        3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool1d_with_indices(

@@ -31,7 +31,9 @@ class _Lookup(flambeau.autograd.Function):
     """Rows of a table, where the padding row gets no gradient and frequent rows may get it divided."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, indices: Tensor, padding_idx: int, by_freq: bool) -> Tensor:
+    def forward(
+        ctx: Any, weight: Tensor, indices: Tensor, padding_idx: int, by_freq: bool
+    ) -> Tensor:
         ctx.save_for_backward(indices)
         ctx.rows, ctx.padding_idx, ctx.by_freq = weight.size(0), padding_idx, by_freq
         return weight.index_select(0, indices)
@@ -97,7 +99,11 @@ def embedding(
 
 
 def _check_bags(
-    input: Tensor, weight: Tensor, offsets: Tensor | None, per_sample_weights: Tensor | None, mode: str
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None,
+    per_sample_weights: Tensor | None,
+    mode: str,
 ) -> None:
     if per_sample_weights is not None and input.size() != per_sample_weights.size():
         raise ValueError(

@@ -42,9 +42,7 @@ def _unpooled_size(
     """The spatial size that was pooled; pooling maps several to one, `output_size` says which."""
     ndim = len(kernel)
     shape = input.shape
-    sizes = [
-        (shape[d - ndim] - 1) * stride[d] + kernel[d] - 2 * padding[d] for d in range(ndim)
-    ]
+    sizes = [(shape[d - ndim] - 1) * stride[d] + kernel[d] - 2 * padding[d] for d in range(ndim)]
     if output_size is not None:
         if len(output_size) == ndim + 2:
             output_size = output_size[2:]
@@ -180,9 +178,7 @@ def _check_fractional(
     function = "fractional_max_pool2d" if ndim == 2 else "fractional_max_pool3d_out"
     if samples.size(1) != input.size(-ndim - 1):
         raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
-    for name, size, k, length in zip(
-        _FRACTIONAL_NAMES[ndim], sizes, kernel, input.shape[-ndim:]
-    ):
+    for name, size, k, length in zip(_FRACTIONAL_NAMES[ndim], sizes, kernel, input.shape[-ndim:]):
         if size + k - 1 > length:
             raise RuntimeError(
                 f"{function}(): pool {name} {k} too large relative to input {name} {length}"
@@ -214,7 +210,9 @@ def _fractional_max_pool(
     lengths = input.shape[-ndim:]
     # In two dimensions torch uses the samples last dimension first.
     order = (1, 0) if ndim == 2 else (0, 1, 2)
-    places = flambeau.zeros((batch, input.size(-ndim - 1)), dtype=flambeau.int64, device=input.device)
+    places = flambeau.zeros(
+        (batch, input.size(-ndim - 1)), dtype=flambeau.int64, device=input.device
+    )
     places = places.reshape(*places.shape, *(1,) * (2 * ndim))
     for d in range(ndim):
         starts = _window_starts(random_samples[..., order[d]], lengths[d], sizes[d], kernel[d])

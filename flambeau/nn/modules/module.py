@@ -262,7 +262,8 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = type(value)
-        if kind not in _PLAIN_TYPES:
+        # The look at a plain tensor's marks spares it two calls of `__instancecheck__`.
+        if kind not in _PLAIN_TYPES and not (kind is flambeau.Tensor and not _is_marked(value)):
             if kind is Parameter or isinstance(value, Parameter):
                 return self._set_parameter(name, value)
             if isinstance(value, Module):
@@ -438,6 +439,11 @@ def _enable_global_hooks() -> None:
 
 
 GlobalHookTable.on_first_hook = _enable_global_hooks
+
+
+def _is_marked(tensor: Any) -> bool:
+    """Whether a tensor of the plain class counts as a Parameter or a Buffer."""
+    return getattr(tensor, "_is_buffer", False) or getattr(tensor, "_is_param", False)
 
 
 def _is_tensor_like(value: Any) -> bool:

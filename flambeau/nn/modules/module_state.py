@@ -221,7 +221,7 @@ class ModuleState:
 
         >>> layer = torch.nn.Linear(2, 1)
         >>> layer.load_state_dict({"weight": torch.ones(1, 2)}, strict=False)
-        IncompatibleKeys(missing_keys=['bias'], unexpected_keys=[])
+        _IncompatibleKeys(missing_keys=['bias'], unexpected_keys=[])
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")

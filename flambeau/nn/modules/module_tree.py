@@ -53,8 +53,17 @@ class ModuleTree:
         >>> [tuple(p.shape) for p in torch.nn.Linear(3, 2).parameters()]
         [(2, 3), (2,)]
         """
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
+        if type(self).named_parameters is not ModuleTree.named_parameters:
+            for _, parameter in self.named_parameters(recurse=recurse):
+                yield parameter
+            return
+        # The same without the names.
+        seen: set[Any] = set()
+        for module in self.modules() if recurse else (self,):
+            for parameter in module._parameters.values():
+                if parameter is not None and parameter not in seen:
+                    seen.add(parameter)
+                    yield parameter
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -133,10 +142,26 @@ class ModuleTree:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        dotted = prefix + "." if prefix else ""
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, dotted + name, remove_duplicate)
+        # A stack of half-consumed tables, not recursion: each level of generators would cost again
+        # for every module below it.
+        levels = [(prefix + "." if prefix else "", iter(self._modules.items()))]
+        while levels:
+            dotted, entries = levels[-1]
+            for name, module in entries:
+                if module is None or module in memo:
+                    continue
+                path = dotted + name
+                if type(module).named_modules is not ModuleTree.named_modules:
+                    yield from module.named_modules(memo, path, remove_duplicate)
+                    continue
+                if remove_duplicate:
+                    memo.add(module)
+                yield path, module
+                if module._modules:
+                    levels.append((path + ".", iter(module._modules.items())))
+                    break
+            else:
+                levels.pop()
 
     def get_submodule(self, target: str) -> Any:
         """The module with the dotted name `target`; the empty name is this module.

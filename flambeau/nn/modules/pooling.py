@@ -368,4 +368,3 @@ class AvgPool3d(_AvgPoolNd):
         super().__setstate__(state)
         for name, value in (("padding", 0), ("ceil_mode", False), ("count_include_pad", True)):
             self.__dict__.setdefault(name, value)
-

@@ -8,13 +8,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
 import flambeau
+from flambeau.utils.data._iterators import (
+    _BaseDataLoaderIter,
+    _DatasetKind,
+    _MultiProcessingDataLoaderIter,
+    _SingleProcessDataLoaderIter,
+)
 from flambeau.utils.data._utils.collate import default_collate, default_convert
-from flambeau.utils.data._utils.fetch import _IterableDatasetFetcher, _MapDatasetFetcher
 from flambeau.utils.data._utils.worker import get_worker_info as get_worker_info
 from flambeau.utils.data.dataset import Dataset, IterableDataset
 from flambeau.utils.data.sampler import (
@@ -30,19 +38,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 # Attributes from which others were derived at construction.
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
-
-
-class _DatasetKind:
-    Map = 0
-    Iterable = 1
-
-    @staticmethod
-    def create_fetcher(
-        kind: int, dataset: Any, auto_collation: bool, collate_fn: Any, drop_last: bool
-    ) -> Any:
-        """The fetcher for a dataset with indices, or for a stream."""
-        fetcher = _MapDatasetFetcher if kind == _DatasetKind.Map else _IterableDatasetFetcher
-        return fetcher(dataset, auto_collation, collate_fn, drop_last)
 
 
 class _InfiniteConstantSampler(Sampler[None]):
@@ -136,6 +131,7 @@ class DataLoader(Generic[T_co]):
             collate_fn = default_collate if self._auto_collation else default_convert
         self.collate_fn = collate_fn
         self._IterableDataset_len_called: int | None = None
+        self._iterator: _MultiProcessingDataLoaderIter | None = None
         self.__initialized = True
 
     def _check_workers(self) -> None:
@@ -158,8 +154,7 @@ class DataLoader(Generic[T_co]):
             raise ValueError("prefetch_factor option should be non-negative")
         if self.persistent_workers and workers == 0:
             raise ValueError("persistent_workers option needs num_workers > 0")
-        if workers > 0:
-            raise NotImplementedError("DataLoader with num_workers > 0")
+        _check_worker_count(workers)
 
     @property
     def multiprocessing_context(self) -> Any:
@@ -173,6 +168,19 @@ class DataLoader(Generic[T_co]):
                 "multiprocessing_context can only be used with multi-process loading "
                 f"(num_workers > 0), but got num_workers={self.num_workers}"
             )
+        if isinstance(context, str):
+            methods = multiprocessing.get_all_start_methods()
+            if context not in methods:
+                raise ValueError(
+                    "multiprocessing_context option should specify a valid start method in "
+                    f"{methods!r}, but got multiprocessing_context={context!r}"
+                )
+            context = multiprocessing.get_context(context)
+        elif context is not None and not isinstance(context, BaseContext):
+            raise TypeError(
+                "multiprocessing_context option should be a valid context object or a string "
+                f"specifying the start method, but got multiprocessing_context={context}"
+            )
         self.__multiprocessing_context = context
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -182,8 +190,16 @@ class DataLoader(Generic[T_co]):
             )
         super().__setattr__(name, value)
 
-    def __iter__(self) -> _SingleProcessDataLoaderIter:
-        return _SingleProcessDataLoaderIter(self)
+    def __iter__(self) -> _BaseDataLoaderIter:
+        if self.num_workers == 0:
+            return _SingleProcessDataLoaderIter(self)
+        if not self.persistent_workers:
+            return _MultiProcessingDataLoaderIter(self)
+        if self._iterator is None:
+            self._iterator = _MultiProcessingDataLoaderIter(self)
+        else:
+            self._iterator._reset(self)
+        return self._iterator
 
     @property
     def _auto_collation(self) -> bool:
@@ -202,6 +218,27 @@ class DataLoader(Generic[T_co]):
         return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
 
 
+def _check_worker_count(workers: int) -> None:
+    """Warns of more workers than there are processors for this process."""
+    affine = hasattr(os, "sched_getaffinity")
+    processors = len(os.sched_getaffinity(0)) if affine else os.cpu_count()
+    if workers == 0 or (processors is not None and workers <= processors):
+        return
+    advice = "DataLoader is not able to compute a suggested max number of worker in current system."
+    if processors is not None:
+        note = "" if affine else " (`cpuset` is not taken into account)"
+        advice = (
+            f"Our suggested max number of worker in current system is {processors}{note}, which is "
+            "smaller than what this DataLoader is going to create."
+        )
+    warnings.warn(
+        f"This DataLoader will create {workers} worker processes in total. {advice} Please be "
+        "aware that excessive worker creation might get DataLoader running slow or even freeze, "
+        "lower the worker number to avoid potential slowness/freeze if necessary.",
+        stacklevel=4,
+    )
+
+
 def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
     """A stream has its own order."""
     for name, value in (
@@ -214,66 +251,3 @@ def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
                 f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
                 f"{name}={value}"
             )
-
-
-class _SingleProcessDataLoaderIter:
-    """One pass over the data, in the process of the caller."""
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        self._dataset = loader.dataset
-        self._dataset_kind = loader._dataset_kind
-        self._IterableDataset_len_called = loader._IterableDataset_len_called
-        self._index_sampler = loader._index_sampler
-        self._num_workers = loader.num_workers
-        if loader.timeout != 0:
-            raise AssertionError("_SingleProcessDataLoaderIter requires timeout == 0")
-        if loader.pin_memory and not flambeau.cuda.is_available():
-            warnings.warn(
-                "'pin_memory' argument is set as true but no accelerator is found, then device "
-                "pinned memory won't be used.",
-                stacklevel=3,
-            )
-        self._sampler_iter = iter(self._index_sampler)
-        # Drawn even when no worker needs it: the default generator advances as in torch.
-        self._base_seed = int(
-            flambeau.empty((), dtype=flambeau.int64).random_(generator=loader.generator).item()
-        )
-        self._num_yielded = 0
-        self._dataset_fetcher = _DatasetKind.create_fetcher(
-            self._dataset_kind,
-            self._dataset,
-            loader._auto_collation,
-            loader.collate_fn,
-            loader.drop_last,
-        )
-
-    def __iter__(self) -> _SingleProcessDataLoaderIter:
-        return self
-
-    def _next_index(self) -> Any:
-        return next(self._sampler_iter)
-
-    def _next_data(self) -> Any:
-        return self._dataset_fetcher.fetch(self._next_index())
-
-    def __next__(self) -> Any:
-        data = self._next_data()
-        self._num_yielded += 1
-        said = self._IterableDataset_len_called
-        if (
-            self._dataset_kind == _DatasetKind.Iterable
-            and said is not None
-            and self._num_yielded > said
-        ):
-            warnings.warn(
-                f"Length of IterableDataset {self._dataset} was reported to be {said}(when "
-                f"accessing len(dataloader)), but {self._num_yielded} samples have been fetched. ",
-                stacklevel=2,
-            )
-        return data
-
-    def __len__(self) -> int:
-        return len(self._index_sampler)
-
-    def __getstate__(self) -> Any:
-        raise NotImplementedError("{} cannot be pickled", type(self).__name__)

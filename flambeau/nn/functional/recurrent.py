@@ -1,0 +1,168 @@
+"""Recurrent networks step by step. Called by `nn.modules.rnn`.
+
+A sequence is either (T, N, F) or packed: the rows of all steps below one another, step t having
+`batch_sizes[t]` rows, the longest samples first. G is the number of rows of the weights: gates times hidden.
+
+>>> x, h, w = torch.zeros(1, 2), torch.zeros(1, 3), torch.zeros(3, 2)
+>>> from flambeau.nn.functional.recurrent import CELLS
+>>> CELLS["RNN_TANH"](torch.zeros(1, 3), (h,), torch.zeros(3, 3), None, None)[0].shape
+torch.Size([1, 3])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import flambeau
+
+from .activation import relu
+from .dropout import dropout
+from .linear import linear
+
+if TYPE_CHECKING:
+    from flambeau import Tensor
+
+State = tuple["Tensor", ...]
+
+
+def _tanh_cell(
+    gates: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None
+) -> State:
+    return (flambeau.tanh(gates + linear(state[0], w_hh, b_hh)),)
+
+
+def _relu_cell(
+    gates: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None
+) -> State:
+    return (relu(gates + linear(state[0], w_hh, b_hh)),)
+
+
+def _lstm_cell(
+    gates: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None
+) -> State:
+    """Hochreiter and Schmidhuber 1997, with forget gates; `w_hr` projects the hidden state."""
+    hidden, cell = state
+    i, f, g, o = (gates + linear(hidden, w_hh, b_hh)).chunk(4, 1)
+    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+    hidden = o.sigmoid() * cell.tanh()
+    return (hidden if w_hr is None else linear(hidden, w_hr)), cell
+
+
+def _gru_cell(
+    gates: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None
+) -> State:
+    """Cho et al. 2014; the reset gate acts after the product with the hidden state."""
+    (hidden,) = state
+    r_x, z_x, n_x = gates.chunk(3, 1)
+    r_h, z_h, n_h = linear(hidden, w_hh, b_hh).chunk(3, 1)
+    r = (r_x + r_h).sigmoid()
+    z = (z_x + z_h).sigmoid()
+    n = (n_x + r * n_h).tanh()
+    return (n + z * (hidden - n),)
+
+
+# (gates of the input (N, G), state, w_hh, b_hh, w_hr) -> state
+CELLS: dict[str, Callable[..., State]] = {
+    "RNN_TANH": _tanh_cell,
+    "RNN_RELU": _relu_cell,
+    "LSTM": _lstm_cell,
+    "GRU": _gru_cell,
+}
+
+
+def _run_forward(
+    step: Callable[[Tensor, State], State], inputs: Sequence[Tensor], state: State
+) -> tuple[list[Tensor], State]:
+    """Run over the steps; samples that end leave the state at their last step."""
+    outputs = []
+    ended: list[State] = []
+    for gates in inputs:
+        rows = gates.size(0)
+        if rows < state[0].size(0):
+            ended.append(tuple(s[rows:] for s in state))
+            state = tuple(s[:rows] for s in state)
+        state = step(gates, state)
+        outputs.append(state[0])
+    if ended:
+        parts = [state, *reversed(ended)]
+        state = tuple(flambeau.cat(column) for column in zip(*parts))
+    return outputs, state
+
+
+def _run_backward(
+    step: Callable[[Tensor, State], State], inputs: Sequence[Tensor], initial: State
+) -> tuple[list[Tensor], State]:
+    """Run from the last step to the first; samples that are shorter join at their own last step."""
+    outputs = []
+    state = tuple(s[: inputs[-1].size(0)] for s in initial)
+    for gates in reversed(inputs):
+        rows, have = gates.size(0), state[0].size(0)
+        if rows > have:
+            state = tuple(flambeau.cat([s, first[have:rows]]) for s, first in zip(state, initial))
+        state = step(gates, state)
+        outputs.append(state[0])
+    return outputs[::-1], state
+
+
+def _run_layer(
+    mode: str,
+    input: Tensor,
+    batch_sizes: list[int] | None,
+    state: State,
+    weights: Sequence[Tensor],
+    has_biases: bool,
+    reverse: bool,
+) -> tuple[Tensor, State]:
+    """One layer in one direction."""
+    w_ih, w_hh, *rest = weights
+    b_ih, b_hh = rest[:2] if has_biases else (None, None)
+    w_hr = rest[-1] if len(weights) in (3, 5) else None
+    cell = CELLS[mode]
+    gates = linear(input, w_ih, b_ih)  # for all steps at once
+    steps = gates.unbind(0) if batch_sizes is None else gates.split(batch_sizes)
+
+    def step(gates: Tensor, state: State) -> State:
+        return cell(gates, state, w_hh, b_hh, w_hr)
+
+    outputs, state = (_run_backward if reverse else _run_forward)(step, steps, state)
+    joined = flambeau.stack(outputs) if batch_sizes is None else flambeau.cat(outputs)
+    return joined, state
+
+
+def recurrent(
+    mode: str,
+    input: Tensor,
+    batch_sizes: list[int] | None,
+    initial: State,
+    weights: Sequence[Sequence[Tensor]],
+    has_biases: bool,
+    p: float,
+    training: bool,
+    bidirectional: bool,
+) -> tuple[Tensor, State]:
+    """All layers of a recurrent network, with dropout between them.
+
+    `initial` holds (layers * directions, N, H) tensors and `weights` one list for each layer and direction.
+    """
+    directions = 2 if bidirectional else 1
+    finals: list[State] = []
+    for first in range(0, len(weights), directions):
+        outputs = []
+        for direction in range(directions):
+            place = first + direction
+            output, state = _run_layer(
+                mode,
+                input,
+                batch_sizes,
+                tuple(s[place] for s in initial),
+                weights[place],
+                has_biases,
+                direction == 1,
+            )
+            outputs.append(output)
+            finals.append(state)
+        input = outputs[0] if directions == 1 else flambeau.cat(outputs, -1)
+        if p > 0 and training and first + directions < len(weights):
+            input = dropout(input, p)
+    return input, tuple(flambeau.stack(column) for column in zip(*finals))

@@ -1,0 +1,306 @@
+"""Cutting a tensor into several views: unbind, split, chunk, tensor_split and their relatives.
+
+The views of one call share one graph node, as in torch: its backward joins the pieces' gradients (`Pieces`).
+
+    >>> torch.arange(5).split(2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.autograd.graph import Node, edge_to
+from flambeau.autograd.modes import is_grad_enabled
+from flambeau.core import errors
+from flambeau.core.shape import wrap_dim
+from flambeau.core.spec import Spec
+from flambeau.ops.kinds import composite
+from flambeau.ops.registry import engine
+
+
+class Pieces(Node):
+    """The node of several views of one tensor; `join(gradients)` puts their gradients together."""
+
+    __slots__ = ("shown", "count", "join")
+
+    def __init__(self, name: str, edge: Any, count: int, join: Callable[[list[Any]], Any]):
+        super().__init__(None, (edge,))
+        self.shown, self.count, self.join = name, count, join
+
+    def name(self) -> str:
+        """torch's name: SplitBackward0, UnbindBackward0 ..."""
+        return self.shown
+
+    @property
+    def outputs(self) -> int:
+        """One for each piece."""
+        return self.count
+
+    def apply(self, grads: list[Any]) -> Any:
+        """The gradient of the whole."""
+        return [self.join(grads)]
+
+
+def cut(
+    input: Any, specs: Sequence[Spec], offsets: Sequence[int], name: str, join: Callable[[list[Any], Sequence[Spec]], Any]
+) -> tuple[Any, ...]:
+    """The windows `specs` at distances `offsets` from the tensor's first element, with their common node."""
+    make, storage, start = engine.core.make_tensor, input._storage, input._offset
+    base = input if input._base is None else input._base
+    pieces = []
+    for spec, offset in zip(specs, offsets, strict=True):
+        piece = make(storage, spec, start + offset)
+        piece._base = base
+        pieces.append(piece)
+    if input._node is not None and is_grad_enabled():
+        node = Pieces(name, input._node, len(pieces), lambda grads: join(grads, specs))
+        for k, piece in enumerate(pieces):
+            piece._node = edge_to(node, k)
+    return tuple(pieces)
+
+
+def filled(grads: list[Any], specs: Sequence[Spec]) -> list[Any]:
+    """Missing gradients are zeros."""
+    present = next(g for g in grads if g is not None)
+    return [present.new_zeros(spec.shape) if g is None else g for g, spec in zip(grads, specs, strict=True)]
+
+
+def check_input(input: Any, name: str) -> Spec:
+    """The spec of the tensor to cut."""
+    if not isinstance(input, engine.Tensor):
+        raise errors.argument_type_error(name, "input", 1, "Tensor", input)
+    return input._spec  # type: ignore[no-any-return]
+
+
+@composite
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+    """The slices along `dim`.
+
+    >>> torch.tensor([[1, 2], [3, 4]]).unbind()
+    (tensor([1, 2]), tensor([3, 4]))
+    """
+    spec = check_input(input, "unbind")
+    if spec.ndim == 0:
+        wrap_dim(dim, 0, wrap_scalar=False)
+    dim = wrap_dim(dim, spec.ndim)
+    shape, strides = spec.shape, spec.strides
+    piece = Spec.of((*shape[:dim], *shape[dim + 1 :]), (*strides[:dim], *strides[dim + 1 :]), spec.dtype, spec.device)
+    count = shape[dim]
+    offsets = [k * strides[dim] for k in range(count)]
+    return cut(input, [piece] * count, offsets, "UnbindBackward0", lambda grads, specs: engine_stack(filled(grads, specs), dim))
+
+
+def engine_stack(tensors: list[Any], dim: int) -> Any:
+    """`flambeau.stack`, looked up when it runs."""
+    import flambeau
+
+    return flambeau.stack(tensors, dim)
+
+
+def engine_cat(tensors: list[Any], dim: int) -> Any:
+    """`flambeau.cat`, looked up when it runs."""
+    import flambeau
+
+    return flambeau.cat(tensors, dim)
+
+
+def cut_lengths(input: Any, spec: Spec, dim: int, lengths: Sequence[int], name: str) -> tuple[Any, ...]:
+    """Neighbouring ranges of one dimension."""
+    shape, strides, stride = tuple(spec.shape), spec.strides, spec.strides[dim]
+    specs = {n: Spec.of((*shape[:dim], n, *shape[dim + 1 :]), strides, spec.dtype, spec.device) for n in set(lengths)}
+    offsets, start = [], 0
+    for length in lengths:
+        offsets.append(start * stride)
+        start += length
+    return cut(input, [specs[n] for n in lengths], offsets, name, lambda grads, parts: engine_cat(filled(grads, parts), dim))
+
+
+@composite(methods=("split",))
+def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Pieces of a size along `dim` (the last may be smaller), or of the listed sizes.
+
+    >>> torch.arange(5).split([1, 4])
+    (tensor([0]), tensor([1, 2, 3, 4]))
+    """
+    if isinstance(split_size_or_sections, (tuple, list)):
+        return split_with_sizes(tensor, split_size_or_sections, dim)
+    return pieces_of(tensor, int(split_size_or_sections), dim)
+
+
+def pieces_of(tensor: Any, size: int, dim: int) -> tuple[Any, ...]:
+    """`split` into pieces of one size."""
+    spec = check_input(tensor, "split")
+    if spec.ndim == 0:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    if size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+    dim = wrap_dim(dim, spec.ndim)
+    total = spec.shape[dim]
+    if size == 0 and total:
+        raise RuntimeError(
+            f"split_size can only be 0 if dimension size is 0, but got dimension size of {total}"
+        )
+    lengths = [min(size, total - k) for k in range(0, total, size)] if total else [0]
+    return cut_lengths(tensor, spec, dim, lengths, "SplitBackward0")
+
+
+@composite(methods=("split_with_sizes",))
+def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    """Pieces of the listed sizes along `dim`.
+
+    >>> torch.split_with_sizes(torch.arange(3), [1, 2])
+    (tensor([0]), tensor([1, 2]))
+    """
+    spec = check_input(input, "split_with_sizes")
+    if spec.ndim == 0:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    dim = wrap_dim(dim, spec.ndim)
+    sizes = [int(n) for n in split_sizes]
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={errors.brackets(sizes)}"
+        )
+    if sum(sizes) != spec.shape[dim]:
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {spec.shape[dim]} (input tensor's size at dimension {dim}), "
+            f"but got split_sizes={errors.brackets(sizes)}"
+        )
+    return cut_lengths(input, spec, dim, sizes, "SplitWithSizesBackward0")
+
+
+@composite
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most `chunks` pieces of equal size along `dim`; the last may be smaller.
+
+    >>> torch.arange(5).chunk(2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
+    spec = check_input(input, "chunk")
+    if spec.ndim == 0:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    dim = wrap_dim(dim, spec.ndim)
+    size = -(-spec.shape[dim] // chunks)
+    if size == 0:
+        return split_with_sizes(input, [0] * chunks, dim)
+    return pieces_of(input, size, dim)
+
+
+@composite
+def unsafe_split(input: Any, split_size: int, dim: int = 0) -> tuple[Any, ...]:
+    """`split` for callers that promise to change only one of pieces and whole in place.
+
+    >>> torch.unsafe_split(torch.arange(3), 2)
+    (tensor([0, 1]), tensor([2]))
+    """
+    return pieces_of(input, split_size, dim)
+
+
+@composite
+def unsafe_chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """`chunk`, see `unsafe_split`.
+
+    >>> torch.unsafe_chunk(torch.arange(2), 2)
+    (tensor([0]), tensor([1]))
+    """
+    return chunk(input, chunks, dim)
+
+
+@composite
+def tensor_split(input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Any, ...]:
+    """Pieces that begin at the listed indices of `dim`, or a number of nearly equal pieces.
+
+    >>> torch.tensor_split(torch.arange(5), (1, 3))
+    (tensor([0]), tensor([1, 2]), tensor([3, 4]))
+    """
+    where = next((v for v in (indices_or_sections, indices, sections) if v is not None), None)
+    spec = check_input(input, "tensor_split")
+    if spec.ndim == 0:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    dim = wrap_dim(dim, spec.ndim)
+    total = spec.shape[dim]
+    if isinstance(where, engine.Tensor):
+        if where.device.type != "cpu":
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to be on cpu, but it's on {where.device.type}"
+            )
+        if where.dtype.name != "int64":
+            raise RuntimeError(
+                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {where.dtype.scalar_name}"
+            )
+        if where.ndim > 1:
+            raise RuntimeError(
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got "
+                f"a tensor with {where.ndim} dims"
+            )
+        where = where.tolist()
+    if isinstance(where, (tuple, list)):
+        bounds = [0, *(int(w) for w in where), total]
+    else:
+        sections = int(where)
+        if sections <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
+        small, larger = divmod(total, sections)
+        bounds = [k * small + min(k, larger) for k in range(sections + 1)]
+    return tuple(range_of(input, dim, a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+
+
+def range_of(input: Any, dim: int, start: int, end: int) -> Any:
+    """`input[start:end]` along `dim`."""
+    return input[(slice(None),) * dim + (slice(start, end),)]
+
+
+def split_along(name: str, input: Any, where: Any, dim: int) -> tuple[Any, ...]:
+    """hsplit, vsplit and dsplit: equal pieces only."""
+    if isinstance(where, (tuple, list)):
+        return tensor_split(input, where, dim)
+    if where <= 0 or input.shape[dim] % where:
+        raise RuntimeError(
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not "
+            f"divisible by the split_size {where}!"
+        )
+    return tensor_split(input, where, dim)
+
+
+@composite
+def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the columns (of vectors: along their only dimension).
+
+    >>> torch.hsplit(torch.arange(4), 2)
+    (tensor([0, 1]), tensor([2, 3]))
+    """
+    spec = check_input(input, "hsplit")
+    if spec.ndim < 1:
+        raise RuntimeError(
+            "torch.hsplit requires a tensor with at least 1 dimension, but got a tensor with " + f"{spec.ndim} dimensions!"
+        )
+    return split_along("hsplit", input, indices_or_sections, 0 if spec.ndim == 1 else 1)
+
+
+@composite
+def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the rows.
+
+    >>> torch.vsplit(torch.arange(4).view(2, 2), 2)
+    (tensor([[0, 1]]), tensor([[2, 3]]))
+    """
+    spec = check_input(input, "vsplit")
+    if spec.ndim < 2:
+        raise RuntimeError(f"torch.vsplit requires a tensor with at least 2 dimension, but got a tensor with {spec.ndim} dimensions!")
+    return split_along("vsplit", input, indices_or_sections, 0)
+
+
+@composite
+def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along the third dimension.
+
+    >>> torch.dsplit(torch.arange(4).view(1, 2, 2), 2)[0].shape
+    torch.Size([1, 2, 1])
+    """
+    spec = check_input(input, "dsplit")
+    if spec.ndim < 3:
+        raise RuntimeError(f"torch.dsplit requires a tensor with at least 3 dimension, but got a tensor with {spec.ndim} dimensions!")
+    return split_along("dsplit", input, indices_or_sections, 2)
