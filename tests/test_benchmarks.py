@@ -1,4 +1,4 @@
-"""The comparison under benchmarks/ measures what it says: every row runs, and the report adds up."""
+"""The comparison under benchmarks/: every row runs, samples are seconds, the report adds up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import flambeau
-from benchmarks.workloads import LARGE, TABLE, TINY, TRAIN
 from benchmarks.worker import calibrated, measure, timed
+from benchmarks.workloads import LARGE, TABLE, TINY, TRAIN
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,6 +1,8 @@
-"""Circular functions and their inverses of float32 as polynomials, so that loops over them are vectorised.
+"""Circular functions and their inverses of float32 as polynomials, so that loops over them are
+vectorised.
 
-Called through `codegen/math.py`; for the coefficients see `codegen/exponential.py`. The argument is reduced in float64.
+Called through `codegen/math.py`; for the coefficients see `codegen/exponential.py`. The argument is
+reduced in float64.
 """
 
 from __future__ import annotations
@@ -10,19 +12,40 @@ from flambeau.codegen.expr import Expr, fma, where
 from flambeau.codegen.math import expansion
 
 PI = 3.141592653589793
-# pi / 2 in three parts of 33 bits, so that products with 20-bit integers are exact (fdlibm, e_rem_pio2.c).
+# pi / 2 in three parts of 33 bits, so that products with 20-bit integers are exact (fdlibm,
+# e_rem_pio2.c).
 HALF_PI_PARTS = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
-ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which stands in the low bits
+ROUNDER = (
+    6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which stands in the low bits
+)
 SIN = (-0.166666672, 0.00833332911, -0.000198393303, 2.71827457e-06)
 COS = (0.0416666679, -0.00138888834, 2.47995158e-05, -2.72099442e-07)
-TAN = (0.333333522, 0.133326054, 0.0540661328, 0.021251848, 0.0109106386, -1.19242043e-06, 0.0044192709)
+TAN = (
+    0.333333522,
+    0.133326054,
+    0.0540661328,
+    0.021251848,
+    0.0109106386,
+    -1.19242043e-06,
+    0.0044192709,
+)
 ASIN = (0.166667551, 0.0749519616, 0.0454832986, 0.0241146684, 0.042278219)
-ATAN = (-0.333333015, 0.199986354, -0.14265202, 0.109573148, -0.0841860846, 0.0582185797, -0.0314384252, 0.0110544525, -0.00182482356)
+ATAN = (
+    -0.333333015,
+    0.199986354,
+    -0.14265202,
+    0.109573148,
+    -0.0841860846,
+    0.0582185797,
+    -0.0314384252,
+    0.0110544525,
+    -0.00182482356,
+)
 LARGE = 2.0**30
 
 
 def quadrant(x: Expr) -> tuple[Expr, Expr]:
-    """x = q pi/2 + r for |x| < LARGE: the integer q (int64, right in its low bits) and r (float32)."""
+    """x = q pi/2 + r for |x| < LARGE: q (int64, right in its low bits) and r (float32)."""
     wide = x.to("float64")
     shifted = fma(wide, 2 / PI, ROUNDER)
     n = shifted - ROUNDER

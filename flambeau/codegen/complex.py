@@ -1,6 +1,8 @@
-"""Complex arithmetic in pairs of real expressions. Called by `codegen/emit.py` while it lowers a kernel's expressions.
+"""Complex arithmetic in pairs of real expressions. Called by `codegen/emit.py` while it lowers a
+kernel's expressions.
 
-Each rule takes the parts of its arguments and returns the parts of the result (one part if the result is real):
+Each rule takes the parts of its arguments and returns the parts of the result (one part if the
+result is real):
 
     >>> x, y = Expr.input(0, "float32"), Expr.input(1, "float32")
     >>> RULES["conj"]((x, y))
@@ -11,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flambeau.codegen.expr import KIND, Expr, real_dtype, where
+from flambeau.codegen.dtypes import KIND, real_dtype
+from flambeau.codegen.expr import Expr, where
 
 Pair = tuple[Expr, ...]
 RULES: dict[str, Callable[..., Pair]] = {}
@@ -19,7 +22,9 @@ LN2, LN10 = 0.6931471805599453, 2.302585092994046
 
 
 def expand(node: Expr, args: Sequence[Pair]) -> Pair:
-    """The real parts of `node`, whose arguments have been expanded to `args`; `node` or an argument is complex."""
+    """The real parts of `node`, whose arguments have been expanded to `args`; `node` or an argument
+    is complex.
+    """
     if node.op in ("input", "slot"):
         place = node.value[0] if node.op == "input" else node.value
         real = real_dtype(node.dtype)

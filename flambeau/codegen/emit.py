@@ -1,7 +1,8 @@
 """LLVM IR text of scalar expressions: lowering to what has an instruction, then one line per node.
 
-Called by `codegen/loops.py` and `codegen/reduce.py`, which put loops around the text. With `lanes > 1` the same templates act on
-explicit vectors. The output is plain text because building it is far quicker than building llvmlite objects:
+Called by `codegen/loops.py` and `codegen/reduce.py`, which put loops around the text. With `lanes >
+1` the same templates act on explicit vectors. The output is plain text because building it is far
+quicker than building llvmlite objects:
 
     >>> text = Emitter()
     >>> text.value(lower(Expr.input(0, "float32") * 2)[0], {(0, 0): "%x"})
@@ -18,7 +19,8 @@ from collections.abc import Iterable, Mapping
 
 from flambeau.codegen import circular, exponential, math, special  # noqa: F401 - they register expansions
 from flambeau.codegen import complex as complex_rules
-from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, postorder, real_dtype
+from flambeau.codegen.dtypes import ITEMSIZE, KIND, real_dtype
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.table import TABLE
 
 # What an expression reads: an operand's number or a slot's name, and the part of a complex value.
@@ -39,13 +41,17 @@ def llvm_type(dtype: str, lanes: int = 1) -> str:
 
 
 def memory_type(dtype: str, lanes: int = 1) -> str:
-    """The LLVM type of a value in memory: bool takes a byte, bfloat16 its bits, a complex number stands for one of its parts."""
+    """The LLVM type of a value in memory: bool takes a byte, bfloat16 its bits, a complex number
+    stands for one of its parts.
+    """
     return llvm_type({"bool": "uint8", "bfloat16": "uint16"}.get(dtype) or real_dtype(dtype), lanes)
 
 
 def suffix(dtype: str, lanes: int = 1) -> str:
     """The type suffix of an intrinsic's name: f32, i64, v16f32."""
-    scalar = ("f" if KIND[dtype] == "f" else "i") + ("1" if dtype == "bool" else str(8 * ITEMSIZE[dtype]))
+    scalar = ("f" if KIND[dtype] == "f" else "i") + (
+        "1" if dtype == "bool" else str(8 * ITEMSIZE[dtype])
+    )
     return scalar if lanes == 1 else f"v{lanes}{scalar}"
 
 
@@ -73,7 +79,8 @@ def round_to_float32(value: float) -> float:
 
 
 def lower(root: Expr, known: dict[Expr, tuple[Expr, ...]] | None = None) -> tuple[Expr, ...]:
-    """`root` in terms of operations that have an LLVM template: one expression, or two for a complex value.
+    """`root` in terms of operations that have an LLVM template: one expression, or two for a
+    complex value.
 
     >>> lower(Expr.input(0, "float32").square())
     (mul(in0, in0),)
@@ -172,7 +179,9 @@ class Emitter:
         """Declare an external function from the argument list of a call to it."""
         types = re.findall(r"(<[^>]+>|\w+) [^,]+", arguments)
         attributes = "" if function.startswith("llvm.") else " nounwind willreturn memory(none)"
-        self.declarations[function] = f"declare {result} @{function}({', '.join(types)}){attributes}"
+        self.declarations[function] = (
+            f"declare {result} @{function}({', '.join(types)}){attributes}"
+        )
 
     def value(
         self,
@@ -181,7 +190,9 @@ class Emitter:
         lanes: int = 1,
         known: dict[Expr, str] | None = None,
     ) -> str:
-        """Append the computation of a lowered expression; `inputs` names the loaded values by (operand, part)."""
+        """Append the computation of a lowered expression; `inputs` names the loaded values by
+        (operand, part).
+        """
         known = {} if known is None else known
         for node in postorder((root,)):
             if node not in known:
@@ -201,9 +212,13 @@ class Emitter:
             return text if lanes == 1 else f"splat ({llvm_type(dtype)} {text})"
         types = [llvm_type(arg.dtype, lanes) for arg in node.args]
         if op == "unless":
-            return self.let(f"select {types[1]} {names[1]}, {types[2]} {names[2]}, {types[0]} {names[0]}")
+            return self.let(
+                f"select {types[1]} {names[1]}, {types[2]} {names[2]}, {types[0]} {names[0]}"
+            )
         if op == "where":
-            return self.let(f"select {types[0]} {names[0]}, {types[1]} {names[1]}, {types[2]} {names[2]}")
+            return self.let(
+                f"select {types[0]} {names[0]}, {types[1]} {names[1]}, {types[2]} {names[2]}"
+            )
         if op in ("to", "truncate"):
             return self.convert(names[0], node.args[0].dtype, dtype, lanes)
         if op == "bitcast":
@@ -232,18 +247,24 @@ class Emitter:
         )
         return self.call(text) if text.startswith("call") else self.let(text)
 
-    def _scalarise(self, text: str, argument: str, result: str, names: list[str], lanes: int) -> str:
+    def _scalarise(
+        self, text: str, argument: str, result: str, names: list[str], lanes: int
+    ) -> str:
         """A C library call on vectors: lane by lane."""
         vector, scalar = llvm_type(argument, lanes), llvm_type(argument)
-        total = "poison"
+        total, whole = "poison", llvm_type(result, lanes)
         for lane in range(lanes):
             elements = [self.let(f"extractelement {vector} {name}, i64 {lane}") for name in names]
             one = self.call(text.format(*elements, t=scalar, s=suffix(argument)))
-            total = self.let(f"insertelement {llvm_type(result, lanes)} {total}, {llvm_type(result)} {one}, i64 {lane}")
+            total = self.let(
+                f"insertelement {whole} {total}, {llvm_type(result)} {one}, i64 {lane}"
+            )
         return total
 
     def convert(self, name: str, source: str, target: str, lanes: int = 1) -> str:
-        """Convert between computed dtypes; float to integer must be in range (`math.convert` sees to it)."""
+        """Convert between computed dtypes; float to integer must be in range (`math.convert` sees
+        to it).
+        """
         if source == target:
             return name
         old, new = llvm_type(source, lanes), llvm_type(target, lanes)
@@ -268,28 +289,39 @@ class Emitter:
     def after_load(self, name: str, stored: str, lanes: int = 1) -> str:
         """A loaded memory value as a computed value."""
         if stored == "bool":
-            return self.let(f"icmp ne {llvm_type('uint8', lanes)} {name}, {'0' if lanes == 1 else 'zeroinitializer'}")
+            zero = "0" if lanes == 1 else "zeroinitializer"
+            return self.let(f"icmp ne {llvm_type('uint8', lanes)} {name}, {zero}")
         if stored == "float16":
-            return self.let(f"fpext {llvm_type(stored, lanes)} {name} to {llvm_type('float32', lanes)}")
+            return self.let(
+                f"fpext {llvm_type(stored, lanes)} {name} to {llvm_type('float32', lanes)}"
+            )
         if stored == "bfloat16":
-            return self._evaluate(math.from_bfloat16_bits(Expr.slot("bits", "uint16")), "bits", name, lanes)
+            return self._evaluate(
+                math.from_bfloat16_bits(Expr.slot("bits", "uint16")), "bits", name, lanes
+            )
         return name
 
     def _evaluate(self, expr: Expr, slot: str, name: str, lanes: int) -> str:
         return self.value(lower(expr)[0], {(slot, 0): name}, lanes)
 
     def before_store(self, name: str, dtype: str, stored: str, lanes: int = 1) -> str:
-        """A computed value of `dtype` as it goes to memory of dtype `stored` (complex: one part)."""
+        """A computed value of `dtype` as it is stored in dtype `stored` (complex: one part)."""
         stored = real_dtype(stored)
         if stored == "bool":
             flag = self.convert(name, dtype, "bool", lanes)
-            return self.let(f"zext {llvm_type('bool', lanes)} {flag} to {llvm_type('uint8', lanes)}")
+            return self.let(
+                f"zext {llvm_type('bool', lanes)} {flag} to {llvm_type('uint8', lanes)}"
+            )
         if stored == "bfloat16":
             single = self.convert(name, dtype, "float32", lanes)
-            return self._evaluate(math.bfloat16_bits(Expr.slot("single", "float32")), "single", single, lanes)
+            return self._evaluate(
+                math.bfloat16_bits(Expr.slot("single", "float32")), "single", single, lanes
+            )
         if stored == "float16":
             single = self.convert(name, dtype, "float32", lanes)
-            return self.let(f"fptrunc {llvm_type('float32', lanes)} {single} to {llvm_type(stored, lanes)}")
+            return self.let(
+                f"fptrunc {llvm_type('float32', lanes)} {single} to {llvm_type(stored, lanes)}"
+            )
         return self.convert(name, dtype, stored, lanes)
 
     def text(self, header: Iterable[str], footer: Iterable[str] = ()) -> str:

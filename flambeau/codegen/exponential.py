@@ -1,8 +1,10 @@
-"""Exponentials, logarithms and hyperbolic functions of float32 as polynomials, so that loops over them are vectorised.
+"""Exponentials, logarithms and hyperbolic functions of float32 as polynomials, so that loops over
+them are vectorised.
 
-Called through `codegen/math.py`. The argument reductions are the classical ones (Cody and Waite, Software Manual for the
-Elementary Functions, 1980; Muller, Elementary Functions, 2016); the coefficients are minimax fits (Remez exchange in 50 digits,
-with the relative error of the function as weight), rounded to float32. Errors stay below 2 units in the last place.
+Called through `codegen/math.py`. The argument reductions are the classical ones (Cody and Waite,
+Software Manual for the Elementary Functions, 1980; Muller, Elementary Functions, 2016); the
+coefficients are minimax fits (Remez exchange in 50 digits, with the relative error of the function
+as weight), rounded to float32. Errors stay below 2 units in the last place.
 
     >>> find("exp", "float32")(Expr.input(0, "float32")).dtype
     'float32'
@@ -20,8 +22,26 @@ INFINITY, NAN = float("inf"), float("nan")
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 EXP = (0.5, 0.166666657, 0.0416662954, 0.00833349768, 0.00139447558, 0.000197901361)
 EXPM1 = (0.5, 0.166666657, 0.0416664705, 0.00833341666, 0.00139340048, 0.000198261885)
-EXP2 = (0.693147182, 0.240226507, 0.0555041023, 0.00961803738, 0.00133339362, 0.000154668829, 1.51960894e-05)
-LOG = (0.333333105, -0.249999866, 0.20002231, -0.166692585, 0.142185658, -0.12384136, 0.118734963, -0.117913812, 0.069160834)
+EXP2 = (
+    0.693147182,
+    0.240226507,
+    0.0555041023,
+    0.00961803738,
+    0.00133339362,
+    0.000154668829,
+    1.51960894e-05,
+)
+LOG = (
+    0.333333105,
+    -0.249999866,
+    0.20002231,
+    -0.166692585,
+    0.142185658,
+    -0.12384136,
+    0.118734963,
+    -0.117913812,
+    0.069160834,
+)
 
 
 def polynomial(x: Expr, coefficients: Sequence[float]) -> Expr:
@@ -133,7 +153,7 @@ def _log(x: Expr) -> Expr:
 
 
 def _log_in_base(x: Expr, factor: tuple[float, float], exponent: tuple[float, float]) -> Expr:
-    """The logarithm in another base: 1 / ln(base) and the base's logarithm of 2, each in two parts."""
+    """The logarithm in a base: 1 / ln(base) and the base's logarithm of 2, each in two parts."""
     e, f = _logarithm(x)
     square = f * f
     tail = fma(square, -0.5, square * f * polynomial(f, LOG))

@@ -1,15 +1,17 @@
 """Scalar expressions: the one description of what a kernel computes for one element.
 
-An `Expr` is an immutable node (operation, arguments, dtype name); equal nodes are the same object. It has the operators and
-methods of a Tensor, so a gradient rule or an op body written once serves both. `codegen/emit.py` turns expressions into LLVM IR,
-`codegen/loops.py` and `codegen/reduce.py` put loops around them, `ops/` and `compiler/` build them:
+An `Expr` is an immutable node (operation, arguments, dtype name); equal nodes are the same object.
+It has the operators and methods of a Tensor, so a gradient rule or an op body written once serves
+both. `codegen/emit.py` turns expressions into LLVM IR, `codegen/loops.py` and `codegen/reduce.py`
+put loops around them, `ops/` and `compiler/` build them:
 
     >>> x, y = Expr.input(0, "float32"), Expr.input(1, "float32")
     >>> (x * y + 1).tanh()
     tanh(add(mul(in0, in1), 1.0))
 
-Dtypes are written by name. float16 and bfloat16 exist in memory only: an input of such a dtype is a float32 value.
-Mixed arguments are promoted as torch promotes tensors; Python numbers take the category rule, with float32 as default float.
+Dtypes are written by name. float16 and bfloat16 exist in memory only: an input of such a dtype is a
+float32 value. Mixed arguments are promoted as torch promotes tensors; Python numbers take the
+category rule, with float32 as default float.
 """
 
 from __future__ import annotations
@@ -18,102 +20,25 @@ import hashlib
 import struct
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, overload
 
+from flambeau.codegen.dtypes import (
+    HALF,
+    ITEMSIZE,
+    KIND,
+    Number,
+    compute_dtype,
+    constant_dtype,
+    promote,
+    real_dtype,
+)
 from flambeau.codegen.table import TABLE
-
-KIND = {
-    "bool": "b",
-    "uint8": "u",
-    "uint16": "u",
-    "uint32": "u",
-    "uint64": "u",
-    "int8": "i",
-    "int16": "i",
-    "int32": "i",
-    "int64": "i",
-    "float16": "f",
-    "bfloat16": "f",
-    "float32": "f",
-    "float64": "f",
-    "complex64": "c",
-    "complex128": "c",
-}
-ITEMSIZE = {
-    "bool": 1,
-    "uint8": 1,
-    "uint16": 2,
-    "uint32": 4,
-    "uint64": 8,
-    "int8": 1,
-    "int16": 2,
-    "int32": 4,
-    "int64": 8,
-    "float16": 2,
-    "bfloat16": 2,
-    "float32": 4,
-    "float64": 8,
-    "complex64": 8,
-    "complex128": 16,
-}
-HALF = ("float16", "bfloat16")
-Number = bool | int | float | complex
-
-
-def compute_dtype(dtype: str) -> str:
-    """The dtype in which values stored as `dtype` are computed.
-
-    >>> compute_dtype("bfloat16"), compute_dtype("int8")
-    ('float32', 'int8')
-    """
-    return "float32" if dtype in HALF else dtype
-
-
-def real_dtype(dtype: str) -> str:
-    """The dtype of a complex dtype's parts; a real dtype is its own.
-
-    >>> real_dtype("complex64"), real_dtype("int8")
-    ('float32', 'int8')
-    """
-    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
-
-
-def promote(a: str, b: str) -> str:
-    """The dtype in which values of dtypes `a` and `b` meet.
-
-    >>> promote("uint8", "int8"), promote("int64", "float32"), promote("float64", "complex64")
-    ('int16', 'float32', 'complex128')
-    """
-    if a == b:
-        return a
-    if "bcuif".find(KIND[a]) == "bcuif".find(KIND[b]):
-        return a if ITEMSIZE[a] >= ITEMSIZE[b] else b
-    low, high = sorted((a, b), key=lambda dtype: "buifc".index(KIND[dtype]))
-    if KIND[low] == "u" and KIND[high] == "i" and ITEMSIZE[low] >= ITEMSIZE[high]:
-        return f"int{min(64, 16 * ITEMSIZE[low])}"
-    if low == "float64" and KIND[high] == "c":
-        return "complex128"
-    return high
-
-
-def constant_dtype(value: Number, beside: str) -> str:
-    """The dtype a Python number takes next to an expression of dtype `beside`.
-
-    >>> constant_dtype(2, "float64"), constant_dtype(2, "bool"), constant_dtype(0.5, "int8")
-    ('float64', 'int64', 'float32')
-    """
-    kind = KIND[beside]
-    if isinstance(value, bool):
-        return beside
-    if isinstance(value, int):
-        return "int64" if kind == "b" else beside
-    if isinstance(value, float):
-        return beside if kind in "fc" else "float32"
-    return beside if kind == "c" else "complex128" if beside == "float64" else "complex64"
 
 
 class Expr:
-    """One node of a scalar expression; build it with `Expr.input`, `Expr.constant`, operators and methods."""
+    """One node of a scalar expression; build it with `Expr.input`, `Expr.constant`, operators and
+    methods.
+    """
 
     __slots__ = ("__weakref__", "_digest", "args", "dtype", "op", "value")
     op: str
@@ -126,7 +51,8 @@ class Expr:
     @staticmethod
     def make(op: str, args: tuple[Expr, ...], dtype: str, value: Any = None) -> Expr:
         """The node itself, without promotion: what every other constructor ends in."""
-        # Floats are keyed by their bits: 0.0 and -0.0 are different constants, and NaN equals itself.
+        # Floats are keyed by their bits: 0.0 and -0.0 are different constants, and NaN equals
+        # itself.
         exact = struct.pack("<d", value) if isinstance(value, float) else value
         key = (op, dtype, exact, *map(id, args))
         node = _nodes.get(key)
@@ -147,7 +73,9 @@ class Expr:
 
     @staticmethod
     def slot(name: str, dtype: str) -> Expr:
-        """A value that the loop around the expression provides under a name, such as an accumulator."""
+        """A value that the loop around the expression provides under a name, such as an
+        accumulator.
+        """
         return Expr.make("slot", (), dtype, name)
 
     @staticmethod
@@ -162,7 +90,9 @@ class Expr:
         if kind == "c":
             parts = complex(value)
             real = real_dtype(dtype)
-            return Expr.make("complex", (Expr.constant(parts.real, real), Expr.constant(parts.imag, real)), dtype)
+            return Expr.make(
+                "complex", (Expr.constant(parts.real, real), Expr.constant(parts.imag, real)), dtype
+            )
         if isinstance(value, complex):
             raise TypeError(f"a complex constant cannot be {dtype}")
         if kind == "f":
@@ -187,7 +117,8 @@ class Expr:
         return self._digest
 
     def to(self, dtype: str) -> Expr:
-        """The value converted to `dtype`; to float16 or bfloat16 it is rounded and stays a float32 value.
+        """The value converted to `dtype`; to float16 or bfloat16 it is rounded and stays a float32
+        value.
 
         >>> Expr.input(0, "int64").to("float32")
         to(in0)
@@ -211,7 +142,9 @@ class Expr:
         return Expr.make("checked", (self, fails), self.dtype)
 
     def unless(self, rare: Expr, slow: Expr) -> Expr:
-        """This value, but `slow` where `rare` holds: kernels do not compute `slow` as long as nothing is rare."""
+        """This value, but `slow` where `rare` holds: kernels do not compute `slow` as long as
+        nothing is rare.
+        """
         return Expr.make("unless", (self, rare, slow), self.dtype)
 
     def __bool__(self) -> bool:
@@ -410,7 +343,9 @@ def operands(values: Iterable[Any]) -> list[Expr]:
     for value in values:
         if not isinstance(value, Expr):
             if not isinstance(value, (bool, int, float, complex)):
-                raise TypeError(f"a scalar expression cannot be combined with {type(value).__name__}")
+                raise TypeError(
+                    f"a scalar expression cannot be combined with {type(value).__name__}"
+                )
             dtype = constant_dtype(value, dtype)
     return [v.to(dtype) if isinstance(v, Expr) else Expr.constant(v, dtype) for v in values]
 
@@ -436,8 +371,17 @@ def build(op: str, *values: Any) -> Expr:
     return Expr.make(op, tuple(args), dtype)
 
 
+@overload
+def where(condition: Expr, a: Operand, b: Operand) -> Expr: ...
+
+
+@overload
+def where(condition: Any, a: Any, b: Any) -> Any: ...
+
+
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """`a` where `condition` holds, else `b`: of expressions, or of Tensors through their own `where`.
+    """`a` where `condition` holds, else `b`: of expressions, or of Tensors through their own
+    `where`.
 
     >>> x = Expr.input(0, "float32")
     >>> where(x <= 0, 0, x)

@@ -1,20 +1,24 @@
-"""Pointwise loop nests: from expressions, shapes and strides to a kernel's name, its LLVM IR text and its parameters.
+"""Pointwise loop nests: from expressions, shapes and strides to a kernel's name, its LLVM IR text
+and its parameters.
 
-Called by the dispatcher (`ops/`) when it makes a plan; the plan is cached, so everything here runs once per kind of call:
+Called by the dispatcher (`ops/`) when it makes a plan; the plan is cached, so everything here runs
+once per kind of call:
 
     >>> x = Expr.input(0, "float32")
     >>> plan = plan_pointwise((x.exp(),), ("float32",), ("float32",), (4, 3), ((12, 4), (12, 4)))
     >>> plan.items, plan.work, plan.params
     (12, 12, (0, 0))
 
-Every kernel has the signature `void name(ptr buffers, ptr params, i64 start, i64 stop)`. `buffers` holds the addresses of the first
-element of each operand, inputs then outputs, then, if the plan says `can_fail`, of an int64 that the kernel sets to
-`INTEGER_DIVISION_BY_ZERO`. `[start, stop)` is the part of the parallel axis to do; the whole is `[0, plan.items)`.
+Every kernel has the signature `void name(ptr buffers, ptr params, i64 start, i64 stop)`. `buffers`
+holds the addresses of the first element of each operand, inputs then outputs, then, if the plan
+says `can_fail`, of an int64 that the kernel sets to `INTEGER_DIVISION_BY_ZERO`. `[start, stop)` is
+the part of the parallel axis to do; the whole is `[0, plan.items)`.
 
-Structures: `flat` runs over elements (params: a byte stride per operand); `rows` runs over rows with a loop inside
-(params: row length, outer rank, outer sizes, then per operand the inner byte stride and the outer byte strides).
-The class of an operand along the inner axis is '0' (does not move), '1' (contiguous) or 's' (any stride).
-An input may be the very memory of an output; partly overlapping ones are the caller's business.
+Structures: `flat` runs over elements (params: a byte stride per operand); `rows` runs over rows
+with a loop inside (params: row length, outer rank, outer sizes, then per operand the inner byte
+stride and the outer byte strides). The class of an operand along the inner axis is '0' (does not
+move), '1' (contiguous) or 's' (any stride). An input may be the very memory of an output; partly
+overlapping ones are the caller's business.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, postorder
+from flambeau.codegen.dtypes import ITEMSIZE, KIND
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.pointwise_writer import PointwiseWriter
 
 Strides = Sequence[int]
@@ -33,7 +38,9 @@ Strides = Sequence[int]
 
 @dataclass(frozen=True)
 class LoopPlan:
-    """What a dispatcher needs to run a kernel. `ir_text()` makes the text; it is only called when no object code is cached."""
+    """What a dispatcher needs to run a kernel. `ir_text()` makes the text; it is only called when
+    no object code is cached.
+    """
 
     symbol_name: str
     ir_text: Callable[[], str]
@@ -63,7 +70,9 @@ class PointwiseKernel:
     @property
     def symbol_name(self) -> str:
         """A name that equal kernels share, in every process."""
-        return symbol(self.structure, self.exprs, self.input_dtypes, self.output_dtypes, self.classes)
+        return symbol(
+            self.structure, self.exprs, self.input_dtypes, self.output_dtypes, self.classes
+        )
 
     @property
     def can_fail(self) -> bool:
@@ -83,7 +92,9 @@ def symbol(structure: str, exprs: Sequence[Expr], *identity: object) -> str:
 
 @cache
 def generator_version() -> str:
-    """A hash of this package's sources, so that a change of the generated text changes every kernel's name."""
+    """A hash of this package's sources, so that a change of the generated text changes every
+    kernel's name.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
@@ -103,7 +114,8 @@ def can_fail(exprs: Sequence[Expr]) -> bool:
 
 
 def collapse(sizes: Sequence[int], strides: Sequence[Strides]) -> tuple[list[int], list[list[int]]]:
-    """Drop dimensions of size 1 and merge neighbours that every operand walks through evenly; innermost last.
+    """Drop dimensions of size 1 and merge neighbours that every operand walks through evenly;
+    innermost last.
 
     >>> collapse((2, 1, 3), ((12, 7, 4), (0, 0, 0)))
     ([6], [[4], [0]])
@@ -125,9 +137,13 @@ def collapse(sizes: Sequence[int], strides: Sequence[Strides]) -> tuple[list[int
 
 
 def order(sizes: Sequence[int], strides: Sequence[Strides], outputs: int) -> list[int]:
-    """A permutation of the dimensions: outer ones first, by the strides of the outputs, then of the inputs."""
+    """A permutation of the dimensions: outer ones first, by the strides of the outputs, then of the
+    inputs.
+    """
     ranked = [*strides[len(strides) - outputs :], *strides[: len(strides) - outputs]]
-    return sorted(range(len(sizes)), key=lambda d: [abs(operand[d]) for operand in ranked], reverse=True)
+    return sorted(
+        range(len(sizes)), key=lambda d: [abs(operand[d]) for operand in ranked], reverse=True
+    )
 
 
 def classify(stride: int, dtype: str) -> str:
@@ -142,7 +158,9 @@ def plan_pointwise(
     sizes: Sequence[int],
     strides: Sequence[Strides],
 ) -> LoopPlan:
-    """Plan `outputs = exprs(inputs)` over `sizes`; `strides` are in bytes, inputs then outputs, 0 where broadcast."""
+    """Plan `outputs = exprs(inputs)` over `sizes`; `strides` are in bytes, inputs then outputs, 0
+    where broadcast.
+    """
     dtypes = (*input_dtypes, *output_dtypes)
     permutation = order(sizes, strides, len(output_dtypes))
     inner_sizes, inner_strides = collapse(
@@ -163,5 +181,9 @@ def plan_pointwise(
         params = [inner_sizes[-1], len(inner_sizes) - 1, *inner_sizes[:-1]]
         for operand in inner_strides:
             params += [operand[-1], *operand[:-1]]
-    kernel = PointwiseKernel(tuple(exprs), tuple(input_dtypes), tuple(output_dtypes), classes, structure)
-    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), items, total, kernel.can_fail)
+    kernel = PointwiseKernel(
+        tuple(exprs), tuple(input_dtypes), tuple(output_dtypes), classes, structure
+    )
+    return LoopPlan(
+        kernel.symbol_name, kernel.ir_text, tuple(params), items, total, kernel.can_fail
+    )

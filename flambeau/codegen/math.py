@@ -1,8 +1,10 @@
-"""Expansions of scalar operations into simpler ones, written in expressions, so that LLVM vectorises the loop around them.
+"""Expansions of scalar operations into simpler ones, written in expressions, so that LLVM
+vectorises the loop around them.
 
-`codegen/emit.py` looks here first for every operation of the scalar table, then for its LLVM template. This file has what is
-exact (integers, rounding, comparisons, choice) and finds the rest: `codegen/exponential.py` and `codegen/circular.py` have the
-polynomials for floats, `codegen/special.py` the error and gamma functions.
+`codegen/emit.py` looks here first for every operation of the scalar table, then for its LLVM
+template. This file has what is exact (integers, rounding, comparisons, choice) and finds the rest:
+`codegen/exponential.py` and `codegen/circular.py` have the polynomials for floats,
+`codegen/special.py` the error and gamma functions.
 
     >>> find("square", "int64")(Expr.input(0, "int64"))
     mul(in0, in0)
@@ -12,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, build, where
+from flambeau.codegen.dtypes import ITEMSIZE, KIND
+from flambeau.codegen.expr import Expr, build, where
 from flambeau.codegen.table import TABLE
 
 Expansion = Callable[..., Expr]
@@ -20,7 +23,9 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {}
 
 
 def expansion(name: str, kinds: str) -> Callable[[Expansion], Expansion]:
-    """Register the expansion of `name` for argument kinds; `s` and `d` stand for float32 and float64."""
+    """Register the expansion of `name` for argument kinds; `s` and `d` stand for float32 and
+    float64.
+    """
 
     def register(function: Expansion) -> Expansion:
         for kind in kinds:
@@ -40,9 +45,11 @@ def find(name: str, dtype: str) -> Expansion | None:
 
 
 def convert(x: Expr, dtype: str) -> Expr | None:
-    """A float to integer conversion as C compilers do it on x86, whose results torch shows; None if one instruction does.
+    """A float to integer conversion as C compilers do it on x86, whose results torch shows; None if
+    one instruction does.
 
-    What does not fit gives the lowest integer; narrow integers take the low bits of an int32, uint32 those of an int64.
+    What does not fit gives the lowest integer; narrow integers take the low bits of an int32,
+    uint32 those of an int64.
     """
     if KIND[x.dtype] != "f" or KIND[dtype] not in "iu":
         return None
@@ -71,7 +78,9 @@ def bfloat16_bits(x: Expr) -> Expr:
 
 def from_bfloat16_bits(bits: Expr) -> Expr:
     """The float32 with the upper half `bits` (uint16)."""
-    return build_shift("shift_left", bits.to("uint32"), Expr.constant(16, "uint32")).bitcast("float32")
+    return build_shift("shift_left", bits.to("uint32"), Expr.constant(16, "uint32")).bitcast(
+        "float32"
+    )
 
 
 def same_bits(x: Expr) -> tuple[Expr, int]:
@@ -245,7 +254,9 @@ def build_shift(op: str, x: Expr, amount: Expr) -> Expr:
 
 
 def _divisor(a: Expr, b: Expr) -> Expr:
-    """`b` without the values on which the division instruction traps: 0, and -1 below the lowest integer."""
+    """`b` without the values on which the division instruction traps: 0, and -1 below the lowest
+    integer.
+    """
     bad = b == 0
     if KIND[a.dtype] == "i":
         lowest = -(1 << (8 * ITEMSIZE[a.dtype] - 1))
@@ -290,7 +301,8 @@ def _fmod(a: Expr, b: Expr) -> Expr:
 
 @expansion("floor_divide", "sd")
 def _floor_divide_float(a: Expr, b: Expr) -> Expr:
-    # The quotient of a minus its remainder is nearly an integer, so that rounding finds it (Python's float.__floordiv__).
+    # The quotient of a minus its remainder is nearly an integer, so that rounding finds it
+    # (Python's float.__floordiv__).
     rest = a.fmod(b)
     quotient = (a - rest) / b
     quotient = where((rest != 0) & ((b < 0) != (rest < 0)), quotient - 1, quotient)
@@ -320,7 +332,9 @@ def _pow_integer(base: Expr, exponent: Expr) -> Expr:
     if KIND[base.dtype] == "u":
         return result
     odd = (exponent & 1) != 0
-    inverse = where(base == 1, 1, where(base == -1, where(odd, Expr.constant(-1, base.dtype), 1), 0))
+    inverse = where(
+        base == 1, 1, where(base == -1, where(odd, Expr.constant(-1, base.dtype), 1), 0)
+    )
     return where(exponent < 0, inverse, result)
 
 

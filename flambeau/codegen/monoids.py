@@ -1,9 +1,11 @@
-"""The reductions as monoids: what each one accumulates, how partial results combine, how the result is read off.
+"""The reductions as monoids: what each one accumulates, how partial results combine, how the result
+is read off.
 
-A reduction sweeps over blocks of a few thousand elements. Within a block, each `Stage` sweeps over the elements with vector
-accumulators in the dtype of the elements; a later stage may use the results of earlier ones, since the block is still in the
-cache. The block's results then become a `state`, in a wider dtype, that is combined with the state so far. Accuracy comes from there:
-a float32 sum adds at most a few hundred elements per accumulator before it goes on in float64.
+A reduction sweeps over blocks of a few thousand elements. Within a block, each `Stage` sweeps over
+the elements with vector accumulators in the dtype of the elements; a later stage may use the
+results of earlier ones, since the block is still in the cache. The block's results then become a
+`state`, in a wider dtype, that is combined with the state so far. Accuracy comes from there: a
+float32 sum adds at most a few hundred elements per accumulator before it goes on in float64.
 
 `codegen/reduce.py` generates the loops; `ops/` chooses the reduction:
 
@@ -16,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, where
+from flambeau.codegen.dtypes import ITEMSIZE, KIND
+from flambeau.codegen.expr import Expr, where
 
 Values = tuple[Expr, ...]
 _WIDE = {"float32": "float64", "complex64": "complex128"}
@@ -24,10 +27,11 @@ _WIDE = {"float32": "float64", "complex64": "complex128"}
 
 @dataclass(frozen=True)
 class Stage:
-    """One sweep: accumulators `start`, take in an element by `step`, and are merged pairwise by `merge`.
+    """One sweep: accumulators `start`, take in an element by `step`, and are merged pairwise by
+    `merge`.
 
-    Slots: acc0.. the accumulators, x0.. the element, index (int32) its place in the block, other0.. the other side of a merge,
-    stage0.0.. the results of earlier stages.
+    Slots: acc0.. the accumulators, x0.. the element, index (int32) its place in the block, other0..
+    the other side of a merge, stage0.0.. the results of earlier stages.
     """
 
     start: Values
@@ -37,9 +41,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A monoid. `block` makes a state from the stages' results (slots stage0.0.., first and count, int64: the block's place and length),
-    `start` is the state of nothing, `combine` joins states left0.. and right0.., `finish` gives the outputs from state0.., `size` (int64,
-    the number of elements reduced) and param0.. (float64). `ordered`: the order of the elements matters.
+    """A monoid. `block` makes a state from the stages' results (slots stage0.0.., first and count,
+    int64: the block's place and length), `start` is the state of nothing, `combine` joins states
+    left0.. and right0.., `finish` gives the outputs from state0.., `size` (int64, the number of
+    elements reduced) and param0.. (float64). `ordered`: the order of the elements matters.
     """
 
     stages: tuple[Stage, ...]
@@ -52,7 +57,12 @@ class Reduction:
 
     def expressions(self) -> Values:
         """Everything that identifies the reduction."""
-        stages = [expr for stage in self.stages for part in (stage.start, stage.step, stage.merge) for expr in part]
+        stages = [
+            expr
+            for stage in self.stages
+            for part in (stage.start, stage.step, stage.merge)
+            for expr in part
+        ]
         return (*stages, *self.block, *self.start, *self.combine, *self.finish)
 
 
@@ -111,20 +121,31 @@ def _fold(
 def sum_of(dtype: str, output: str) -> Reduction:
     """The sum of elements of `dtype`."""
     zero = Expr.constant(0, dtype)
-    return _fold(zero, lambda a, x: a + x, lambda a, b: a + b, dtype, wide(dtype), lambda s: s.to(output))
+    return _fold(
+        zero, lambda a, x: a + x, lambda a, b: a + b, dtype, wide(dtype), lambda s: s.to(output)
+    )
 
 
 def mean_of(dtype: str, output: str) -> Reduction:
     """The arithmetic mean."""
     zero, size = Expr.constant(0, dtype), Expr.slot("size", "int64")
     count = size.to(wide(dtype))
-    return _fold(zero, lambda a, x: a + x, lambda a, b: a + b, dtype, wide(dtype), lambda s: (s / count).to(output))
+    return _fold(
+        zero,
+        lambda a, x: a + x,
+        lambda a, b: a + b,
+        dtype,
+        wide(dtype),
+        lambda s: (s / count).to(output),
+    )
 
 
 def product_of(dtype: str, output: str) -> Reduction:
     """The product."""
     one = Expr.constant(1, dtype)
-    return _fold(one, lambda a, x: a * x, lambda a, b: a * b, dtype, wide(dtype), lambda s: s.to(output))
+    return _fold(
+        one, lambda a, x: a * x, lambda a, b: a * b, dtype, wide(dtype), lambda s: s.to(output)
+    )
 
 
 def maximum_of(dtype: str, output: str) -> Reduction:
@@ -137,7 +158,9 @@ def minimum_of(dtype: str, output: str) -> Reduction:
     return _extreme(highest(dtype), lambda a, b: a < b, dtype, output)
 
 
-def _extreme(start: Expr, better: Callable[[Expr, Expr], Expr], dtype: str, output: str) -> Reduction:
+def _extreme(
+    start: Expr, better: Callable[[Expr, Expr], Expr], dtype: str, output: str
+) -> Reduction:
     def pick(a: Expr, x: Expr) -> Expr:
         # NaN in `a` stays, because no comparison with it holds.
         chosen: Expr = where(better(x, a) | x.isnan() if KIND[dtype] == "f" else better(x, a), x, a)
@@ -149,19 +172,31 @@ def _extreme(start: Expr, better: Callable[[Expr, Expr], Expr], dtype: str, outp
 def any_of(output: str) -> Reduction:
     """Whether some element (a bool) holds."""
     return _fold(
-        Expr.constant(False, "bool"), lambda a, x: a | x, lambda a, b: a | b, "bool", "bool", lambda s: s.to(output)
+        Expr.constant(False, "bool"),
+        lambda a, x: a | x,
+        lambda a, b: a | b,
+        "bool",
+        "bool",
+        lambda s: s.to(output),
     )
 
 
 def all_of(output: str) -> Reduction:
     """Whether every element (a bool) holds."""
     return _fold(
-        Expr.constant(True, "bool"), lambda a, x: a & x, lambda a, b: a & b, "bool", "bool", lambda s: s.to(output)
+        Expr.constant(True, "bool"),
+        lambda a, x: a & x,
+        lambda a, b: a & b,
+        "bool",
+        "bool",
+        lambda s: s.to(output),
     )
 
 
 def argmax_of(dtype: str, outputs: Sequence[str]) -> Reduction:
-    """Index of the greatest element (outputs: int64), or it and the index (outputs: dtype, int64). NaN counts as greatest, ties go to the first."""
+    """Index of the greatest element (outputs: int64), or it and the index (outputs: dtype, int64).
+    NaN counts as greatest, ties go to the first.
+    """
     return _argument(maximum_of(dtype, dtype), lambda a, b: a > b, dtype, outputs)
 
 
@@ -170,7 +205,9 @@ def argmin_of(dtype: str, outputs: Sequence[str]) -> Reduction:
     return _argument(minimum_of(dtype, dtype), lambda a, b: a < b, dtype, outputs)
 
 
-def _argument(extreme: Reduction, better: Callable[[Expr, Expr], Expr], dtype: str, outputs: Sequence[str]) -> Reduction:
+def _argument(
+    extreme: Reduction, better: Callable[[Expr, Expr], Expr], dtype: str, outputs: Sequence[str]
+) -> Reduction:
     """First find the extreme of the block, then the lowest index at which it stands."""
     best, x = Expr.slot("stage0.0", dtype), Expr.slot("x0", dtype)
     place, index, other = (Expr.slot(name, "int32") for name in ("acc0", "index", "other0"))
@@ -178,7 +215,9 @@ def _argument(extreme: Reduction, better: Callable[[Expr, Expr], Expr], dtype: s
     if KIND[dtype] == "f":
         hit = hit | (x.isnan() & best.isnan())
     nowhere = highest("int32")
-    second = Stage((nowhere,), (place.minimum(where(hit, index, nowhere)),), (place.minimum(other),))
+    second = Stage(
+        (nowhere,), (place.minimum(where(hit, index, nowhere)),), (place.minimum(other),)
+    )
     first = Expr.slot("first", "int64")
     block = (best, first + Expr.slot("stage1.0", "int32").to("int64"))
     left, right = slots("left", (dtype, "int64")), slots("right", (dtype, "int64"))
@@ -195,11 +234,12 @@ def _argument(extreme: Reduction, better: Callable[[Expr, Expr], Expr], dtype: s
 
 
 def variance_of(dtype: str, outputs: Sequence[str], root: bool = False) -> Reduction:
-    """The variance (its root if `root`), and the mean if there are two outputs; param0 is the correction.
+    """The variance (its root if `root`), and the mean if there are two outputs; param0 is the
+    correction.
 
-    Each block's mean first, then the squared deviations from it; blocks are combined as Chan, Golub and LeVeque do
-    (Updating formulae and a pairwise algorithm for computing sample variances, 1979). The sum of deviations corrects the
-    rounding of the block's mean.
+    Each block's mean first, then the squared deviations from it; blocks are combined as Chan, Golub
+    and LeVeque do (Updating formulae and a pairwise algorithm for computing sample variances,
+    1979). The sum of deviations corrects the rounding of the block's mean.
     """
     zero = Expr.constant(0, dtype)
     x, count = Expr.slot("x0", dtype), Expr.slot("count", "int64").to(dtype)
@@ -231,7 +271,9 @@ def variance_of(dtype: str, outputs: Sequence[str], root: bool = False) -> Reduc
 
 
 def logsumexp_of(dtype: str, output: str) -> Reduction:
-    """log(sum(exp(x))), safe from overflow: the block's maximum first, then the exponentials of the differences."""
+    """log(sum(exp(x))), safe from overflow: the block's maximum first, then the exponentials of the
+    differences.
+    """
     extreme = maximum_of(dtype, dtype)
     x, top = Expr.slot("x0", dtype), Expr.slot("stage0.0", dtype)
     acc, other = Expr.slot("acc0", dtype), Expr.slot("other0", dtype)
@@ -243,7 +285,13 @@ def logsumexp_of(dtype: str, output: str) -> Reduction:
     combine = (m, sa * (_finite(ma) - base).exp() + sb * (_finite(mb) - base).exp())
     top_all, sum_all = slots("state", (dtype, dtype))
     finish = (_finite(top_all) + sum_all.log()).to(output)
-    return Reduction((extreme.stages[0], second), block, (lowest(dtype), Expr.constant(0, dtype)), combine, (finish,))
+    return Reduction(
+        (extreme.stages[0], second),
+        block,
+        (lowest(dtype), Expr.constant(0, dtype)),
+        combine,
+        (finish,),
+    )
 
 
 def _finite(x: Expr) -> Expr:
@@ -257,20 +305,36 @@ def norm_of(dtype: str, output: str, p: float | None) -> Reduction:
     zero = Expr.constant(0, dtype)
     w = wide(dtype)
     if p in (float("inf"), float("-inf")):
-        better = (lambda a, b: a > b) if p == float("inf") else (lambda a, b: a < b)
         start = zero if p == float("inf") else highest(dtype)
 
         def pick(a: Expr, b: Expr) -> Expr:
-            chosen: Expr = where(better(b, a) | b.isnan(), b, a)
-            return chosen
+            return where((b > a if p == float("inf") else b < a) | b.isnan(), b, a)
 
-        return _fold(start, lambda a, x: pick(a, x.abs()), pick, dtype, dtype, lambda s: s.to(output))
+        return _fold(
+            start, lambda a, x: pick(a, x.abs()), pick, dtype, dtype, lambda s: s.to(output)
+        )
     if p == 0:
-        return _fold(zero, lambda a, x: a + (x != 0).to(dtype), lambda a, b: a + b, dtype, w, lambda s: s.to(output))
+        return _fold(
+            zero,
+            lambda a, x: a + (x != 0).to(dtype),
+            lambda a, b: a + b,
+            dtype,
+            w,
+            lambda s: s.to(output),
+        )
     if p == 1:
-        return _fold(zero, lambda a, x: a + x.abs(), lambda a, b: a + b, dtype, w, lambda s: s.to(output))
+        return _fold(
+            zero, lambda a, x: a + x.abs(), lambda a, b: a + b, dtype, w, lambda s: s.to(output)
+        )
     if p == 2:
-        return _fold(zero, lambda a, x: a + x * x, lambda a, b: a + b, dtype, w, lambda s: s.sqrt().to(output))
+        return _fold(
+            zero,
+            lambda a, x: a + x * x,
+            lambda a, b: a + b,
+            dtype,
+            w,
+            lambda s: s.sqrt().to(output),
+        )
     power = Expr.slot("param0", "float64")
     return _fold(
         zero,

@@ -1,17 +1,19 @@
-"""Pieces of LLVM IR that every generated kernel uses: operands and parameters, loads and stores, the loop over outer dimensions.
+"""Pieces of LLVM IR that every generated kernel uses: operands and parameters, loads and stores,
+the loop over outer dimensions.
 
-Called by the writers `codegen/pointwise_writer.py` and `codegen/reduction_writer.py`. The kernel signature is explained in
-`codegen/loops.py`.
+Called by the writers `codegen/pointwise_writer.py` and `codegen/reduction_writer.py`. The kernel
+signature is explained in `codegen/loops.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.emit import Emitter, memory_type
-from flambeau.codegen.expr import ITEMSIZE, KIND
 
 INTEGER_DIVISION_BY_ZERO = 1
+
 
 def load(emitter: Emitter, address: str, dtype: str, note: str = "", lanes: int = 1) -> list[str]:
     """Load one element (its parts if complex) as computed values."""
@@ -56,7 +58,7 @@ def buffer(emitter: Emitter, index: int) -> str:
     return emitter.let(f"load ptr, ptr {address}, align 8, !invariant.load !2")
 
 
-HEADER = "define void @{name}(ptr noundef %buffers, ptr noundef %params, i64 %start, i64 %stop) nounwind {{"
+HEADER = "define void @{name}(ptr %buffers, ptr %params, i64 %start, i64 %stop) nounwind {{"
 FOOTER = (
     "}",
     "!0 = distinct !{!0, !3}",
@@ -81,9 +83,11 @@ def report(emitter: Emitter, failed: str | None, operand: int) -> None:
 
 
 class Odometer:
-    """A multi-index of runtime rank over the outer dimensions, with the byte offset of every operand.
+    """A multi-index of runtime rank over the outer dimensions, with the byte offset of every
+    operand.
 
-    Its parameters lie at `table`: `rank` sizes, then per operand an inner stride and `rank` outer strides.
+    Its parameters lie at `table`: `rank` sizes, then per operand an inner stride and `rank` outer
+    strides.
     """
 
     def __init__(self, emitter: Emitter, rank: str, table: str, operands: int) -> None:
@@ -153,7 +157,11 @@ class Odometer:
     def advance(self, offsets: Sequence[str]) -> list[str]:
         """Step to the next row, which must exist; the new offsets. Ends the present block."""
         emitter = self.emitter
-        loop, carry, ready = emitter.fresh("advance"), emitter.fresh("carry"), emitter.fresh("advanced")
+        loop, carry, ready = (
+            emitter.fresh("advance"),
+            emitter.fresh("carry"),
+            emitter.fresh("advanced"),
+        )
         before = emitter.block
         emitter.line(f"br label %{loop}")
         emitter.label(loop)
@@ -175,4 +183,6 @@ class Odometer:
         emitter.line(f"br label %{loop}")
         emitter.label(ready)
         emitter.line(f"store i64 {new}, ptr {cell}, align 8")
-        return [emitter.let(f"add nsw i64 {total}, {stride}") for total, stride in zip(sums, strides)]
+        return [
+            emitter.let(f"add nsw i64 {total}, {stride}") for total, stride in zip(sums, strides)
+        ]

@@ -1,8 +1,10 @@
-"""Writes the LLVM IR of one pointwise kernel. Called by `codegen/loops.py`, which has the plan and explains the structures.
+"""Writes the LLVM IR of one pointwise kernel. Called by `codegen/loops.py`, which has the plan and
+explains the structures.
 
-The innermost loop is left to LLVM's vectoriser: its memory accesses are marked as free of dependences between iterations. Where
-an expression has a rare case that is slow (`Expr.unless`), the loop runs in blocks: a first sweep looks whether a block has a rare
-element, and only then the slow form of the loop is taken.
+The innermost loop is left to LLVM's vectoriser: its memory accesses are marked as free of
+dependences between iterations. Where an expression has a rare case that is slow (`Expr.unless`),
+the loop runs in blocks: a first sweep looks whether a block has a rare element, and only then the
+slow form of the loop is taken.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flambeau.codegen.dtypes import KIND
 from flambeau.codegen.emit import Emitter, Slot, lower, memory_type
-from flambeau.codegen.expr import KIND, Expr, postorder, where
+from flambeau.codegen.expr import Expr, postorder, where
 from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param, report, store
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ _NOTE = ", !llvm.access.group !1"
 
 
 def without_rare(roots: Sequence[Expr], slow: bool) -> list[Expr]:
-    """Lowered expressions with every rare case resolved: left out, or computed and selected if `slow`."""
+    """Lowered expressions with every rare case resolved: left out, or computed and selected if
+    `slow`.
+    """
     new: dict[Expr, Expr] = {}
     for node in postorder(roots):
         args = tuple(new[arg] for arg in node.args)
@@ -35,7 +40,9 @@ def without_rare(roots: Sequence[Expr], slow: bool) -> list[Expr]:
 
 def rare_cases(roots: Sequence[Expr]) -> list[Expr]:
     """The conditions under which lowered expressions have a rare case."""
-    return without_rare([node.args[1] for node in postorder(roots) if node.op == "unless"], slow=False)
+    return without_rare(
+        [node.args[1] for node in postorder(roots) if node.op == "unless"], slow=False
+    )
 
 
 class PointwiseWriter:
@@ -75,7 +82,9 @@ class PointwiseWriter:
         size, rank = param(emitter, 0), param(emitter, 1)
         table = emitter.let("getelementptr inbounds i64, ptr %params, i64 2")
         odometer = Odometer(emitter, rank, table, len(buffers))
-        self.strides = [odometer.inner_stride(k) if cls == "s" else "" for k, cls in enumerate(classes)]
+        self.strides = [
+            odometer.inner_stride(k) if cls == "s" else "" for k, cls in enumerate(classes)
+        ]
         self._begin()
         first = odometer.seek("%start")
         before = emitter.block
@@ -103,7 +112,9 @@ class PointwiseWriter:
         return failed
 
     def _inner(self, bases: Sequence[str], start: str, stop: str, failed: str | None) -> str | None:
-        """The innermost dimension, from `start` to `stop` > `start`; returns whether something has failed."""
+        """The innermost dimension, from `start` to `stop` > `start`; returns whether something has
+        failed.
+        """
         self.hoisted = self._loads(bases, "0")
         if not self.rare:
             return self._loop(bases, start, stop, failed, self.roots)
@@ -122,7 +133,9 @@ class PointwiseWriter:
         results = []
         for label, is_slow in ((fast, False), (slow, True)):
             emitter.label(label)
-            result = self._loop(bases, begin, end, failing, without_rare(self.roots, is_slow), vectorise=not is_slow)
+            result = self._loop(
+                bases, begin, end, failing, without_rare(self.roots, is_slow), vectorise=not is_slow
+            )
             results.append(f"[ {result}, %{emitter.block} ]")
             emitter.line(f"br label %{joined}")
         emitter.label(joined)
@@ -144,7 +157,9 @@ class PointwiseWriter:
         roots: Sequence[Expr],
         vectorise: bool = True,
     ) -> str | None:
-        """Compute and store `roots` for the elements from `start` to `stop`; returns whether something has failed."""
+        """Compute and store `roots` for the elements from `start` to `stop`; returns whether
+        something has failed.
+        """
         emitter = self.emitter
         loop, after, before = emitter.fresh("loop"), emitter.fresh("after"), emitter.block
         emitter.line(f"br label %{loop}")
@@ -184,10 +199,14 @@ class PointwiseWriter:
         following = emitter.let(f"add nuw nsw i64 {index}, 1")
         emitter.arrive(index, following)
         more = emitter.let(f"icmp slt i64 {following}, {stop}")
-        emitter.line(f"br i1 {more}, label %{loop}, label %{after}, !llvm.loop !{0 if vectorise else 4}")
+        emitter.line(
+            f"br i1 {more}, label %{loop}, label %{after}, !llvm.loop !{0 if vectorise else 4}"
+        )
         emitter.label(after)
 
-    def _loads(self, addresses: Sequence[str], classes: str, operands: set[int] | None = None) -> dict[Slot, str]:
+    def _loads(
+        self, addresses: Sequence[str], classes: str, operands: set[int] | None = None
+    ) -> dict[Slot, str]:
         """Load the inputs whose class is in `classes`."""
         loaded: dict[Slot, str] = {}
         for index, dtype in enumerate(self.kernel.input_dtypes):
@@ -203,11 +222,24 @@ class PointwiseWriter:
         known: dict[Expr, str] = {}
         return [self.emitter.value(root, inputs, 1, known) for root in roots]
 
-    def _stores(self, addresses: Sequence[str], values: Sequence[str], roots: Sequence[Expr]) -> None:
-        first, names, dtypes = len(self.kernel.input_dtypes), iter(values), iter(root.dtype for root in roots)
+    def _stores(
+        self, addresses: Sequence[str], values: Sequence[str], roots: Sequence[Expr]
+    ) -> None:
+        first, names, dtypes = (
+            len(self.kernel.input_dtypes),
+            iter(values),
+            iter(root.dtype for root in roots),
+        )
         for index, parts in enumerate(self.outputs):
             own = [next(names) for _ in parts], [next(dtypes) for _ in parts]
-            store(self.emitter, addresses[first + index], own[0], own[1], self.kernel.output_dtypes[index], _NOTE)
+            store(
+                self.emitter,
+                addresses[first + index],
+                own[0],
+                own[1],
+                self.kernel.output_dtypes[index],
+                _NOTE,
+            )
 
     def _address(self, operand: int, base: str, index: str) -> str:
         """The address of an operand's element `index` from `base`."""

@@ -1,19 +1,25 @@
-"""Reductions as loop nests: from a monoid, expressions, shapes and strides to kernels and their parameters.
+"""Reductions as loop nests: from a monoid, expressions, shapes and strides to kernels and their
+parameters.
 
 Called by the dispatcher when it makes a plan:
 
-    >>> x = Expr.input(0, "float32")
-    >>> plan = plan_reduction(sum_of("float32", "float32"), (x,), ("float32",), ("float32",), (4,), (9,), ((36,),), ((4,),), ((4,),))
+    >>> x, add = Expr.input(0, "float32"), sum_of("float32", "float32")
+    >>> strides = {"kept": ((36,),), "reduced": ((4,),), "output": ((4,),)}
+    >>> plan = plan_reduction(add, (x,), ("float32",), ("float32",), (4,), (9,), *strides.values())
     >>> plan.items, plan.work
     (4, 36)
 
-The kernel signature is that of `codegen/loops.py`; items are output elements, or tiles of them. Structures:
+The kernel signature is that of `codegen/loops.py`; items are output elements, or tiles of them.
+Structures:
 - `inner`: the reduced axis is the vector axis, an item is one output element;
-- `outer`: the vector axis runs over output elements that are neighbours, an item is a tile of `lanes` of them.
-No masked access is needed: what does not fill a vector is covered by a vector that overlaps its predecessor.
+- `outer`: the vector axis runs over output elements that are neighbours, an item is a tile of
+  `lanes` of them.
+No masked access is needed: what does not fill a vector is covered by a vector that overlaps its
+predecessor.
 
-A large reduction to few outputs is split: `plan.then` is not None. The plan's buffers are then the inputs and a scratch buffer of
-`plan.scratch_bytes`; after all its items are done, `plan.then` runs with the buffers (scratch, outputs).
+A large reduction to few outputs is split: `plan.then` is not None. The plan's buffers are then the
+inputs and a scratch buffer of `plan.scratch_bytes` (8 for each part of a state, in the order part,
+chunk, output); after all its items are done, `plan.then` runs with the buffers (scratch, outputs).
 """
 
 from __future__ import annotations
@@ -23,7 +29,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from flambeau.codegen.expr import ITEMSIZE, Expr, compute_dtype, postorder
+from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.loops import (
     LoopPlan,
     Strides,
@@ -32,14 +39,22 @@ from flambeau.codegen.loops import (
     collapse,
     symbol,
 )
+from flambeau.codegen.merge_writer import MergeWriter
 from flambeau.codegen.monoids import Reduction
-from flambeau.codegen.reduction_writer import MergeWriter, ReductionWriter, parts
+from flambeau.codegen.reduction_writer import ReductionWriter, parts
 
-VECTOR_BYTES = 256  # four registers of 64 bytes: enough independent accumulators to hide the latency of an addition
-# A reduction to fewer items than SPLIT_ITEMS is split if it has SPLIT_WORK elements; chunks depend on sizes only, never on threads,
-# so that results are reproducible.
+# Four registers of 64 bytes are enough independent accumulators to hide the latency of an addition;
+# along the outputs, wider tiles read longer pieces of each row, which the hardware prefetches
+# better.
+VECTOR_BYTES = {"inner": 256, "outer": 1024}
+LANES = (256, 64, 32, 16, 4, 1)
+SHORT_ROW = 256  # elements; for shorter rows a narrow vector loses less at the end of the row
+# A reduction to fewer items than SPLIT_ITEMS is split if it has SPLIT_WORK elements; chunks depend
+# on sizes only, never on threads, so that results are reproducible.
 SPLIT_ITEMS, SPLIT_WORK, CHUNK_WORK, CHUNK_STEP, CHUNKS = 32, 1 << 17, 1 << 15, 1 << 12, 64
-COSTLY = frozenset({"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tanh", "sigmoid", "pow", "erf"})
+COSTLY = frozenset(
+    {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tanh", "sigmoid", "pow", "erf"}
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,9 @@ class MergeKernel:
 
 @dataclass
 class _Dimension:
-    """One loop: its size and the step of every operand in bytes, or in elements for the places (see `_PLACES`)."""
+    """One loop: its size and the step of every operand in bytes, or in elements for the places (see
+    `_PLACES`).
+    """
 
     size: int
     inputs: list[int]
@@ -101,17 +118,23 @@ class _Dimension:
     places: list[int]
 
 
-# Counted along with the operands: the tile's place in its row of outputs, the chunk's in its row of elements, and the number of the
-# first element in the order of the reduced dimensions.
+# Counted along with the operands: the tile's place in its row of outputs, the chunk's in its row of
+# elements, and the number of the first element in the order of the reduced dimensions.
 _PLACES = 3
 
 
-def _dimensions(sizes: Sequence[int], inputs: Sequence[Strides], targets: Sequence[Strides], sort: bool) -> list[_Dimension]:
-    """The dimensions, collapsed; if `sort`, by decreasing strides of the first input, then of the others."""
+def _dimensions(
+    sizes: Sequence[int], inputs: Sequence[Strides], targets: Sequence[Strides], sort: bool
+) -> list[_Dimension]:
+    """The dimensions, collapsed; if `sort`, by decreasing strides of the first input, then of the
+    others.
+    """
     order = list(range(len(sizes)))
     if sort:
         order.sort(key=lambda d: [abs(operand[d]) for operand in (*inputs, *targets)], reverse=True)
-    sizes, strides = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in (*inputs, *targets)])
+    sizes, strides = collapse(
+        [sizes[d] for d in order], [[s[d] for d in order] for s in (*inputs, *targets)]
+    )
     n = len(inputs)
     return [
         _Dimension(size, [s[d] for s in strides[:n]], [s[d] for s in strides[n:]], [0] * _PLACES)
@@ -120,7 +143,9 @@ def _dimensions(sizes: Sequence[int], inputs: Sequence[Strides], targets: Sequen
 
 
 def _table(dimensions: Sequence[_Dimension], inner: Sequence[int]) -> list[int]:
-    """The parameters of an odometer: sizes, then per operand its innermost stride (not the odometer's) and the others."""
+    """The parameters of an odometer: sizes, then per operand its innermost stride (not the
+    odometer's) and the others.
+    """
     result = [d.size for d in dimensions]
     steps = [[*d.inputs, *d.targets, *d.places] for d in dimensions]
     for operand, stride in enumerate(inner):
@@ -142,19 +167,37 @@ def plan_reduction(
 ) -> LoopPlan:
     """Plan `outputs[kept] = reduction of elements(inputs[kept, reduced])`.
 
-    `kept_strides` and `reduced_strides` are the inputs' byte strides along the kept and the reduced dimensions, `output_strides` those
-    of the outputs along the kept ones; `parameters` are the reduction's param0, ...
+    `kept_strides` and `reduced_strides` are the inputs' byte strides along the kept and the reduced
+    dimensions, `output_strides` those of the outputs along the kept ones; `parameters` are the
+    reduction's param0, ...
     """
     if len(parameters) != reduction.parameters:
-        raise ValueError(f"the reduction takes {reduction.parameters} parameters, not {len(parameters)}")
+        raise ValueError(
+            f"the reduction takes {reduction.parameters} parameters, not {len(parameters)}"
+        )
     if can_fail(elements):
         raise NotImplementedError("integer division inside a reduction")
     outputs, size = prod(kept_sizes), prod(reduced_sizes)
     kept = _dimensions(kept_sizes, kept_strides, output_strides, sort=True)
-    reduced = _dimensions(reduced_sizes if size else (), reduced_strides, (), sort=not reduction.ordered)
-    innermost = reduced.pop() if reduced else _Dimension(min(size, 1), [ITEMSIZE[d] for d in input_dtypes], [], [])
+    reduced = _dimensions(
+        reduced_sizes if size else (), reduced_strides, (), sort=not reduction.ordered
+    )
+    innermost = (
+        reduced.pop()
+        if reduced
+        else _Dimension(min(size, 1), [ITEMSIZE[d] for d in input_dtypes], [], [])
+    )
     bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
-    nest = _Nest(reduction, tuple(elements), tuple(input_dtypes), tuple(output_dtypes), kept, reduced, innermost, bits)
+    nest = _Nest(
+        reduction,
+        tuple(elements),
+        tuple(input_dtypes),
+        tuple(output_dtypes),
+        kept,
+        reduced,
+        innermost,
+        bits,
+    )
     return nest.plan(outputs, size)
 
 
@@ -183,24 +226,34 @@ class _Nest:
         if 0 < units * tiles < SPLIT_ITEMS and outputs * size >= SPLIT_WORK:
             chunk = self._split(min(CHUNKS, outputs * size // CHUNK_WORK), rows)
         then = self._merge_plan(outputs, size, chunk.size) if chunk else None
-        state_bytes = 8 * len(parts(self.reduction.start))
         if chunk:
-            run = state_bytes
+            run = 1
             for dimension in reversed(self.kept):
                 dimension.targets = [run]
                 run *= dimension.size
             chunk.targets = [run]
             rows = max(1, prod(d.size for d in self.reduced))
-        vector = self.kept.pop() if outer else self._no_dimension(1 if chunk else len(self.output_dtypes))
+        vector = (
+            self.kept.pop()
+            if outer
+            else self._no_dimension(1 if chunk else len(self.output_dtypes))
+        )
         if outer:
-            steps = [[stride * lanes for stride in strides] for strides in (vector.inputs, vector.targets)]
+            steps = [
+                [stride * lanes for stride in strides]
+                for strides in (vector.inputs, vector.targets)
+            ]
             self.kept.append(_Dimension(tiles, steps[0], steps[1], [lanes, 0, 0]))
         if chunk:
             self.kept.insert(0, chunk)
         along = vector if outer else self.innermost
-        classes = "".join(classify(stride, dtype) for stride, dtype in zip(along.inputs, self.input_dtypes))
+        classes = "".join(
+            classify(stride, dtype) for stride, dtype in zip(along.inputs, self.input_dtypes)
+        )
         if not chunk:
-            classes += "".join(classify(stride, dtype) for stride, dtype in zip(vector.targets, self.output_dtypes))
+            classes += "".join(
+                classify(stride, dtype) for stride, dtype in zip(vector.targets, self.output_dtypes)
+            )
         structure = "outer" if outer else "inner"
         kernel = ReductionKernel(
             self.reduction,
@@ -212,13 +265,34 @@ class _Nest:
             lanes,
             chunk is not None,
         )
-        fixed = [self.innermost.size, limit, rows, size, width, len(self.kept), len(self.reduced)]
-        params = [*fixed, *self.bits, *_table(self.kept, [*vector.inputs, *vector.targets, *vector.places])]
+        states = outputs * chunk.size if chunk else 0
+        fixed = [
+            self.innermost.size,
+            limit,
+            rows,
+            size,
+            width,
+            states,
+            len(self.kept),
+            len(self.reduced),
+        ]
+        params = [
+            *fixed,
+            *self.bits,
+            *_table(self.kept, [*vector.inputs, *vector.targets, *vector.places]),
+        ]
         params += _table(self.reduced, self.innermost.inputs)
         items = prod(d.size for d in self.kept) if outputs else 0
-        scratch = outputs * chunk.size * state_bytes if chunk else 0
+        scratch = 8 * states * len(parts(self.reduction.start))
         return LoopPlan(
-            kernel.symbol_name, kernel.ir_text, tuple(params), items, outputs * size, False, scratch, then
+            kernel.symbol_name,
+            kernel.ir_text,
+            tuple(params),
+            items,
+            outputs * size,
+            False,
+            scratch,
+            then,
         )
 
     def _no_dimension(self, targets: int) -> _Dimension:
@@ -226,48 +300,65 @@ class _Nest:
         return _Dimension(1, [0] * len(self.input_dtypes), [0] * targets, [0] * _PLACES)
 
     def _runs_over_outputs(self) -> bool:
-        """Whether neighbouring outputs make better vectors than neighbouring elements of one output."""
+        """Whether neighbouring outputs make better vectors than elements of one output do."""
         if not self.kept:
             return False
-        for reduced, kept, dtype in zip(self.innermost.inputs, self.kept[-1].inputs, self.input_dtypes):
+        for reduced, kept in zip(self.innermost.inputs, self.kept[-1].inputs):
             if reduced or kept:
                 return kept != 0 and abs(kept) < abs(reduced) and self.kept[-1].size > 1
         return False
 
     def _lanes(self, extent: int, outer: bool) -> int:
-        """Vector elements per step: no more than the axis has, fewer where elements are gathered or costly."""
+        """Vector elements per step: no more than the axis has, fewer where elements are gathered or
+        costly.
+        """
         exprs = (*self.elements, *self.reduction.expressions())
-        widest = max(ITEMSIZE[compute_dtype(node.dtype)] for node in postorder(exprs))
-        best = VECTOR_BYTES // widest
+        widest = max(ITEMSIZE[compute_dtype(node.dtype)] for node in postorder(self.elements))
+        best = (
+            VECTOR_BYTES["outer" if outer and len(self.reduction.stages) == 1 else "inner"]
+            // widest
+        )
         strides = (self.kept[-1] if outer else self.innermost).inputs
-        gathers = any(classify(stride, dtype) == "s" for stride, dtype in zip(strides, self.input_dtypes))
+        gathers = any(
+            classify(stride, dtype) == "s" for stride, dtype in zip(strides, self.input_dtypes)
+        )
         costly = any(node.op in COSTLY for node in postorder(exprs))
-        if gathers or costly:
+        if gathers or costly or (not outer and extent < SHORT_ROW):
             best = min(best, 16)
-        return next(lanes for lanes in (64, 32, 16, 4, 1) if lanes <= best and (lanes <= extent or lanes == 1))
+        return next(lanes for lanes in LANES if lanes <= best and (lanes <= extent or lanes == 1))
 
     def _split(self, chunks: int, rows: int) -> _Dimension | None:
-        """Take a dimension of chunks out of the reduced ones; None if none of them is long enough."""
+        """Take a dimension of chunks out of the reduced ones; None if none is long enough."""
         length = self.innermost.size
         if length >= rows and length >= 2 * CHUNK_STEP:
             step = max(CHUNK_STEP, length // chunks // CHUNK_STEP * CHUNK_STEP)
             self.innermost.size = step
             # The last chunk takes what is left, up to two steps.
-            return _Dimension(length // step, [stride * step for stride in self.innermost.inputs], [], [0, step, step])
+            return _Dimension(
+                length // step,
+                [stride * step for stride in self.innermost.inputs],
+                [],
+                [0, step, step],
+            )
         if rows < 2:
             return None
         outermost = self.reduced[0]
-        chunks = max(c for c in range(1, min(chunks, outermost.size) + 1) if outermost.size % c == 0)
+        chunks = max(
+            c for c in range(1, min(chunks, outermost.size) + 1) if outermost.size % c == 0
+        )
         if chunks == 1:
             return None
         first = rows // chunks * length
         outermost.size //= chunks
-        return _Dimension(chunks, [stride * outermost.size for stride in outermost.inputs], [], [0, 0, first])
+        return _Dimension(
+            chunks, [stride * outermost.size for stride in outermost.inputs], [], [0, 0, first]
+        )
 
     def _merge_plan(self, outputs: int, size: int, chunks: int) -> LoopPlan:
         kernel = MergeKernel(self.reduction, self.output_dtypes)
-        state_bytes = 8 * len(parts(self.reduction.start))
-        params = [chunks, state_bytes, outputs * state_bytes, size, len(self.kept), *self.bits, *(d.size for d in self.kept)]
+        params = [chunks, outputs, size, len(self.kept), *self.bits, *(d.size for d in self.kept)]
         for output in range(len(self.output_dtypes)):
             params += [0, *(d.targets[output] for d in self.kept)]
-        return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), outputs, outputs * chunks, False)
+        return LoopPlan(
+            kernel.symbol_name, kernel.ir_text, tuple(params), outputs, outputs * chunks, False
+        )

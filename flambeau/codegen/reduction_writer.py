@@ -1,20 +1,26 @@
-"""Writes the LLVM IR of one reduction kernel. Called by `codegen/reduce.py`, which has the plan and explains the structures."""
+"""Writes the LLVM IR of one reduction kernel. Called by `codegen/reduce.py`, which has the plan and
+explains the structures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from flambeau.codegen.dtypes import ITEMSIZE, KIND, compute_dtype, real_dtype
 from flambeau.codegen.emit import Emitter, Slot, llvm_type, lower, memory_type
-from flambeau.codegen.expr import ITEMSIZE, KIND, Expr, compute_dtype, postorder, real_dtype
-from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param, store
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.monoids import Stage
+from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, param, store
 
 if TYPE_CHECKING:
-    from flambeau.codegen.reduce import MergeKernel, ReductionKernel
+    from flambeau.codegen.reduce import ReductionKernel
 
-BLOCK = {"inner": 4096, "outer": 256}  # elements per accumulator sweep: a block stays in the first-level cache
-FIXED = 7  # params before the reduction's own: see ReductionWriter.text
+# Elements per accumulator and sweep; with several stages a block must stay in the first-level
+# cache.
+BLOCK = {"inner": 16384, "outer": 256}
+STAGED_BLOCK = {"inner": 4096, "outer": 128}
+FIXED = 8  # params before the reduction's own: see ReductionWriter.text
 
 
 def parts(exprs: Sequence[Expr]) -> list[str]:
@@ -32,11 +38,25 @@ def fill(prefix: str, exprs: Sequence[Expr], names: Sequence[str]) -> dict[Slot,
     return result
 
 
-def evaluate(emitter: Emitter, exprs: Sequence[Expr], slots: Mapping[Slot, str], lanes: int = 1) -> list[str]:
+def evaluate(
+    emitter: Emitter, exprs: Sequence[Expr], slots: Mapping[Slot, str], lanes: int = 1
+) -> list[str]:
     """Append the computation of `exprs`, give the names of their parts."""
     values: dict[Expr, str] = {}
     known: dict[Expr, tuple[Expr, ...]] = {}
     return [emitter.value(part, slots, lanes, values) for e in exprs for part in lower(e, known)]
+
+
+def state_address(
+    emitter: Emitter, scratch: str, part: int, states: str, index: str, dtype: str
+) -> str:
+    """Where part number `part` of the state number `index` out of `states` lies in the scratch
+    buffer.
+    """
+    plane = emitter.let(f"mul nsw i64 {states}, {8 * part}")
+    place = emitter.let(f"mul nsw i64 {index}, {ITEMSIZE[dtype]}")
+    offset = emitter.let(f"add nsw i64 {plane}, {place}")
+    return emitter.let(f"getelementptr inbounds i8, ptr {scratch}, i64 {offset}")
 
 
 class ReductionWriter:
@@ -69,17 +89,25 @@ class ReductionWriter:
             return name
         vector = llvm_type(dtype, lanes)
         one = self.emitter.let(f"insertelement {vector} poison, {llvm_type(dtype)} {name}, i64 0")
-        return self.emitter.let(f"shufflevector {vector} {one}, {vector} poison, <{lanes} x i32> zeroinitializer")
+        return self.emitter.let(
+            f"shufflevector {vector} {one}, {vector} poison, <{lanes} x i32> zeroinitializer"
+        )
 
     # Loads
 
     def load(self, operand: int, base: str, index: str, lanes: int) -> list[str]:
         """Load the elements of an operand at `index`, `index + 1`, ... along the vector axis."""
-        emitter, dtype, cls = self.emitter, self.kernel.input_dtypes[operand], self.kernel.classes[operand]
+        emitter, dtype, cls = (
+            self.emitter,
+            self.kernel.input_dtypes[operand],
+            self.kernel.classes[operand],
+        )
         count = 2 if KIND[dtype] == "c" else 1
         memory, align = memory_type(dtype), ITEMSIZE[dtype] // count
         if cls == "1" and lanes > 1:
-            address = emitter.let(f"getelementptr inbounds [{count} x {memory}], ptr {base}, i64 {index}")
+            address = emitter.let(
+                f"getelementptr inbounds [{count} x {memory}], ptr {base}, i64 {index}"
+            )
             wide = memory_type(dtype, lanes * count)
             whole = emitter.let(f"load {wide}, ptr {address}, align {align}")
             if count == 1:
@@ -91,15 +119,21 @@ class ReductionWriter:
         for part in range(count):
             at = emitter.let(f"getelementptr inbounds {memory}, ptr {address}, i64 {part}")
             if cls == "0" or lanes == 1:
-                one = emitter.after_load(emitter.let(f"load {memory}, ptr {at}, align {align}"), dtype)
+                one = emitter.after_load(
+                    emitter.let(f"load {memory}, ptr {at}, align {align}"), dtype
+                )
                 names.append(self.splat(one, real_dtype(compute_dtype(dtype)), lanes))
             else:
-                names.append(emitter.after_load(self._gather(at, operand, dtype, align, lanes), dtype, lanes))
+                names.append(
+                    emitter.after_load(self._gather(at, operand, dtype, align, lanes), dtype, lanes)
+                )
         return names
 
     def _every_second(self, whole: str, wide: str, lanes: int, part: int) -> str:
         picks = ", ".join(f"i32 {2 * lane + part}" for lane in range(lanes))
-        return self.emitter.let(f"shufflevector {wide} {whole}, {wide} poison, <{lanes} x i32> <{picks}>")
+        return self.emitter.let(
+            f"shufflevector {wide} {whole}, {wide} poison, <{lanes} x i32> <{picks}>"
+        )
 
     def _gather(self, address: str, operand: int, dtype: str, align: int, lanes: int) -> str:
         emitter, memory = self.emitter, memory_type(dtype)
@@ -121,15 +155,25 @@ class ReductionWriter:
 
     # A block
 
-    def sweep(self, number: int, bases: Sequence[str], begin: str, count: str, earlier: dict[Slot, str]) -> dict[Slot, str]:
+    def sweep(
+        self, number: int, bases: Sequence[str], begin: str, count: str, earlier: dict[Slot, str]
+    ) -> dict[Slot, str]:
         """One stage over elements [begin, begin + count): the slots with its results."""
         stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
         vector_step = lanes if self.inner else 1
         start = self.evaluate(stage.start, {}, lanes)
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
-        earlier = {slot: self.splat(name, self._slot_dtypes[slot], lanes) if self.inner else name for slot, name in earlier.items()}
+        earlier = {
+            slot: self.splat(name, self._slot_dtypes[slot], lanes) if self.inner else name
+            for slot, name in earlier.items()
+        }
         whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
-        head, body, after, before = emitter.fresh("sweep"), emitter.fresh("take"), emitter.fresh("swept"), emitter.block
+        head, body, after, before = (
+            emitter.fresh("sweep"),
+            emitter.fresh("take"),
+            emitter.fresh("swept"),
+            emitter.block,
+        )
         emitter.line(f"br label %{head}")
         emitter.label(head)
         position = emitter.phi("i64", "0", before)
@@ -137,7 +181,14 @@ class ReductionWriter:
         more = emitter.let(f"icmp slt i64 {position}, {whole}")
         emitter.line(f"br i1 {more}, label %{body}, label %{after}")
         emitter.label(body)
-        stepped = self._take(stage_number=number, bases=bases, begin=begin, position=position, accumulators=accumulators, earlier=earlier)
+        stepped = self._take(
+            stage_number=number,
+            bases=bases,
+            begin=begin,
+            position=position,
+            accumulators=accumulators,
+            earlier=earlier,
+        )
         for phi, value in zip(accumulators, stepped):
             emitter.arrive(phi, value)
         emitter.arrive(position, emitter.let(f"add nuw nsw i64 {position}, {vector_step}"))
@@ -149,7 +200,13 @@ class ReductionWriter:
         return fill(f"stage{number}.", stage.start, accumulators)
 
     def _take(
-        self, stage_number: int, bases: Sequence[str], begin: str, position: str, accumulators: Sequence[str], earlier: dict[Slot, str]
+        self,
+        stage_number: int,
+        bases: Sequence[str],
+        begin: str,
+        position: str,
+        accumulators: Sequence[str],
+        earlier: dict[Slot, str],
     ) -> list[str]:
         """The accumulators after the elements at `position` of the block."""
         stage, emitter, lanes = self.reduction.stages[stage_number], self.emitter, self.kernel.lanes
@@ -165,17 +222,29 @@ class ReductionWriter:
         if any(node.op == "slot" and node.value == "index" for node in postorder(stage.step)):
             narrow = self.splat(emitter.let(f"trunc i64 {position} to i32"), "int32", lanes)
             if self.inner and lanes > 1:
-                narrow = emitter.let(f"add nsw {llvm_type('int32', lanes)} {narrow}, {self._steps(lanes)}")
+                narrow = emitter.let(
+                    f"add nsw {llvm_type('int32', lanes)} {narrow}, {self._steps(lanes)}"
+                )
             slots["index", 0] = narrow
-        return self.evaluate(stage.step, {**slots, **earlier, **fill("acc", stage.start, accumulators)}, lanes)
+        return self.evaluate(
+            stage.step, {**slots, **earlier, **fill("acc", stage.start, accumulators)}, lanes
+        )
 
     def _steps(self, lanes: int) -> str:
         return f"<{', '.join(f'i32 {lane}' for lane in range(lanes))}>"
 
     def _tail(
-        self, number: int, bases: Sequence[str], begin: str, counts: tuple[str, str], accumulators: list[str], earlier: dict[Slot, str]
+        self,
+        number: int,
+        bases: Sequence[str],
+        begin: str,
+        counts: tuple[str, str],
+        accumulators: list[str],
+        earlier: dict[Slot, str],
     ) -> list[str]:
-        """Take in what does not fill a vector: the last full vector of the row, less the lanes that were taken before."""
+        """Take in what does not fill a vector: the last full vector of the row, less the lanes that
+        were taken before.
+        """
         emitter, lanes, (count, whole) = self.emitter, self.kernel.lanes, counts
         types = [llvm_type(dtype, lanes) for dtype in parts(self.reduction.stages[number].start)]
         tail, done, before = emitter.fresh("tail"), emitter.fresh("total"), emitter.block
@@ -189,7 +258,8 @@ class ReductionWriter:
         fresh = emitter.let(f"icmp sge {llvm_type('int32', lanes)} {self._steps(lanes)}, {bound}")
         mask = llvm_type("bool", lanes)
         chosen = [
-            emitter.let(f"select {mask} {fresh}, {t} {new}, {t} {old}") for t, new, old in zip(types, taken, accumulators)
+            emitter.let(f"select {mask} {fresh}, {t} {new}, {t} {old}")
+            for t, new, old in zip(types, taken, accumulators)
         ]
         end = emitter.block
         emitter.line(f"br label %{done}")
@@ -214,7 +284,10 @@ class ReductionWriter:
                     if half == 1:
                         names.append(emitter.let(f"extractelement {vector} {name}, i64 {side}"))
                     else:
-                        names.append(emitter.let(f"shufflevector {vector} {name}, {vector} poison, <{half} x i32> <{picks}>"))
+                        mask = f"<{half} x i32> <{picks}>"
+                        names.append(
+                            emitter.let(f"shufflevector {vector} {name}, {vector} poison, {mask}")
+                        )
                 sides.append(names)
             slots = {**fill("acc", stage.start, sides[0]), **fill("other", stage.start, sides[1])}
             accumulators, lanes = self.evaluate(stage.merge, slots, half), half
@@ -225,7 +298,7 @@ class ReductionWriter:
         results: dict[Slot, str] = {}
         self._slot_dtypes: dict[Slot, str] = {}
         for number, stage in enumerate(self.reduction.stages):
-            earlier = {**results, **{("count", 0): count}} if self._uses_count(stage) else results
+            earlier = {**results, ("count", 0): count} if self._uses_count(stage) else results
             self._slot_dtypes["count", 0] = "int64"
             if not self.inner and ("count", 0) in earlier:
                 earlier = {**earlier, ("count", 0): self.splat(count, "int64", self.kernel.lanes)}
@@ -245,16 +318,24 @@ class ReductionWriter:
     def text(self) -> str:
         """The kernel."""
         kernel, emitter = self.kernel, self.emitter
-        inputs, outputs = len(kernel.input_dtypes), 1 if kernel.partial else len(kernel.output_dtypes)
+        inputs, outputs = (
+            len(kernel.input_dtypes),
+            1 if kernel.partial else len(kernel.output_dtypes),
+        )
         emitter.line("entry:")
         buffers = [buffer(emitter, index) for index in range(inputs + outputs)]
-        self.length, self.limit, self.rows, size, self.width, rank, reduced_rank = (param(emitter, k) for k in range(FIXED))
+        self.length, self.limit, self.rows, size, self.width, self.states, rank, reduced_rank = (
+            param(emitter, k) for k in range(FIXED)
+        )
         self.shared["size", 0] = size
         for k in range(self.reduction.parameters):
             bits = param(emitter, FIXED + k)
             self.shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {bits} to double")
-        table = emitter.let(f"getelementptr inbounds i64, ptr %params, i64 {FIXED + self.reduction.parameters}")
-        # Besides the operands: the tile's place, the chunk's place in the reduced row, and the number of its first element.
+        table = emitter.let(
+            f"getelementptr inbounds i64, ptr %params, i64 {FIXED + self.reduction.parameters}"
+        )
+        # Besides the operands: the tile's place, the chunk's place in the reduced row, and the
+        # number of its first element.
         kept = Odometer(emitter, rank, table, inputs + outputs + 3)
         self.reduced = Odometer(emitter, reduced_rank, kept.end, inputs)
         self.reduced_strides = [self.reduced.inner_stride(operand) for operand in range(inputs)]
@@ -269,13 +350,20 @@ class ReductionWriter:
         emitter.label("item")
         item = emitter.phi("i64", "%start", before)
         offsets = [emitter.phi("i64", offset, before) for offset in first]
-        bases = [
-            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}") for base, offset in zip(buffers, offsets)
-        ]
         if not self.inner:
-            bases = self._slide(bases, kept_strides, offsets[-3])
+            places = self._slide(offsets, kept_strides)
+        else:
+            places = offsets
+        moved = buffers[:inputs] if kernel.partial else buffers
+        bases = [
+            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {place}")
+            for base, place in zip(moved, places)
+        ]
         state = self._reduce(bases[:inputs], offsets[-2], offsets[-1])
-        self._finish(state, bases[inputs:], kept_strides[inputs:])
+        if kernel.partial:
+            self._store_state(buffers[inputs], places[inputs], state)
+        else:
+            self._finish(state, bases[inputs:], kept_strides[inputs:])
         following = emitter.let(f"add nuw nsw i64 {item}, 1")
         again = emitter.let(f"icmp slt i64 {following}, %stop")
         emitter.line(f"br i1 {again}, label %next, label %done")
@@ -288,18 +376,18 @@ class ReductionWriter:
         emitter.line("ret void")
         return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
 
-    def _slide(self, bases: Sequence[str], strides: Sequence[str], place: str) -> list[str]:
-        """Move the last tile back so that it ends with the row."""
+    def _slide(self, offsets: Sequence[str], strides: Sequence[str]) -> list[str]:
+        """The operands' offsets, with the last tile moved back so that it ends with the row."""
         emitter = self.emitter
         last = emitter.let(f"sub nsw i64 {self.width}, {self.kernel.lanes}")
-        beyond = emitter.let(f"sub nsw i64 {last}, {place}")
-        shift = emitter.let(f"call i64 @llvm.smin.i64(i64 {beyond}, i64 0)")
+        beyond = emitter.let(f"sub nsw i64 {last}, {offsets[-3]}")
         emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
-        moved = []
-        for base, stride in zip(bases, strides):
+        shift = emitter.let(f"call i64 @llvm.smin.i64(i64 {beyond}, i64 0)")
+        places = []
+        for offset, stride in zip(offsets, strides):
             distance = emitter.let(f"mul nsw i64 {shift}, {stride}")
-            moved.append(emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {distance}"))
-        return moved
+            places.append(emitter.let(f"add nsw i64 {offset}, {distance}"))
+        return places
 
     def _reduce(self, bases: Sequence[str], chunk: str, first: str) -> list[str]:
         """Reduce one item: rows of blocks; the parts of the final state."""
@@ -312,17 +400,28 @@ class ReductionWriter:
         length = emitter.let(f"select i1 {last}, i64 {left}, i64 {self.length}")
         self.reduced.reset()
         before = emitter.block
-        row_head, row_end, row_next = emitter.fresh("row"), emitter.fresh("row.end"), emitter.fresh("row.next")
+        row_head, row_end, row_next = (
+            emitter.fresh("row"),
+            emitter.fresh("row.end"),
+            emitter.fresh("row.next"),
+        )
         emitter.line(f"br label %{row_head}")
         emitter.label(row_head)
         row = emitter.phi("i64", "0", before)
         row_state = [emitter.phi(t, value, before) for t, value in zip(types, start)]
         offsets = [emitter.phi("i64", "0", before) for _ in bases]
         row_bases = [
-            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}") for base, offset in zip(bases, offsets)
+            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+            for base, offset in zip(bases, offsets)
         ]
-        row_first = emitter.let(f"add nsw i64 {first}, {emitter.let(f'mul nsw i64 {row}, {self.limit}')}")
-        block_head, block_body, before = emitter.fresh("block"), emitter.fresh("block.body"), emitter.block
+        row_first = emitter.let(
+            f"add nsw i64 {first}, {emitter.let(f'mul nsw i64 {row}, {self.limit}')}"
+        )
+        block_head, block_body, before = (
+            emitter.fresh("block"),
+            emitter.fresh("block.body"),
+            emitter.block,
+        )
         emitter.line(f"br label %{block_head}")
         emitter.label(block_head)
         begin = emitter.phi("i64", "0", before)
@@ -330,7 +429,7 @@ class ReductionWriter:
         more = emitter.let(f"icmp slt i64 {begin}, {length}")
         emitter.line(f"br i1 {more}, label %{block_body}, label %{row_end}")
         emitter.label(block_body)
-        size = BLOCK[self.kernel.structure]
+        size = (BLOCK if len(reduction.stages) == 1 else STAGED_BLOCK)[self.kernel.structure]
         rest = emitter.let(f"sub nsw i64 {length}, {begin}")
         emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
         count = emitter.let(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {size})")
@@ -356,7 +455,9 @@ class ReductionWriter:
         emitter.label(done)
         return state
 
-    def _combine(self, state: Sequence[str], new: Sequence[str], blocks_before: str, types: Sequence[str]) -> list[str]:
+    def _combine(
+        self, state: Sequence[str], new: Sequence[str], blocks_before: str, types: Sequence[str]
+    ) -> list[str]:
         """The state after one more block; the first block's state is taken as it is."""
         emitter, reduction = self.emitter, self.reduction
         join, done, before = emitter.fresh("join"), emitter.fresh("joined"), emitter.block
@@ -374,115 +475,52 @@ class ReductionWriter:
         ]
 
     def _finish(self, state: Sequence[str], bases: Sequence[str], strides: Sequence[str]) -> None:
-        """Store the outputs, or the state if the reduction is split."""
+        """Store the outputs."""
         kernel, reduction = self.kernel, self.reduction
-        if kernel.partial:
-            self._store_state(bases[0], strides[0], state)
-            return
-        names = iter(self.evaluate(reduction.finish, fill("state", reduction.start, state), self.coarse_lanes))
+        names = iter(
+            self.evaluate(
+                reduction.finish, fill("state", reduction.start, state), self.coarse_lanes
+            )
+        )
         for k, (base, stride, dtype) in enumerate(zip(bases, strides, kernel.output_dtypes)):
             dtypes = parts(reduction.finish[k : k + 1])
             values = [next(names) for _ in dtypes]
-            self._store(base, stride, values, dtypes, dtype, kernel.classes[len(kernel.input_dtypes) + k])
+            self._store(
+                base, stride, values, dtypes, dtype, kernel.classes[len(kernel.input_dtypes) + k]
+            )
 
-    def _store_state(self, base: str, stride: str, state: Sequence[str]) -> None:
-        """Write the state to the scratch buffer: 8 bytes for each part."""
+    def _store_state(self, scratch: str, index: str, state: Sequence[str]) -> None:
+        """Write the states of elements `index`, `index + 1`, ... to the scratch buffer, one plane
+        for each part.
+        """
         emitter, lanes = self.emitter, self.coarse_lanes
-        for lane in range(lanes):
-            offset = emitter.let(f"mul nsw i64 {stride}, {lane}")
-            for k, (name, dtype) in enumerate(zip(state, parts(self.reduction.start))):
-                one = name
-                if lanes > 1:
-                    one = emitter.let(f"extractelement {llvm_type(dtype, lanes)} {name}, i64 {lane}")
-                cell = emitter.let(f"add nsw i64 {offset}, {8 * k}")
-                address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {cell}")
-                store(emitter, address, [one], [dtype], dtype)
+        for k, (name, dtype) in enumerate(zip(state, parts(self.reduction.start))):
+            address = state_address(emitter, scratch, k, self.states, index, dtype)
+            store(emitter, address, [name], [dtype], dtype, lanes=lanes)
 
-    def _store(self, base: str, stride: str, values: Sequence[str], dtypes: Sequence[str], dtype: str, cls: str) -> None:
+    def _store(
+        self,
+        base: str,
+        stride: str,
+        values: Sequence[str],
+        dtypes: Sequence[str],
+        dtype: str,
+        cls: str,
+    ) -> None:
         emitter, lanes = self.emitter, self.coarse_lanes
         if lanes == 1 or (cls == "1" and KIND[dtype] != "c"):
             store(emitter, base, values, dtypes, dtype, lanes=lanes)
             return
         for lane in range(lanes):
             ones = [
-                emitter.let(f"extractelement {llvm_type(d, lanes)} {value}, i64 {lane}") for value, d in zip(values, dtypes)
+                emitter.let(f"extractelement {llvm_type(d, lanes)} {value}, i64 {lane}")
+                for value, d in zip(values, dtypes)
             ]
             offset = emitter.let(f"mul nsw i64 {stride}, {lane}")
-            store(emitter, emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}"), ones, dtypes, dtype)
-
-
-class MergeWriter:
-    """Writes the second pass of a split reduction; params: chunks, bytes of a state, bytes of a chunk's states, size, rank, ..."""
-
-    def __init__(self, kernel: MergeKernel) -> None:
-        self.kernel, self.emitter = kernel, Emitter()
-
-    def text(self) -> str:
-        """The kernel."""
-        kernel, reduction, emitter = self.kernel, self.kernel.reduction, self.emitter
-        outputs = len(kernel.output_dtypes)
-        emitter.line("entry:")
-        buffers = [buffer(emitter, index) for index in range(1 + outputs)]
-        chunks, state_bytes, chunk_bytes, size, rank = (param(emitter, k) for k in range(5))
-        shared: dict[Slot, str] = {("size", 0): size}
-        for k in range(reduction.parameters):
-            shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {param(emitter, 5 + k)} to double")
-        table = emitter.let(f"getelementptr inbounds i64, ptr %params, i64 {5 + reduction.parameters}")
-        odometer = Odometer(emitter, rank, table, outputs)
-        some = emitter.let("icmp slt i64 %start, %stop")
-        emitter.line(f"br i1 {some}, label %begin, label %done")
-        emitter.label("begin")
-        first = odometer.seek("%start")
-        before = emitter.block
-        emitter.line("br label %item")
-        emitter.label("item")
-        item = emitter.phi("i64", "%start", before)
-        offsets = [emitter.phi("i64", offset, before) for offset in first]
-        place = emitter.let(f"mul nsw i64 {item}, {state_bytes}")
-        state = self._fold(emitter.let(f"getelementptr inbounds i8, ptr {buffers[0]}, i64 {place}"), chunks, chunk_bytes)
-        names = iter(evaluate(emitter, reduction.finish, {**shared, **fill("state", reduction.start, state)}))
-        for k, (base, offset, dtype) in enumerate(zip(buffers[1:], offsets, kernel.output_dtypes)):
-            dtypes = parts(reduction.finish[k : k + 1])
-            address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
-            store(emitter, address, [next(names) for _ in dtypes], dtypes, dtype)
-        following = emitter.let(f"add nuw nsw i64 {item}, 1")
-        again = emitter.let(f"icmp slt i64 {following}, %stop")
-        emitter.line(f"br i1 {again}, label %next, label %done")
-        emitter.label("next")
-        for offset, new in zip(offsets, odometer.advance(offsets)):
-            emitter.arrive(offset, new)
-        emitter.arrive(item, following)
-        emitter.line("br label %item")
-        emitter.label("done")
-        emitter.line("ret void")
-        return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
-
-    def _fold(self, base: str, chunks: str, chunk_bytes: str) -> list[str]:
-        """Combine the chunks' states in order."""
-        emitter, reduction = self.emitter, self.kernel.reduction
-        dtypes = parts(reduction.start)
-        start = self._load_state(base)
-        head, body, done, before = emitter.fresh("chunk"), emitter.fresh("join"), emitter.fresh("joined"), emitter.block
-        emitter.line(f"br label %{head}")
-        emitter.label(head)
-        chunk = emitter.phi("i64", "1", before)
-        state = [emitter.phi(llvm_type(dtype), value, before) for dtype, value in zip(dtypes, start)]
-        more = emitter.let(f"icmp slt i64 {chunk}, {chunks}")
-        emitter.line(f"br i1 {more}, label %{body}, label %{done}")
-        emitter.label(body)
-        offset = emitter.let(f"mul nsw i64 {chunk}, {chunk_bytes}")
-        right = self._load_state(emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}"))
-        slots = {**fill("left", reduction.start, state), **fill("right", reduction.start, right)}
-        for phi, value in zip(state, evaluate(emitter, reduction.combine, slots)):
-            emitter.arrive(phi, value)
-        emitter.arrive(chunk, emitter.let(f"add nuw nsw i64 {chunk}, 1"))
-        emitter.line(f"br label %{head}")
-        emitter.label(done)
-        return state
-
-    def _load_state(self, base: str) -> list[str]:
-        names = []
-        for k, dtype in enumerate(parts(self.kernel.reduction.start)):
-            address = self.emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {8 * k}")
-            names.extend(load(self.emitter, address, dtype))
-        return names
+            store(
+                emitter,
+                emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}"),
+                ones,
+                dtypes,
+                dtype,
+            )

@@ -1,4 +1,6 @@
-"""Powers, distances, error and gamma functions. Called through `codegen/math.py`; for the coefficients see `codegen/exponential.py`."""
+"""Powers, distances, error and gamma functions. Called through `codegen/math.py`; for the
+coefficients see `codegen/exponential.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +8,49 @@ from flambeau.codegen.exponential import INFINITY, NAN, polynomial
 from flambeau.codegen.expr import Expr, fma, where
 from flambeau.codegen.math import expansion
 
-ERF_SMALL = (1.12837911, -0.37612626, 0.112835996, -0.0268544015, 0.00518944394, -0.000801994291, 7.88584584e-05)
-LOG_ERFC = (0.000188467369, -1.12958026, -0.633216381, -0.108422093, 0.0252103359, -0.00420528371, 0.000441472454, -2.16975986e-05)
+ERF_SMALL = (
+    1.12837911,
+    -0.37612626,
+    0.112835996,
+    -0.0268544015,
+    0.00518944394,
+    -0.000801994291,
+    7.88584584e-05,
+)
+LOG_ERFC = (
+    0.000188467369,
+    -1.12958026,
+    -0.633216381,
+    -0.108422093,
+    0.0252103359,
+    -0.00420528371,
+    0.000441472454,
+    -2.16975986e-05,
+)
 # Asymptotic series of digamma: B(2k) / 2k (Abramowitz and Stegun, 6.3.18).
 DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
 # Giles, Approximating the erfinv function (GPU Computing Gems, 2010), single precision.
 ERFINV_CENTRE = (
-    1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.000218580870, -4.39150654e-6, -3.5233877e-6, 3.43273939e-7, 2.81022636e-8,
+    1.50140941,
+    0.246640727,
+    -0.00417768164,
+    -0.00125372503,
+    0.000218580870,
+    -4.39150654e-6,
+    -3.5233877e-6,
+    3.43273939e-7,
+    2.81022636e-8,
 )
 ERFINV_TAIL = (
-    2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257,
+    2.83297682,
+    1.00167406,
+    0.00943887047,
+    -0.0076224613,
+    0.00573950773,
+    -0.00367342844,
+    0.00134934322,
+    0.000100950558,
+    -0.000200214257,
 )
 
 
@@ -49,7 +84,8 @@ def _erfinv(x: Expr) -> Expr:
 
 @expansion("erfinv", "d")
 def _erfinv_double(x: Expr) -> Expr:
-    # Halley's iteration on erf(y) - x, from some digits; near 1 on 1 - x - erfc(y), where nothing cancels.
+    # Halley's iteration on erf(y) - x, from some digits; near 1 on 1 - x - erfc(y), where nothing
+    # cancels.
     size = x.abs()
     y = _giles(size)
     for _ in range(3):
@@ -75,9 +111,13 @@ def _digamma(x: Expr) -> Expr:
     result = total + y.log() - 0.5 * inverse - square * polynomial(square, DIGAMMA)
     fraction = x - x.trunc()
     pole = (x < 0) & (fraction == 0)
-    result = where(negative, result - 3.141592653589793 / (3.141592653589793 * fraction).tan(), result)
+    result = where(
+        negative, result - 3.141592653589793 / (3.141592653589793 * fraction).tan(), result
+    )
     result = where(pole, NAN, result)
-    return where(x == 0, Expr.constant(-INFINITY, x.dtype).copysign(-x), where(x == INFINITY, x, result))
+    return where(
+        x == 0, Expr.constant(-INFINITY, x.dtype).copysign(-x), where(x == INFINITY, x, result)
+    )
 
 
 @expansion("digamma", "s")

@@ -1,10 +1,11 @@
 """The scalar table: every operation a kernel can apply to one element, one row each.
 
-A row gives the name, the number of arguments (which meet in one dtype first), the result dtype, the LLVM instruction by kind of
-argument, the CUDA C text and a NumPy reference. Kinds: `f` float, `d` float64 only, `i` signed, `u` unsigned, `b` bool.
-In a template `{t}` is the LLVM type of the arguments, `{s}` its suffix in intrinsic names, `{m}` the suffix of a C mathematical
-function, `{0}` an argument. Where no template fits, `codegen/math.py` expands the operation into others. Called by
-`codegen/expr.py` (building) and `codegen/emit.py` (text).
+A row gives the name, the number of arguments (which meet in one dtype first), the result dtype, the
+LLVM instruction by kind of argument, the CUDA C text and a NumPy reference. Kinds: `f` float, `d`
+float64 only, `i` signed, `u` unsigned, `b` bool. In a template `{t}` is the LLVM type of the
+arguments, `{s}` its suffix in intrinsic names, `{0}` an argument. Where no template fits,
+`codegen/math.py` expands the operation into others. Called by `codegen/expr.py` (building) and
+`codegen/emit.py` (text).
 
     >>> TABLE["sqrt"].llvm["f"]
     'call {t} @llvm.sqrt.{s}({t} {0})'
@@ -33,14 +34,32 @@ class Row:
 TABLE: dict[str, Row] = {}
 
 
-def row(name: str, arity: int, result: str, llvm: dict[str, str], cuda: str, reference: Callable[..., Any]) -> None:
-    """Add a row; keys of `llvm` may name several kinds at once. `result`: same, float (of integers), real (of complex), bool."""
+def row(
+    name: str,
+    arity: int,
+    result: str,
+    llvm: dict[str, str],
+    cuda: str,
+    reference: Callable[..., Any],
+) -> None:
+    """Add a row; keys of `llvm` may name several kinds at once. `result`: same, float (of
+    integers), real (of complex), bool.
+    """
     templates = {kind: text for kinds, text in llvm.items() for kind in kinds}
     TABLE[name] = Row(name, arity, result, templates, cuda, reference)
 
 
 def _intrinsic(name: str) -> str:
     return f"call {{t}} @llvm.{name}.{{s}}({{t}} {{0}})"
+
+
+def _choice(name: str) -> str:
+    return f"call {{t}} @llvm.{name}.{{s}}({{t}} {{0}}, {{t}} {{1}})"
+
+
+def _comparison(name: str) -> dict[str, str]:
+    forms = {"f": "fcmp o", "i": "icmp s", "ub": "icmp u"}
+    return {kinds: f"{form}{name} {{t}} {{0}}, {{1}}" for kinds, form in forms.items()}
 
 
 def _library(name: str) -> str:
@@ -51,26 +70,37 @@ def _each(function: Callable[[float], float]) -> Callable[..., Any]:
     return lambda np, x: np.vectorize(function, otypes=[np.float64])(np.asarray(x, np.float64))
 
 
+# fmt: off
 # arithmetic
-row("add", 2, "same", {"f": "fadd {t} {0}, {1}", "iu": "add {t} {0}, {1}", "b": "or {t} {0}, {1}"}, "({0} + {1})", lambda np, x, y: x + y)
-row("sub", 2, "same", {"f": "fsub {t} {0}, {1}", "iu": "sub {t} {0}, {1}"}, "({0} - {1})", lambda np, x, y: x - y)
-row("mul", 2, "same", {"f": "fmul {t} {0}, {1}", "iu": "mul {t} {0}, {1}", "b": "and {t} {0}, {1}"}, "({0} * {1})", lambda np, x, y: x * y)
+row("add", 2, "same", {"f": "fadd {t} {0}, {1}", "iu": "add {t} {0}, {1}", "b": "or {t} {0}, {1}"},
+    "({0} + {1})", lambda np, x, y: x + y)
+row("sub", 2, "same", {"f": "fsub {t} {0}, {1}", "iu": "sub {t} {0}, {1}"},
+    "({0} - {1})", lambda np, x, y: x - y)
+row("mul", 2, "same", {"f": "fmul {t} {0}, {1}", "iu": "mul {t} {0}, {1}", "b": "and {t} {0}, {1}"},
+    "({0} * {1})", lambda np, x, y: x * y)
 row("div", 2, "float", {"f": "fdiv {t} {0}, {1}"}, "({0} / {1})", lambda np, x, y: x / y)
-row("fma", 3, "same", {"f": "call {t} @llvm.fmuladd.{s}({t} {0}, {t} {1}, {t} {2})"}, "fma({0}, {1}, {2})", lambda np, x, y, z: x * y + z)
-row("neg", 1, "same", {"f": "fneg {t} {0}", "iu": "sub {t} zeroinitializer, {0}"}, "(-{0})", lambda np, x: -x)
-row("abs", 1, "real", {"f": _intrinsic("fabs"), "i": "call {t} @llvm.abs.{s}({t} {0}, i1 false)"}, "abs({0})", lambda np, x: np.abs(x))
+row("fma", 3, "same", {"f": "call {t} @llvm.fmuladd.{s}({t} {0}, {t} {1}, {t} {2})"},
+    "fma({0}, {1}, {2})", lambda np, x, y, z: x * y + z)
+row("neg", 1, "same", {"f": "fneg {t} {0}", "iu": "sub {t} zeroinitializer, {0}"},
+    "(-{0})", lambda np, x: -x)
+row("abs", 1, "real", {"f": _intrinsic("fabs"), "i": "call {t} @llvm.abs.{s}({t} {0}, i1 false)"},
+    "abs({0})", lambda np, x: np.abs(x))
 row("square", 1, "same", {}, "({0} * {0})", lambda np, x: x * x)
 row("reciprocal", 1, "float", {}, "(1 / {0})", lambda np, x: 1 / x)
 row("sqrt", 1, "float", {"f": _intrinsic("sqrt")}, "sqrt({0})", lambda np, x: np.sqrt(x))
 row("rsqrt", 1, "float", {}, "rsqrt({0})", lambda np, x: 1 / np.sqrt(x))
 row("pow", 2, "same", {}, "pow({0}, {1})", lambda np, x, y: np.power(x, y))
-row("power", 2, "same", {"d": "call {t} @llvm.pow.{s}({t} {0}, {t} {1})"}, "pow({0}, {1})", lambda np, x, y: np.power(x, y))
+row("power", 2, "same", {"d": "call {t} @llvm.pow.{s}({t} {0}, {t} {1})"},
+    "pow({0}, {1})", lambda np, x, y: np.power(x, y))
 row("floor_divide", 2, "same", {}, "floor_divide({0}, {1})", lambda np, x, y: np.floor_divide(x, y))
 row("remainder", 2, "same", {}, "remainder({0}, {1})", lambda np, x, y: np.remainder(x, y))
 row("fmod", 2, "same", {"f": "frem {t} {0}, {1}"}, "fmod({0}, {1})", lambda np, x, y: np.fmod(x, y))
-row("trunc_divide", 2, "same", {"i": "sdiv {t} {0}, {1}", "u": "udiv {t} {0}, {1}"}, "({0} / {1})", lambda np, x, y: np.fix(x / y))
-row("trunc_remainder", 2, "same", {"i": "srem {t} {0}, {1}", "u": "urem {t} {0}, {1}"}, "({0} % {1})", lambda np, x, y: np.fmod(x, y))
-row("hypot", 2, "float", {"d": "call {t} @hypot({t} {0}, {t} {1})"}, "hypot({0}, {1})", lambda np, x, y: np.hypot(x, y))
+row("trunc_divide", 2, "same", {"i": "sdiv {t} {0}, {1}", "u": "udiv {t} {0}, {1}"},
+    "({0} / {1})", lambda np, x, y: np.fix(x / y))
+row("trunc_remainder", 2, "same", {"i": "srem {t} {0}, {1}", "u": "urem {t} {0}, {1}"},
+    "({0} % {1})", lambda np, x, y: np.fmod(x, y))
+row("hypot", 2, "float", {"d": "call {t} @hypot({t} {0}, {t} {1})"},
+    "hypot({0}, {1})", lambda np, x, y: np.hypot(x, y))
 
 # rounding, signs and choice
 row("floor", 1, "same", {"f": _intrinsic("floor")}, "floor({0})", lambda np, x: np.floor(x))
@@ -80,36 +110,52 @@ row("round", 1, "same", {"f": _intrinsic("roundeven")}, "rint({0})", lambda np, 
 row("frac", 1, "same", {}, "({0} - trunc({0}))", lambda np, x: x - np.trunc(x))
 row("sign", 1, "same", {}, "sign({0})", lambda np, x: np.sign(x))
 row("sgn", 1, "same", {}, "sign({0})", lambda np, x: np.sign(x))
-row("copysign", 2, "float", {"f": "call {t} @llvm.copysign.{s}({t} {0}, {t} {1})"}, "copysign({0}, {1})", lambda np, x, y: np.copysign(x, y))
+row("copysign", 2, "float", {"f": "call {t} @llvm.copysign.{s}({t} {0}, {t} {1})"},
+    "copysign({0}, {1})", lambda np, x, y: np.copysign(x, y))
 row("nextafter", 2, "same", {}, "nextafter({0}, {1})", lambda np, x, y: np.nextafter(x, y))
-row("minimum", 2, "same", {"i": "call {t} @llvm.smin.{s}({t} {0}, {t} {1})", "u": "call {t} @llvm.umin.{s}({t} {0}, {t} {1})", "b": "and {t} {0}, {1}"}, "minimum({0}, {1})", lambda np, x, y: np.minimum(x, y))
-row("maximum", 2, "same", {"i": "call {t} @llvm.smax.{s}({t} {0}, {t} {1})", "u": "call {t} @llvm.umax.{s}({t} {0}, {t} {1})", "b": "or {t} {0}, {1}"}, "maximum({0}, {1})", lambda np, x, y: np.maximum(x, y))
+row("minimum", 2, "same", {"i": _choice("smin"), "u": _choice("umin"), "b": "and {t} {0}, {1}"},
+    "minimum({0}, {1})", lambda np, x, y: np.minimum(x, y))
+row("maximum", 2, "same", {"i": _choice("smax"), "u": _choice("umax"), "b": "or {t} {0}, {1}"},
+    "maximum({0}, {1})", lambda np, x, y: np.maximum(x, y))
 row("fmin", 2, "same", {}, "fmin({0}, {1})", lambda np, x, y: np.fmin(x, y))
 row("fmax", 2, "same", {}, "fmax({0}, {1})", lambda np, x, y: np.fmax(x, y))
 
 # comparisons and logic
-row("eq", 2, "bool", {"f": "fcmp oeq {t} {0}, {1}", "iub": "icmp eq {t} {0}, {1}"}, "({0} == {1})", lambda np, x, y: x == y)
-row("ne", 2, "bool", {"f": "fcmp une {t} {0}, {1}", "iub": "icmp ne {t} {0}, {1}"}, "({0} != {1})", lambda np, x, y: x != y)
-row("lt", 2, "bool", {"f": "fcmp olt {t} {0}, {1}", "i": "icmp slt {t} {0}, {1}", "ub": "icmp ult {t} {0}, {1}"}, "({0} < {1})", lambda np, x, y: x < y)
-row("le", 2, "bool", {"f": "fcmp ole {t} {0}, {1}", "i": "icmp sle {t} {0}, {1}", "ub": "icmp ule {t} {0}, {1}"}, "({0} <= {1})", lambda np, x, y: x <= y)
-row("gt", 2, "bool", {"f": "fcmp ogt {t} {0}, {1}", "i": "icmp sgt {t} {0}, {1}", "ub": "icmp ugt {t} {0}, {1}"}, "({0} > {1})", lambda np, x, y: x > y)
-row("ge", 2, "bool", {"f": "fcmp oge {t} {0}, {1}", "i": "icmp sge {t} {0}, {1}", "ub": "icmp uge {t} {0}, {1}"}, "({0} >= {1})", lambda np, x, y: x >= y)
+row("eq", 2, "bool", {"f": "fcmp oeq {t} {0}, {1}", "iub": "icmp eq {t} {0}, {1}"},
+    "({0} == {1})", lambda np, x, y: x == y)
+row("ne", 2, "bool", {"f": "fcmp une {t} {0}, {1}", "iub": "icmp ne {t} {0}, {1}"},
+    "({0} != {1})", lambda np, x, y: x != y)
+row("lt", 2, "bool", _comparison("lt"),
+    "({0} < {1})", lambda np, x, y: x < y)
+row("le", 2, "bool", _comparison("le"),
+    "({0} <= {1})", lambda np, x, y: x <= y)
+row("gt", 2, "bool", _comparison("gt"),
+    "({0} > {1})", lambda np, x, y: x > y)
+row("ge", 2, "bool", _comparison("ge"),
+    "({0} >= {1})", lambda np, x, y: x >= y)
 row("isnan", 1, "bool", {"f": "fcmp uno {t} {0}, {0}"}, "isnan({0})", lambda np, x: np.isnan(x))
 row("isinf", 1, "bool", {}, "isinf({0})", lambda np, x: np.isinf(x))
 row("isfinite", 1, "bool", {}, "isfinite({0})", lambda np, x: np.isfinite(x))
 row("signbit", 1, "bool", {}, "signbit({0})", lambda np, x: np.signbit(x))
-row("logical_and", 2, "bool", {"b": "and {t} {0}, {1}"}, "({0} && {1})", lambda np, x, y: np.logical_and(x, y))
-row("logical_or", 2, "bool", {"b": "or {t} {0}, {1}"}, "({0} || {1})", lambda np, x, y: np.logical_or(x, y))
-row("logical_xor", 2, "bool", {"b": "xor {t} {0}, {1}"}, "(!{0} != !{1})", lambda np, x, y: np.logical_xor(x, y))
+row("logical_and", 2, "bool", {"b": "and {t} {0}, {1}"},
+    "({0} && {1})", lambda np, x, y: np.logical_and(x, y))
+row("logical_or", 2, "bool", {"b": "or {t} {0}, {1}"},
+    "({0} || {1})", lambda np, x, y: np.logical_or(x, y))
+row("logical_xor", 2, "bool", {"b": "xor {t} {0}, {1}"},
+    "(!{0} != !{1})", lambda np, x, y: np.logical_xor(x, y))
 row("logical_not", 1, "bool", {}, "(!{0})", lambda np, x: np.logical_not(x))
 row("bitwise_and", 2, "same", {"iub": "and {t} {0}, {1}"}, "({0} & {1})", lambda np, x, y: x & y)
 row("bitwise_or", 2, "same", {"iub": "or {t} {0}, {1}"}, "({0} | {1})", lambda np, x, y: x | y)
 row("bitwise_xor", 2, "same", {"iub": "xor {t} {0}, {1}"}, "({0} ^ {1})", lambda np, x, y: x ^ y)
 row("bitwise_not", 1, "same", {"iub": "xor {t} {0}, {ones}"}, "(~{0})", lambda np, x: ~x)
-row("bitwise_left_shift", 2, "same", {}, "left_shift({0}, {1})", lambda np, x, y: np.left_shift(x, y))
-row("bitwise_right_shift", 2, "same", {}, "right_shift({0}, {1})", lambda np, x, y: np.right_shift(x, y))
-row("shift_left", 2, "same", {"iu": "shl {t} {0}, {1}"}, "({0} << {1})", lambda np, x, y: np.left_shift(x, y))
-row("shift_right", 2, "same", {"i": "ashr {t} {0}, {1}", "u": "lshr {t} {0}, {1}"}, "({0} >> {1})", lambda np, x, y: np.right_shift(x, y))
+row("bitwise_left_shift", 2, "same", {},
+    "left_shift({0}, {1})", lambda np, x, y: np.left_shift(x, y))
+row("bitwise_right_shift", 2, "same", {},
+    "right_shift({0}, {1})", lambda np, x, y: np.right_shift(x, y))
+row("shift_left", 2, "same", {"iu": "shl {t} {0}, {1}"},
+    "({0} << {1})", lambda np, x, y: np.left_shift(x, y))
+row("shift_right", 2, "same", {"i": "ashr {t} {0}, {1}", "u": "lshr {t} {0}, {1}"},
+    "({0} >> {1})", lambda np, x, y: np.right_shift(x, y))
 
 # exponentials and logarithms
 row("exp", 1, "float", {"f": _intrinsic("exp")}, "exp({0})", lambda np, x: np.exp(x))
@@ -128,7 +174,8 @@ row("tan", 1, "float", {"d": _library("tan")}, "tan({0})", lambda np, x: np.tan(
 row("asin", 1, "float", {"d": _library("asin")}, "asin({0})", lambda np, x: np.arcsin(x))
 row("acos", 1, "float", {"d": _library("acos")}, "acos({0})", lambda np, x: np.arccos(x))
 row("atan", 1, "float", {"d": _library("atan")}, "atan({0})", lambda np, x: np.arctan(x))
-row("atan2", 2, "float", {"d": "call {t} @atan2({t} {0}, {t} {1})"}, "atan2({0}, {1})", lambda np, x, y: np.arctan2(x, y))
+row("atan2", 2, "float", {"d": "call {t} @atan2({t} {0}, {t} {1})"},
+    "atan2({0}, {1})", lambda np, x, y: np.arctan2(x, y))
 row("sinh", 1, "float", {"d": _library("sinh")}, "sinh({0})", lambda np, x: np.sinh(x))
 row("cosh", 1, "float", {"d": _library("cosh")}, "cosh({0})", lambda np, x: np.cosh(x))
 row("tanh", 1, "float", {"d": _library("tanh")}, "tanh({0})", lambda np, x: np.tanh(x))
@@ -148,3 +195,4 @@ row("real", 1, "real", {}, "real({0})", lambda np, x: np.real(x))
 row("imag", 1, "real", {}, "imag({0})", lambda np, x: np.imag(x))
 row("conj", 1, "same", {}, "conj({0})", lambda np, x: np.conj(x))
 row("angle", 1, "float real", {}, "arg({0})", lambda np, x: np.angle(x))
+# fmt: on

@@ -114,7 +114,8 @@ class Pointwise(Op):
             function, promote=self.promote, promotes=self.promotes, numbers=self.numbers, inplace=False, result=self.result,
             check=self.check, target=True, name=self.name + "_", public=None, methods=[m + "_" for m in self.methods],
         )  # fmt: skip
-        other.base = self
+        other.base, other.rules = self, self.rules  # native code asks the rules whether gradients are concerned
+        other.strides = None
         return other
 
     def _passed(self, value: Any, places: Places) -> bool:

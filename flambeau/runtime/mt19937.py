@@ -16,16 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from flambeau.codegen.native import Unit, i64, native, u32, u32p, void
 from flambeau.runtime.binding import link
+from flambeau.runtime.twister import CACHED, LEFT, NEXT, STATE_SIZE, UNIT, WORDS
 
-WORDS = 624
-SHIFT = 397
-TURN = WORDS - SHIFT
-LEFT = WORDS  # state[LEFT] counts down to the next twist: 1 means twist before the next word
-NEXT = WORDS + 1  # state[NEXT] is the index of the next word
-CACHED = WORDS + 2  # state[CACHED] is 1 while the double at state[CACHED + 2] is a normal sample
-STATE_SIZE = WORDS + 6
 DEFAULT_SEED = 67280421310721  # what a new `torch.Generator()` starts with
 STATE_BYTES = 5056
 
@@ -34,75 +27,6 @@ STATE_BYTES = 5056
 # cached float sample, its valid flag, three bytes of padding.
 _HEAD = struct.Struct("<QiiQ")
 _TAIL = struct.Struct("<dddi4xf?3x")
-
-
-@native
-def seed_words(state: u32p, seed: u32) -> void:
-    state[0] = seed
-    for j in range(1, WORDS):
-        state[j] = u32(1812433253) * (state[j - 1] ^ (state[j - 1] >> u32(30))) + u32(j)
-    state[LEFT] = u32(1)
-    state[NEXT] = u32(0)
-    state[CACHED] = u32(0)
-
-
-@native
-def mixed(upper: u32, lower: u32) -> u32:
-    joined = (upper & u32(0x80000000)) | (lower & u32(0x7FFFFFFF))
-    return (joined >> u32(1)) ^ ((u32(0) - (lower & u32(1))) & u32(0x9908B0DF))
-
-
-@native
-def twist(state: u32p) -> void:
-    for j in range(TURN):
-        state[j] = state[j + SHIFT] ^ mixed(state[j], state[j + 1])
-    for k in range(TURN, WORDS - 1):  # reads what was written 227 words before: still vectorises
-        state[k] = state[k - TURN] ^ mixed(state[k], state[k + 1])
-    state[WORDS - 1] = state[SHIFT - 1] ^ mixed(state[WORDS - 1], state[0])
-    state[LEFT] = u32(WORDS)
-    state[NEXT] = u32(0)
-
-
-@native
-def tempered(word: u32) -> u32:
-    word ^= word >> u32(11)
-    word ^= (word << u32(7)) & u32(0x9D2C5680)
-    word ^= (word << u32(15)) & u32(0xEFC60000)
-    return word ^ (word >> u32(18))
-
-
-@native
-def next_word(state: u32p) -> u32:
-    left = state[LEFT] - u32(1)
-    state[LEFT] = left
-    if left == u32(0):
-        twist(state)
-    position = state[NEXT]
-    state[NEXT] = position + u32(1)
-    return tempered(state[i64(position)])
-
-
-@native
-def fill_words(state: u32p, out: u32p, count: i64) -> void:
-    done = 0
-    while done < count:
-        ready = i64(state[LEFT]) - 1
-        if ready == 0:
-            twist(state)
-            ready = WORDS
-            state[LEFT] = u32(WORDS + 1)
-        taken = ready if ready < count - done else count - done
-        position = i64(state[NEXT])
-        source = state + position
-        target = out + done
-        for j in range(taken):
-            target[j] = tempered(source[j])
-        state[NEXT] = u32(position + taken)
-        state[LEFT] = state[LEFT] - u32(taken)
-        done += taken
-
-
-UNIT = Unit("mt19937", [seed_words, fill_words])
 
 
 class MT19937:
@@ -142,7 +66,11 @@ class MT19937:
     @property
     def next_double(self) -> float | None:
         """The second sample of the last pair of normals, when it has not been used yet."""
-        return float(self.state[CACHED + 2 : CACHED + 4].view(np.float64)[0]) if self.state[CACHED] else None
+        return (
+            float(self.state[CACHED + 2 : CACHED + 4].view(np.float64)[0])
+            if self.state[CACHED]
+            else None
+        )
 
     @next_double.setter
     def next_double(self, value: float | None) -> None:
@@ -161,7 +89,7 @@ class MT19937:
     def draw32(self, count: int) -> np.ndarray:
         """The next `count` words as uint32."""
         out = np.empty(count, np.uint32)
-        link(UNIT).fill_words(self.address, out.ctypes.data, count)
+        link(UNIT).fill_words(self.address, out, count)
         return out
 
     def draw64(self, count: int) -> np.ndarray:
@@ -174,7 +102,9 @@ class MT19937:
         double, single = self.next_double, self.next_float
         words, left, position = self.state[:WORDS], int(self.state[LEFT]), int(self.state[NEXT])
         head = _HEAD.pack(self.seed_value, left, 1, position)
-        tail = _TAIL.pack(0.0, double or 0.0, 0.0, double is not None, single or 0.0, single is not None)
+        tail = _TAIL.pack(
+            0.0, double or 0.0, 0.0, double is not None, single or 0.0, single is not None
+        )
         return np.frombuffer(bytearray(head + words.astype("<u8").tobytes() + tail), np.uint8)
 
     def set_state(self, state: Any) -> MT19937:
@@ -186,7 +116,9 @@ class MT19937:
                 f"RNG state size to be {len(data)}"
             )
         seed, left, seeded, position = _HEAD.unpack_from(data)
-        _, double, _, double_valid, single, single_valid = _TAIL.unpack_from(data, STATE_BYTES - _TAIL.size)
+        _, double, _, double_valid, single, single_valid = _TAIL.unpack_from(
+            data, STATE_BYTES - _TAIL.size
+        )
         position &= 0xFFFFFFFF
         # The last condition: a count and an index that together reach past the last word.
         if not seeded or not 0 < left <= WORDS or position > WORDS or position + left - 1 > WORDS:
@@ -201,9 +133,7 @@ class MT19937:
 
     def clone(self) -> MT19937:
         """An independent engine that continues from the same state."""
-        copy = MT19937.__new__(MT19937)
-        copy._allocate()
-        return copy.set_state(self.get_state())
+        return MT19937().set_state(self.get_state())
 
     def __getstate__(self) -> bytes:
         return self.get_state().tobytes()

@@ -101,7 +101,7 @@ def _max_unpool(
             f"{shown})"
         )
     planes = input.shape[:-ndim]
-    flat = input.reshape(*planes, -1)
+    flat = input.reshape(*planes, math.prod(input.shape[-ndim:]))
     output = input.new_zeros((*planes, volume)).scatter(-1, indices.reshape(flat.shape), flat)
     return output.reshape(*planes, *sizes)
 
@@ -220,7 +220,7 @@ def _fractional_max_pool(
         shape = [1] * (2 * ndim)
         shape[d], shape[ndim + d] = sizes[d], kernel[d]
         places = places * lengths[d] + inside.reshape(*starts.shape[:2], *shape)
-    planes = input.reshape(batch, input.size(-ndim - 1), -1)
+    planes = input.reshape(batch, input.size(-ndim - 1), math.prod(lengths))
     windows = places.reshape(*planes.shape[:2], math.prod(sizes), math.prod(kernel))
     values, best = planes.gather(2, windows.flatten(2)).reshape(windows.shape).max(-1)
     shape = (*input.shape[:-ndim], *sizes)

@@ -199,7 +199,7 @@ def unfold(
     if any(paddings):
         input = pad(input, (paddings[1], paddings[1], paddings[0], paddings[0]))
     places = _patch_places(lengths, counts, kernel, dilations, strides, input.device)
-    planes = input.reshape(*input.shape[:-2], -1)
+    planes = input.reshape(*input.shape[:-2], lengths[0] * lengths[1])
     patches = planes.index_select(-1, places.reshape(-1))
     channels = input.size(-3) * places.size(0)
     leading = input.shape[:1] if batched else ()
@@ -252,7 +252,7 @@ def fold(
     places = _patch_places(lengths, counts, kernel, dilations, strides, input.device)
     channels = patches.size(1) // elements
     planes = patches.new_zeros((patches.size(0), channels, lengths[0] * lengths[1]))
-    planes = planes.index_add(2, places.reshape(-1), patches.reshape(patches.size(0), channels, -1))
+    planes = planes.index_add(2, places.reshape(-1), patches.reshape(patches.size(0), channels, elements * patches.size(2)))
     output = planes.reshape(*planes.shape[:2], *lengths)
     output = output[:, :, paddings[0] : paddings[0] + size[0], paddings[1] : paddings[1] + size[1]]
     return output if batched else output.squeeze(0)
@@ -373,7 +373,7 @@ def _pick(input: Tensor, places: Sequence[Tensor]) -> Tensor:
         whole = flambeau.where(within, place, 0.0).long()
         flat = whole if flat is None else flat * length + whole
         inside = within if inside is None else inside & within
-    planes = input.reshape(*input.shape[:2], -1)
+    planes = input.reshape(*input.shape[:2], math.prod(input.shape[2:]))
     pixels = planes.gather(2, flat.unsqueeze(1).expand(-1, input.size(1), -1))
     return flambeau.where(inside.unsqueeze(1), pixels, 0.0)
 

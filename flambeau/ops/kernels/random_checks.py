@@ -1,11 +1,11 @@
-"""What `random_streams.py` takes for granted: argument checks of the random ops, with torch's texts.
+"""Argument checks of the random ops, with torch's texts: `random_streams.py` relies on them.
 
 Called by `ops/random.py` before anything is drawn:
 
-    base, count = integer_range(uint8, 0, 300)     # RuntimeError: to - 1 is out of bounds for unsigned char
+    base, count = integer_range(uint8, 0, 300)     # RuntimeError: to - 1 is out of bounds for ...
     integers(engine, array, base, count)
 
-torch checks before it looks whether the tensor is empty, so bad arguments fail for empty tensors too.
+torch checks before it looks whether the tensor is empty: bad arguments fail for empty ones too.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 def integer_range(type: dtype, low: int, high: int | None) -> tuple[int, int]:
     """`base` and `count` for `integers` from the bounds of `random_(low, high)`, high excluded.
 
-    `high=None` goes up to the greatest integer, or to 2**mantissa bits of a float. Bounds that a float
-    cannot hold move inwards, so that rounding never leaves the range.
+    `high=None` goes up to the greatest integer, or to 2**mantissa bits of a float. Bounds that a
+    float cannot hold move inwards, so that rounding never leaves the range.
     """
     if high is None and low == INT64_MIN:
         _check_full_range(type)
@@ -74,8 +74,8 @@ def check_uniform(type: dtype, low: float, high: float) -> None:
         )
     if high - low > greatest:
         raise RuntimeError(
-            f"uniform_ expects to-from <= std::numeric_limits<{type.scalar_name}>::max(), but found "
-            f"to={high:g} and from={low:g} which result in to-from to exceed the limit"
+            f"uniform_ expects to-from <= std::numeric_limits<{type.scalar_name}>::max(), but "
+            f"found to={high:g} and from={low:g} which result in to-from to exceed the limit"
         )
 
 
@@ -175,9 +175,7 @@ def check_weights(weights: np.ndarray, samples: int, replacement: bool) -> None:
                     f"invalid multinomial distribution (encountering probability entry {kind})"
                 )
             if not row.sum() > 0:
-                raise RuntimeError(
-                    "invalid multinomial distribution (sum of probabilities <= 0)"
-                )
+                raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
         return
     if not ((weights >= 0) & (weights < np.inf)).all():
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
@@ -214,8 +212,8 @@ def _open_range(type: dtype, low: int) -> tuple[int, int]:
         low = _raised(type, low)
         if low >= last:
             raise RuntimeError(
-                "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted "
-                f"to dtype, but got from={low} > to_inc={last}"
+                "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' "
+                f"casted to dtype, but got from={low} > to_inc={last}"
             )
     else:
         last = 1 if type.kind == "b" else int(iinfo(type).max)
@@ -243,9 +241,10 @@ def _check_bounds(type: dtype, low: int, last: int) -> None:
         for value, name in ((low, "from"), (last, "to - 1")):
             if abs(value) > 1 << digits:
                 warnings.warn(
-                    f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations "
-                    f"{type.c_name} can support discrete uniform distribution only within this range. "
-                    "This warning will become an error in version 1.7 release, please fix the code in advance",
+                    f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision "
+                    f"limitations {type.c_name} can support discrete uniform distribution only "
+                    "within this range. This warning will become an error in version 1.7 release, "
+                    "please fix the code in advance",
                     UserWarning,
                 )
 

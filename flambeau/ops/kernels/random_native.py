@@ -1,21 +1,44 @@
-"""Native loops that turn the Mersenne Twister's words into samples, bit for bit as torch 2.13 does on
-an x86 CPU with AVX2.
+"""Native loops that turn the Mersenne Twister's words into samples, bit for bit as torch 2.13
+does on an x86 CPU with AVX2.
 
 Called by `random_streams.py`, which chooses the loop and passes addresses:
 
     link(UNIT).uniform32(engine.address, array, array.size, 0.0, 1.0, 1.0)
 
-Wherever torch scales and shifts a sample it does so in one fused multiply-add (its compiler contracts
-`x * scale + shift`), so these loops do too; all other products and sums round separately.
+Wherever torch scales and shifts a sample it does so in one fused multiply-add (its compiler
+contracts `x * scale + shift`), so these loops do too; all other products and sums round separately,
+except in the polynomials, which are fused as torch's are.
 """
 
 from __future__ import annotations
 
 from flambeau.codegen.native import (
-    Extern, Type, Unit, bitcast, f32, f32p, f64, f64p, fused_multiply_add, i8, i16, i32, i64, i64p, native,
-    pointer, square_root, stack, u16, u32, u32p, u64, u64p, void,
-)  # fmt: skip
-from flambeau.runtime.mt19937 import CACHED, WORDS, fill_words, next_word
+    Extern,
+    Type,
+    Unit,
+    bitcast,
+    f32,
+    f32p,
+    f64,
+    f64p,
+    fused_multiply_add,
+    i8,
+    i16,
+    i32,
+    i64,
+    i64p,
+    native,
+    pointer,
+    square_root,
+    stack,
+    u16,
+    u32,
+    u32p,
+    u64,
+    u64p,
+    void,
+)
+from flambeau.runtime.twister import CACHED, WORDS, fill_words, next_word
 
 T = f64  # element type of the templates
 
@@ -91,7 +114,7 @@ def uniform64(state: u32p, out: f64p, count: i64, low: f64, high: f64) -> void:
 
 @native
 def narrow_bfloat16(source: u32p, out: pointer(u16), count: i64) -> void:
-    """float32 bits to the nearest bfloat16, ties to even; every NaN becomes the positive quiet one."""
+    """float32 bits to the nearest bfloat16, ties to even; NaN becomes the positive quiet one."""
     for i in range(count):
         bits = source[i]
         rounded = (bits + u32(0x7FFF) + ((bits >> u32(16)) & u32(1))) >> u32(16)
@@ -122,7 +145,7 @@ def log32(x: f32) -> f32:
 
 @native
 def box_muller32(data: f32p, mean: f32, std: f32) -> void:
-    """Turn 8 + 8 uniforms into 8 cosine and 8 sine samples; sine and cosine are Cephes' sinf, cosf."""
+    """Turn 8 + 8 uniforms into 8 cosine and 8 sine samples, by Cephes' sinf and cosf."""
     for j in range(8):
         radius = square_root(f32(-2) * log32(f32(1) - data[j]))
         theta = f32(2 * PI) * data[j + 8]
@@ -150,7 +173,7 @@ def box_muller32(data: f32p, mean: f32, std: f32) -> void:
 
 @native
 def normal32(state: u32p, out: f32p, count: i64, mean: f32, std: f32) -> void:
-    """`count` >= 16 samples: whole blocks of 16; of a rest, uniforms are drawn, and the last 16 redone."""
+    """At least 16 samples, in blocks; for a rest, uniforms are drawn and the last 16 redone."""
     for start in range(0, count, CHUNK):
         part = out + start
         size = CHUNK if count - start > CHUNK else count - start
@@ -266,7 +289,14 @@ def bernoulli(state: u32p, out: pointer(T), count: i64, threshold: i64, one: T) 
 # the quotient is (t + ((a - t) >> min(l, 1))) >> max(l - 1, 0). A divisor of 0 leaves `a` whole.
 @native
 def integers32(
-    state: u32p, out: pointer(T), count: i64, base: i64, divisor: u32, magic: u32, halve: u32, shift: u32
+    state: u32p,
+    out: pointer(T),
+    count: i64,
+    base: i64,
+    divisor: u32,
+    magic: u32,
+    halve: u32,
+    shift: u32,
 ) -> void:
     """base + word % divisor."""
     words = stack(u32, CHUNK)
@@ -283,7 +313,14 @@ def integers32(
 
 @native
 def integers64(
-    state: u32p, out: pointer(T), count: i64, base: i64, divisor: u64, magic: u64, halve: u64, shift: u64
+    state: u32p,
+    out: pointer(T),
+    count: i64,
+    base: i64,
+    divisor: u64,
+    magic: u64,
+    halve: u64,
+    shift: u64,
 ) -> void:
     """base + pair % divisor."""
     pairs = stack(u64, PAIRS)
@@ -300,7 +337,7 @@ def integers64(
 
 @native
 def permutation(state: u32p, out: u32p, count: i64) -> void:
-    """Fisher-Yates from the front: element i changes places with one of the `count - i` from i on."""
+    """Fisher-Yates from the front: element i changes places with one of those from i on."""
     words = stack(u32, CHUNK)
     for i in range(count):
         out[i] = u32(i)
@@ -334,10 +371,23 @@ def permutation_large(state: u32p, out: i64p, count: i64) -> void:
 # `fill_words` is exported too so that the engine's source is part of the units' cache keys.
 UNIT = Unit(
     "random",
-    [fill_words, uniform32, uniform64, narrow_bfloat16, normal32, normal64, permutation, permutation_large],
-)  # fmt: skip
+    [
+        fill_words,
+        uniform32,
+        uniform64,
+        narrow_bfloat16,
+        normal32,
+        normal64,
+        permutation,
+        permutation_large,
+    ],
+)
 FLOAT_UNITS = {
-    size: Unit(f"random_f{8 * size}", [fill_words, normal_serial, log_normal, exponential, cauchy, geometric], T=type)
+    size: Unit(
+        f"random_f{8 * size}",
+        [fill_words, normal_serial, log_normal, exponential, cauchy, geometric],
+        T=type,
+    )
     for size, type in ((4, f32), (8, f64))
 }
 BIT_UNITS = {
@@ -349,6 +399,11 @@ INTEGER_UNITS = {
         f"random_integers_{kind}{8 * size}", [fill_words, integers32, integers64], T=type
     )
     for kind, size, type in (
-        ("i", 1, i8), ("i", 2, i16), ("i", 4, i32), ("i", 8, i64), ("f", 4, f32), ("f", 8, f64)
-    )  # fmt: skip
+        ("i", 1, i8),
+        ("i", 2, i16),
+        ("i", 4, i32),
+        ("i", 8, i64),
+        ("f", 4, f32),
+        ("f", 8, f64),
+    )
 }

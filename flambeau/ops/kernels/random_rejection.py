@@ -1,25 +1,29 @@
-"""Samplers that draw until a value is accepted: Poisson, binomial and gamma, bit for bit as torch 2.13.
+"""Native loops for Poisson, binomial and gamma samples, which draw until a value is accepted.
 
-Called by `ops/random.py`. Each element has its own parameter; the engine comes first, as in
-`random_streams.py`, and the arrays are contiguous float32 or float64:
+Called by `random_streams.py`. Each element has its own parameter:
 
-    out = np.empty(3, np.float32)
-    poisson(MT19937(0), out, np.array([0.5, 4, 100], np.float32))
+    link(UNITS[4]).fill_poisson(engine.address, out, rates, out.size)     # float32 arrays
 
-The order of the operations and the type in which each rounds are part of the result: what is written
-`T` below is the array's type, everything else is float64, and nothing is fused.
+The order of the operations and the type in which each rounds are part of the result, which equals
+torch 2.13's: what is written `T` is the arrays' type, everything else is float64, nothing is fused.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from flambeau.codegen.native import (
-    Extern, Unit, f32, f64, f64p, i64, i64p, native, pointer, square_root, stack, u32, u32p, u64, void,
-)  # fmt: skip
+    Extern,
+    Unit,
+    f32,
+    f64,
+    i64,
+    native,
+    pointer,
+    square_root,
+    u32p,
+    void,
+)
 from flambeau.ops.kernels.random_native import next_normal, next_unit64
-from flambeau.runtime.binding import link
-from flambeau.runtime.mt19937 import MT19937, fill_words
+from flambeau.runtime.twister import fill_words
 
 T = f64
 SINGLE = False  # whether T is f32
@@ -31,7 +35,7 @@ ceil, lgamma, fabs = Extern("ceil", f64, f64), Extern("lgamma", f64, f64), Exter
 
 @native
 def poisson_one(state: u32p, rate: f64) -> i64:
-    """Products of uniforms below a rate of 10; above, transformed rejection (Hoermann 1993, PTRS)."""
+    """Products of uniforms below a rate of 10, else transformed rejection (Hoermann 1993)."""
     if rate == 0.0:
         return 0
     if rate < 10.0:
@@ -143,7 +147,9 @@ def binomial_half(state: u32p, count: T, p: T) -> T:
 
 
 @native
-def fill_binomial(state: u32p, out: pointer(T), counts: pointer(T), ps: pointer(T), size: i64) -> void:
+def fill_binomial(
+    state: u32p, out: pointer(T), counts: pointer(T), ps: pointer(T), size: i64
+) -> void:
     for i in range(size):
         count, p = counts[i], ps[i]
         if count <= T(0) or p <= T(0):
@@ -160,7 +166,7 @@ def fill_binomial(state: u32p, out: pointer(T), counts: pointer(T), ps: pointer(
 
 @native
 def fill_gamma(state: u32p, out: pointer(T), shapes: pointer(T), count: i64, least: T) -> void:
-    """Squeezed rejection (Marsaglia and Tsang 2000) at scale 1, at least the smallest normal number."""
+    """Squeezed rejection (Marsaglia and Tsang 2000), at least the smallest normal number."""
     for i in range(count):
         alpha = shapes[i]
         sample = T(0)
@@ -190,25 +196,10 @@ def fill_gamma(state: u32p, out: pointer(T), shapes: pointer(T), count: i64, lea
 # `fill_words` is exported too so that the engine's source is part of the units' cache keys.
 UNITS = {
     size: Unit(
-        f"random_rejection{8 * size}", [fill_words, fill_poisson, fill_binomial, fill_gamma], T=type, SINGLE=size == 4
+        f"random_rejection{8 * size}",
+        [fill_words, fill_poisson, fill_binomial, fill_gamma],
+        T=type,
+        SINGLE=size == 4,
     )
     for size, type in ((4, f32), (8, f64))
 }
-Array = np.ndarray
-
-
-def poisson(engine: MT19937, array: Array, rates: Array) -> None:
-    """Poisson counts; `rates` has the array's dtype (16-bit types: convert to float32 and round back)."""
-    link(UNITS[array.itemsize]).fill_poisson(engine.address, array, rates, array.size)
-
-
-def binomial(engine: MT19937, array: Array, counts: Array, probabilities: Array) -> None:
-    """Successes in `counts` trials each of probability `probabilities`."""
-    loop = link(UNITS[array.itemsize]).fill_binomial
-    loop(engine.address, array, counts, probabilities, array.size)
-
-
-def standard_gamma(engine: MT19937, array: Array, shapes: Array) -> None:
-    """Gamma samples of shape `shapes` and scale 1."""
-    least = float(np.finfo(array.dtype).tiny)
-    link(UNITS[array.itemsize]).fill_gamma(engine.address, array, shapes, array.size, least)

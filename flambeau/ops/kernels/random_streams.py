@@ -1,14 +1,17 @@
-"""Random samples written into NumPy arrays, the same bits as torch 2.13 on the CPU for the same state.
+"""Random samples written into NumPy arrays: torch 2.13's bits on the CPU for the same state.
 
 Called by `ops/random.py` with a tensor's storage seen as a contiguous array:
 
     values = np.empty(3, np.float32)
     uniform(MT19937(0), values)           # as torch.manual_seed(0); torch.rand(3)
 
-Every function takes the engine first and fills `array` in order; the engine then stands where torch's
-would. The array's dtype says what is made; bfloat16 is a uint16 array with `bfloat16=True`, and samples
-of the 16-bit types are computed in float32 and rounded. Complex tensors are filled as arrays of twice
-the length (`normal` with `std / sqrt(2)`). Arguments are not checked here: see `random_checks.py`.
+Every function takes the engine first and fills `array` in order; the engine then stands where
+torch's would. The array's dtype says what is made; bfloat16 is a uint16 array with `bfloat16=True`, and
+samples of the 16-bit types are computed in float32 and rounded. Complex tensors are filled as
+arrays of twice the length (`normal` with `std / sqrt(2)`). A tensor that is not contiguous is
+filled in the order of its memory: the dimension of least stride runs fastest.
+
+Arguments are not checked here: see `random_checks.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from functools import lru_cache
 import numpy as np
 
 from flambeau.ops.kernels import random_native as loops
+from flambeau.ops.kernels import random_rejection as rejection
 from flambeau.runtime.binding import link
 from flambeau.runtime.mt19937 import MT19937
 
@@ -30,7 +34,7 @@ SINGLE, DOUBLE = "f", "d"  # dtype.char
 def uniform(
     engine: MT19937, array: Array, low: float = 0.0, high: float = 1.0, bfloat16: bool = False
 ) -> None:
-    """Uniform on [low, high): 24 bits of one word (53 bits of two for float64), times the span, plus `low`.
+    """Uniform on [low, high): 24 bits of a word (float64: 53 bits of two) times the span, + `low`.
 
     A value that rounding made equal to `high` becomes `low`.
     """
@@ -58,8 +62,8 @@ def normal(
 ) -> None:
     """Normal samples by Box-Muller, `value * std + mean` in one rounding.
 
-    From 16 elements on: uniforms first, then blocks of 8 radii and 8 angles give 8 cosine and 8 sine
-    samples; if 16 does not divide the size, the last 16 elements are made anew from 16 further
+    From 16 elements on: uniforms first, then blocks of 8 radii and 8 angles give 8 cosine and 8
+    sine samples; if 16 does not divide the size, the last 16 elements are made anew from 16 further
     uniforms. Fewer elements, or a tensor that is not contiguous (`contiguous=False`): one by one in
     float64, the sine sample of each pair waiting in the engine, even across calls.
     """
@@ -118,7 +122,9 @@ def bernoulli(engine: MT19937, array: Array, probability: float, bfloat16: bool 
     link(unit).bernoulli(engine.address, array, array.size, threshold, one)
 
 
-def bernoulli_each(engine: MT19937, array: Array, probabilities: Array, bfloat16: bool = False) -> None:
+def bernoulli_each(
+    engine: MT19937, array: Array, probabilities: Array, bfloat16: bool = False
+) -> None:
     """As `bernoulli` with one probability for each element.
 
     float64 probabilities meet uniforms of 53 bits; all others (float32, or 16-bit ones converted to
@@ -131,12 +137,15 @@ def bernoulli_each(engine: MT19937, array: Array, probabilities: Array, bfloat16
 
 
 def integers(engine: MT19937, array: Array, base: int, count: int, bfloat16: bool = False) -> None:
-    """base + draw % count: a 32-bit word if `count` < 2**28, else two; `count` = 2**64 takes them whole."""
+    """base + draw % count, a draw being one 32-bit word if `count` < 2**28, else two.
+
+    `count` = 2**64 takes the draws whole.
+    """
     _modulo(engine, array, base, count, count >= 1 << 28, bfloat16)
 
 
 def integers_of_dtype(engine: MT19937, array: Array, bfloat16: bool = False) -> None:
-    """`random_()` without bounds: 0 up to the greatest integer, or up to 2**mantissa bits of a float.
+    """`random_()` without bounds: from 0 to the greatest integer, or 2**mantissa bits of a float.
 
     int64 and float64 take two words for each value, all others one.
     """
@@ -151,7 +160,7 @@ def integers_of_dtype(engine: MT19937, array: Array, bfloat16: bool = False) -> 
 
 
 def permutation(engine: MT19937, array: Array, bfloat16: bool = False) -> None:
-    """A random order of 0 ... n-1: Fisher-Yates, one 32-bit word modulo the number of choices a step.
+    """A random order of 0 ... n-1: Fisher-Yates, each step one word modulo the number of choices.
 
     From (2**32 - 1) // 20 elements on, the inside-out form with 64-bit words.
     """
@@ -173,16 +182,19 @@ def multinomial(
 ) -> None:
     """Fill `array` (rows, samples) of int64 with categories drawn by `weights` (rows, categories).
 
-    With replacement: positions of 53-bit uniforms in the running sum, divided by its last value; 16-bit
-    weights are summed in float32. A single sample, or without replacement: the greatest of
-    weights / q in order, q exponential of rate 1, all in the type of `weights`; equal ones by position.
+    With replacement: positions of 53-bit uniforms in the running sum, divided by its last value;
+    16-bit weights are summed in float32. A single sample, or without replacement: the greatest of
+    weights / q in order, q exponential of rate 1, all in the type of `weights`; equal ones by
+    position.
     """
     wide = _widen(weights) if bfloat16 else weights
     if replacement and array.shape[1] > 1:
         units = np.empty(array.shape, np.float64)
         uniform(engine, units)
         for row, samples, points in zip(wide, array, units, strict=True):
-            cumulative = np.add.accumulate(row, dtype=np.float64 if row.itemsize == 8 else np.float32)
+            cumulative = np.add.accumulate(
+                row, dtype=np.float64 if row.itemsize == 8 else np.float32
+            )
             cumulative /= cumulative[-1]
             cumulative[-1] = 1
             samples[...] = np.searchsorted(cumulative.astype(np.float64), points, side="left")
@@ -200,8 +212,29 @@ def multinomial(
         array[...] = np.argsort(-keys, axis=1, kind="stable")[:, : array.shape[1]]
 
 
+def poisson(engine: MT19937, array: Array, rates: Array) -> None:
+    """Poisson counts; `rates` has the array's dtype (16-bit types go through float32)."""
+    link(rejection.UNITS[array.itemsize]).fill_poisson(engine.address, array, rates, array.size)
+
+
+def binomial(engine: MT19937, array: Array, counts: Array, probabilities: Array) -> None:
+    """Successes in `counts` trials each of probability `probabilities`."""
+    loop = link(rejection.UNITS[array.itemsize]).fill_binomial
+    loop(engine.address, array, counts, probabilities, array.size)
+
+
+def standard_gamma(engine: MT19937, array: Array, shapes: Array) -> None:
+    """Gamma samples of shape `shapes` and scale 1."""
+    least = float(np.finfo(array.dtype).tiny)
+    link(rejection.UNITS[array.itemsize]).fill_gamma(
+        engine.address, array, shapes, array.size, least
+    )
+
+
 # The bits of 1 in each dtype.
-_ONE_BITS = {"f": 0x3F800000, "d": 0x3FF0000000000000, "e": 0x3C00} | dict.fromkeys("?bBhHiIlLqQ", 1)
+_ONE_BITS = {"f": 0x3F800000, "d": 0x3FF0000000000000, "e": 0x3C00} | dict.fromkeys(
+    "?bBhHiIlLqQ", 1
+)
 
 
 def _narrow(values: Array, array: Array, bfloat16: bool) -> None:
@@ -218,8 +251,10 @@ def _widen(bits: Array) -> Array:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def _fill_floats(name: str, engine: MT19937, array: Array, bfloat16: bool, *parameters: float) -> None:
-    """Run a loop of the float templates; the 16-bit types round twice, through float32, as in torch."""
+def _fill_floats(
+    name: str, engine: MT19937, array: Array, bfloat16: bool, *parameters: float
+) -> None:
+    """Run a loop of the float templates; 16-bit types round twice, through float32, as in torch."""
     if array.itemsize > 2:
         unit = link(loops.FLOAT_UNITS[array.itemsize])
         getattr(unit, name)(engine.address, array, array.size, *parameters)
@@ -229,7 +264,9 @@ def _fill_floats(name: str, engine: MT19937, array: Array, bfloat16: bool, *para
         _narrow(values, array, bfloat16)
 
 
-def _modulo(engine: MT19937, array: Array, base: int, count: int, wide: bool, bfloat16: bool) -> None:
+def _modulo(
+    engine: MT19937, array: Array, base: int, count: int, wide: bool, bfloat16: bool
+) -> None:
     """base + draw % count, `wide` draws being of 64 bits."""
     short = bfloat16 or array.dtype.char == "e"
     target = np.empty(array.size, np.float32) if short else array

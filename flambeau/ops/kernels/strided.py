@@ -10,14 +10,18 @@ Elements are moved as unsigned words of their size, so one kernel serves all dty
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from flambeau.autograd.graph import Node
+from flambeau.autograd.modes import is_grad_enabled
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
     Unit, copy_memory, fill_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, void,
 )  # fmt: skip
 from flambeau.core.strides import collapse
+from flambeau.ops.arrays import empty
 
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64, 16: u64}
 T = u8  # the word that is moved: replaced by `Unit`
@@ -102,7 +106,25 @@ def embed_window(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         copy_lines(buffers[1], buffers[0], params, 0, lines)
 
 
-KERNELS = [copy_window, embed_window]
+@native
+def copy_windows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: each of several operands into its window of the result. Parameters: count, then where each window's words are.
+
+    Items are the lines of all windows, one window after the other.
+    """
+    count = params[0]
+    first = i64(0)
+    for i in range(count):
+        window = params + params[1 + i]
+        lines = params[1 + count + i]
+        if start < first + lines and stop > first:
+            low = start - first if start > first else i64(0)
+            high = stop - first if stop < first + lines else lines
+            copy_lines(buffers[count], buffers[i], window, low, high)
+        first += lines
+
+
+KERNELS = [copy_window, copy_windows, embed_window]
 
 
 class Window(NamedTuple):
@@ -135,6 +157,55 @@ def copy_params(source: Window, target: Window, cleared: int = 0) -> tuple[list[
         params += [size, a, b]
         lines *= size
     return params, lines if sizes[-1] else 0
+
+
+def join_params(sources: Sequence[Window], targets: Sequence[Window]) -> tuple[list[int], int, int]:
+    """Parameters of `copy_windows`, the number of lines and the length of the longest one."""
+    count = len(sources)
+    params = [count] + [0] * (2 * count)
+    total = longest = 0
+    for i, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        words, lines = copy_params(source, target)
+        params[1 + i], params[1 + count + i] = len(params), lines
+        params += words
+        total += lines
+        longest = max(longest, words[INNER])
+    return params, total, longest
+
+
+class Joined(Node):
+    """The graph node of a join of more tensors than a plan takes."""
+
+    __slots__ = ("shown", "rule", "options")
+
+    def __init__(self, name: str, edges: tuple[Any, ...], rule: Any, options: dict[str, Any]):
+        super().__init__(None, edges)
+        self.shown, self.rule, self.options = name, rule, options
+
+    def name(self) -> str:
+        """CatBackward0 or StackBackward0."""
+        return self.shown
+
+    def apply(self, grads: list[Any]) -> Any:
+        """The rule's gradient for every tensor that needs one."""
+        return [
+            None if edge is None else self.rule(grads[0], **self.options, index=i) for i, edge in enumerate(self.edges)
+        ]
+
+
+def join_now(
+    call: Any, items: Sequence[Any], output: Any, params: Sequence[int], lines: int, options: dict[str, Any], rule: Any
+) -> Any:
+    """Runs `copy_windows` on any number of tensors at once."""
+    result = empty(output)
+    if output.device.type != "meta" and lines:
+        pointers = [t._storage.data + t._offset * output.itemsize for t in items]
+        buffers = (ctypes.c_void_p * (len(items) + 1))(*pointers, result._storage.data)
+        kernel = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        kernel(address("copy_windows", output.itemsize))(buffers, (ctypes.c_int64 * len(params))(*params), 0, lines)
+    if is_grad_enabled() and any(t._node is not None for t in items) and output.dtype.category >= 2:
+        result._node = Joined(call.op.node_name, tuple(t._node for t in items), rule, options)
+    return result
 
 
 def address(name: str, itemsize: int) -> int:

@@ -16,6 +16,7 @@ import os
 import signal
 import time
 import warnings
+import weakref
 from typing import Any
 
 import flambeau
@@ -155,8 +156,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             loader.worker_init_fn,
             self._num_workers,
         )
-        self._process = os.getpid()
-        self._finished = context.Event()
+        finished = context.RawValue("b", 0)  # no lock: a killed worker would keep it
         self._workers: list[Any] = []
         self._queues: list[Any] = []
         self._readers: list[Any] = []
@@ -165,7 +165,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             reader, writer = context.Pipe(duplex=False)
             worker = context.Process(
                 target=run_worker,
-                args=(job, worker_id, indices, writer, self._finished),
+                args=(job, worker_id, indices, writer, finished),
                 daemon=True,
             )
             worker.start()
@@ -173,6 +173,17 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             self._workers.append(worker)
             self._queues.append(indices)
             self._readers.append(reader)
+        # Not `__del__`: this object may be part of a cycle, whose other members are torn down in
+        # any order, and at exit the workers have to end before multiprocessing does.
+        self._shutdown = weakref.finalize(
+            self,
+            _stop_workers,
+            os.getpid(),
+            self._workers,
+            self._queues,
+            self._readers,
+            finished,
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -237,7 +248,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
     def _death(self) -> RuntimeError:
         for worker in self._workers:
-            worker.join(timeout=1)
+            worker.join(timeout=0.1)  # the exit status follows the end of the pipe
         dead = [str(worker.pid) for worker in self._workers if not worker.is_alive()]
         return RuntimeError(f"DataLoader worker (pid(s) {', '.join(dead)}) exited unexpectedly")
 
@@ -278,30 +289,30 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             data.reraise()
         return data
 
-    def _shutdown(self) -> None:
-        workers, self._workers = self._workers, []
-        self._finished.set()
-        for indices in self._queues:
-            indices.put(None)
-            indices.close()
-        deadline = time.monotonic() + CHECK_INTERVAL
-        while any(w.is_alive() for w in workers) and time.monotonic() < deadline:
-            # A worker may be waiting for room in its pipe.
-            sentinels = [worker.sentinel for worker in workers if worker.is_alive()]
-            for ready in multiprocessing.connection.wait([*self._readers, *sentinels], 1):
-                if ready in self._readers:
-                    try:
-                        ready.recv_bytes()
-                    except (EOFError, OSError):
-                        self._readers.remove(ready)
-        for worker in workers:
-            if worker.is_alive():
-                worker.terminate()
-            worker.join()
-        for reader in self._readers:
-            reader.close()
 
-    def __del__(self) -> None:
-        # A forked child has a copy of this object, but the workers are not its own.
-        if getattr(self, "_workers", None) and os.getpid() == self._process:
-            self._shutdown()
+def _stop_workers(
+    process: int, workers: list[Any], queues: list[Any], readers: list[Any], finished: Any
+) -> None:
+    """Ends the workers of a pass, whether or not they are still at work."""
+    if os.getpid() != process:
+        return  # a forked child has a copy of the iterator, but the workers are not its own
+    finished.value = 1
+    for indices in queues:
+        indices.put(None)
+        indices.close()
+    deadline = time.monotonic() + CHECK_INTERVAL
+    while any(w.is_alive() for w in workers) and time.monotonic() < deadline:
+        # A worker may be waiting for room in its pipe.
+        sentinels = [worker.sentinel for worker in workers if worker.is_alive()]
+        for ready in multiprocessing.connection.wait([*readers, *sentinels], 1):
+            if ready in readers:
+                try:
+                    ready.recv_bytes()  # type: ignore[union-attr]
+                except (EOFError, OSError):
+                    readers.remove(ready)
+    for worker in workers:
+        if worker.is_alive():
+            worker.terminate()
+        worker.join()
+    for reader in readers:
+        reader.close()

@@ -73,14 +73,17 @@ class RemoteError:
 
     def reraise(self) -> None:
         """Raises an exception of the same class; a RuntimeError if that class takes no text."""
+        # Kept in no variable: an exception that its own frames refer to would live on with them.
+        raise self._remade() from None
+
+    def _remade(self) -> BaseException:
         kind = self.exc_type
         assert kind is not None
         text = f"Caught {kind.__name__} {self.where}.\nOriginal {self.exc_msg}"
         try:
-            error = kind(_Verbatim(text) if kind is KeyError else text)
+            return kind(_Verbatim(text) if kind is KeyError else text)
         except Exception:  # noqa: BLE001 (the constructor is the user's)
-            raise RuntimeError(text) from None
-        raise error
+            return RuntimeError(text)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def _seed(base_seed: int, worker_id: int) -> int:
 def run_worker(job: Job, worker_id: int, indices: Any, results: Any, finished: Any) -> None:
     """The whole life of a worker: batches for indices until None comes or the parent is gone.
 
-    `finished` is set when nobody wants the batches that are still to be made.
+    `finished.value` is set when nobody wants the batches that are still to be made.
     """
     global _worker_info
     where = f"in DataLoader worker process {worker_id}"
@@ -131,7 +134,7 @@ def run_worker(job: Job, worker_id: int, indices: Any, results: Any, finished: A
                 continue
             if task is None:
                 break
-            if finished.is_set():
+            if finished.value:
                 continue
             if isinstance(task, Restart):
                 fetcher = job.create_fetcher()
