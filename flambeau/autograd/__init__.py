@@ -34,6 +34,13 @@ def _edge(tensor: Any) -> Any:
     return node if node is not None else tensor._node
 
 
+def _unit(output: Any) -> Any:
+    """A one of the output's dtype and shape."""
+    from flambeau.ops.creation import unit
+
+    return unit.call(output)
+
+
 def _root_gradients(outputs: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> list[tuple[Any, Any]]:
     """(edge, gradient) of every root: ones for scalars; torch's errors for what does not fit."""
     roots = []
@@ -43,7 +50,8 @@ def _root_gradients(outputs: Sequence[Any], grads: Sequence[Any], create_graph: 
         if grad is None:
             if output.numel() != 1:
                 raise errors.scalar_outputs_only(output.shape)
-            grad = output.detach().new_ones(output.shape)
+            roots.append((output._node, _unit(output)))
+            continue
         elif not isinstance(grad, _system.Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
         elif grad.shape != output.shape:

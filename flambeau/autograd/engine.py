@@ -15,7 +15,6 @@ from typing import Any
 
 from flambeau.autograd import fused
 from flambeau.autograd.graph import AccumulateGrad, Edge, Node, edge_to, target
-from flambeau.autograd.modes import _mode, _set
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
 from flambeau.ops.registry import engine
@@ -38,12 +37,13 @@ def run(
 
     inputs: edges to stop at; with `accumulate` leaves among them get their `.grad`, else the gradients are returned in order.
     """
-    mode = _mode()
-    _set(mode & ~NO_GRAD if create_graph else mode | NO_GRAD)
+    core = engine.core
+    mode = core.get_mode()
+    core.set_mode(mode & ~NO_GRAD if create_graph else mode | NO_GRAD)
     try:
         return _Pass(roots, retain_graph, create_graph, inputs, accumulate).run()
     finally:
-        _set(mode)
+        core.set_mode(mode)
 
 
 class _Pass:
@@ -109,26 +109,48 @@ class _Pass:
         for edge, grad in self.roots:
             self.deliver(arrived, edge, grad)
         ready = [node for node, count in counts.items() if count == 0]
+        plain = needed is None and not Anomaly.enabled
+        results: Any
         while ready:
             node = ready.pop()
             grads = arrived.pop(node, None)
-            if needed is None or node in needed or node in self.targets:
+            if grads is None:
+                results = None
+            elif plain and node.hooks is None and node.plan is not None:
+                results = self.backward(node, grads)
+            elif needed is None or node in needed or node in self.targets:
                 results = self.visit(node, grads, needed)
             else:
                 results = None
             for position, edge in enumerate(node.edges):
                 if edge is None:
                     continue
+                below = edge.node if type(edge) is Edge else edge
                 if results is not None:
                     grad = results[position]
                     if grad is not None:
-                        self.deliver(arrived, edge, grad)
-                below = edge.node if type(edge) is Edge else edge
-                counts[below] -= 1
-                if counts[below] == 0:
+                        if below is edge and below not in arrived and (type(below) is AccumulateGrad or below.outputs == 1):
+                            arrived[below] = [grad]
+                        else:
+                            self.deliver(arrived, edge, grad)
+                left = counts[below] - 1
+                counts[below] = left
+                if not left:
                     ready.append(below)
             results = grad = None  # so that a leaf can take over a gradient that nobody else holds
         return self.found
+
+    def backward(self, node: Node, grads: list[Any]) -> Any:
+        """Runs the rules of a node that an op made, then frees what it saved."""
+        plan = node.plan
+        if plan.saves:
+            results = backward(node, grads, self.create)
+            if not self.retain:
+                node.saved = None
+            return results
+        if not self.create and type(plan.op) is Pointwise:
+            return fused.backward(plan, node.edges, node.saved or (), grads[0])
+        return backward(node, grads, self.create)
 
     def deliver(self, arrived: dict[Node, Any], edge: Any, grad: Any) -> None:
         """Adds a gradient to those that have arrived at an edge's target."""
@@ -164,25 +186,14 @@ class _Pass:
                 for hook in list(hooks.post.values()):
                     hook((), tuple(grads))
             return None
-        if node.plan is None:
-            results = node.apply(grads)
-        else:
-            results = backward(node, grads, self.create)
+        results = node.apply(grads) if node.plan is None else self.backward(node, grads)
         if hooks is not None and hooks.post:
             results = run_post_hooks(hooks, results, grads)
         if Anomaly.enabled:
             check_anomaly(node, results)
-        if not self.retain:
-            release(node)
+        if not self.retain and node.plan is None:
+            node.release()
         return results
-
-
-def release(node: Node) -> None:
-    """Frees what the node saved: a second backward through it raises."""
-    if node.plan is None:
-        node.release() if hasattr(node, "release") else None
-    elif node.saved is not None and any(value is not None for value in node.saved):
-        node.saved = None
 
 
 def run_tensor_hooks(hooks: Any, grads: list[Any]) -> list[Any]:
@@ -262,10 +273,9 @@ def backward(node: Node, grads: list[Any], create: bool) -> list[Any]:
         raise errors.second_backward()
     gradient, edges = plan.gradient, node.edges
     count = len(edges)
-    for i in range(1, len(saved), 2):
-        version = saved[i]
-        if version is not None and saved[i - 1]._storage.version != version:
-            raise modified(node, i // 2, version)
+    for value, version in zip(saved[::2], saved[1::2], strict=True):
+        if version is not None and value._storage.version != version:
+            raise modified(node, version)
     if not create and type(plan.op) is Pointwise:
         return fused.backward(plan, edges, saved, grads[0])
     inputs, results = list(saved[0 : 2 * count : 2]), list(saved[2 * count :: 2])
@@ -301,15 +311,17 @@ def restore(value: Any, edge: Any) -> Any:
     return twin
 
 
-def modified(node: Node, position: int, version: int) -> RuntimeError:
+def modified(node: Node, version: int) -> RuntimeError:
     """torch's error for a saved tensor that was changed in place."""
-    assert node.saved is not None
-    tensor = node.saved[2 * position]
-    count = len(node.edges)
-    if position >= count:
-        maker, index = node.name(), position - count
+    saved = node.saved
+    assert saved is not None
+    position = next(i for i in range(0, len(saved), 2) if saved[i + 1] is not None and saved[i]._storage.version != saved[i + 1])
+    tensor, count = saved[position], len(node.edges)
+    if position // 2 >= count:
+        maker, index = node.name(), position // 2 - count
     else:
-        owner, index = target(node.edges[position]) if node.edges[position] is not None else target(tensor._node)
+        edge = node.edges[position // 2]
+        owner, index = target(tensor._node if edge is None else edge)
         maker = owner.name() if owner is not None else ""
     return errors.modified_in_place(
         tensor.dtype.tensor_type, tuple(tensor.shape), index, maker, tensor._storage.version, version

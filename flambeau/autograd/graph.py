@@ -41,6 +41,9 @@ class Node:
         """Gradients of the inputs from those of the outputs; overridden by nodes without a plan."""
         raise NotImplementedError(f"node {self.name()} has no backward rule")
 
+    def release(self) -> None:
+        """Frees what a node without a plan saved, after its backward."""
+
     @property
     def outputs(self) -> int:
         """Number of results that can receive a gradient."""

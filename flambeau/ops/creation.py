@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.codegen.expr import Expr
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core import layout as layouts
@@ -43,7 +44,13 @@ def fill(input, value):
 @pointwise(promote=NONE, promotes=("input",), public=None, methods=("_zero",), node="ZeroBackward")
 def zero(input):
     """Zeros in the shape and dtype of `input`."""
-    return input.constant(0, input.dtype) if hasattr(input, "constant") else input * 0
+    return Expr.constant(0, input.dtype)
+
+
+@pointwise(promote=NONE, promotes=("input",), public=None, methods=(), inplace=False)
+def unit(input):
+    """Ones in the shape and dtype of `input`: the gradient that backward starts from."""
+    return Expr.constant(1, input.dtype)
 
 
 # ---- arguments ---------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Plan:
     """See the module's first lines. `options` are the call's static arguments, `gradient` the bound rules or None."""
 
     __slots__ = (
-        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "keep", "node_name", "names", "__weakref__",
+        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "keep", "node_name", "names", "saves", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,7 @@ class Plan:
             words[d.B_INPUT + 3 * i + 2] = operand.place
         for k, spec in enumerate(self.outputs):
             words[d.B_OUTPUT + 2 * k], words[d.B_OUTPUT + 2 * k + 1] = id(spec), output_bytes(spec)
+        self.saves = gradient is not None and any(gradient.save_mask(i) for i in range(len(self.inputs)))
         if gradient is not None:
             for i in range(len(self.inputs)):
                 words[d.B_INPUT + 3 * i + 1] = gradient.save_mask(i)

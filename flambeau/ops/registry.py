@@ -200,6 +200,8 @@ def is_tensor(value: Any) -> bool:
 def miss(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call whose plan is unknown: returns its Plan, or the result itself."""
     op = NUMBERED[number]
+    if "out" in kwargs:
+        return with_out(op, args, kwargs)
     return op.make(op.bind(args, kwargs), Places(args, kwargs, op.numbers == "operand"))
 
 
@@ -209,7 +211,49 @@ def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     overload = override_of(args, kwargs)
     if overload is not None:
         return overload(op, args, kwargs)
+    if "out" in kwargs:
+        return with_out(op, args, kwargs)
     return op.run(args, kwargs) if hasattr(op, "run") else run(op, args, kwargs)
+
+
+def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`out=`: the result is computed and written into the given tensor (or tensors), which is resized if need be."""
+    from flambeau.autograd.modes import is_grad_enabled
+
+    rest = {name: value for name, value in kwargs.items() if name != "out"}
+    out = kwargs["out"]
+    if out is None:
+        return op.call(*args, **rest)
+    targets = list(out) if isinstance(out, (tuple, list)) else [out]
+    for target in targets:
+        if not is_tensor(target):
+            raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {errors.type_name(target)}")
+    if is_grad_enabled() and any(is_tensor(x) and x.requires_grad for x in (*args, *rest.values(), *targets)):
+        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    result = op.call(*args, **rest)
+    for target, value in zip(targets, result if isinstance(result, tuple) else (result,), strict=True):
+        write_out(target, value)
+    return out if not isinstance(out, (tuple, list)) or not hasattr(result, "_fields") else type(result)(*targets)
+
+
+def write_out(target: Any, value: Any) -> None:
+    """Puts a result into an `out=` tensor."""
+    if value.dtype.category > target.dtype.category:
+        raise errors.result_cast(value.dtype.scalar_name, target.dtype.scalar_name)
+    if value.shape != target.shape:
+        if target.numel():
+            import warnings
+
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape {errors.brackets(target.shape)}, which does not match "
+                f"the required output shape {errors.brackets(value.shape)}. This behavior is deprecated, and in a future PyTorch release "
+                "outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, "
+                "inplace, to zero elements with t.resize_(0).",
+                UserWarning,
+                stacklevel=4,
+            )
+        target.resize_(value.shape)
+    target.copy_(value)
 
 
 def override_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

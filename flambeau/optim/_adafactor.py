@@ -109,8 +109,7 @@ def _update(p: flambeau.Tensor, g: flambeau.Tensor, state: State, group: Group) 
     eps1, eps2 = group["eps"]
     if eps1 is None:
         eps1 = flambeau.finfo(p.dtype).eps
-    state["step"] += 1
-    step = state["step"].item()
+    step = state["step"].add_(1).item()
     weight = step ** group["beta2_decay"]
     size = p.norm(2).item() / p.numel() ** 0.5
     alpha = max(eps2, size) * min(lr, 1 / step**0.5)

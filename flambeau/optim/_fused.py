@@ -129,5 +129,5 @@ def advance(steps: Sequence[flambeau.Tensor]) -> list[float]:
     ([1.0], 1.0)
     """
     for step in steps:
-        step += 1
+        step.add_(1)
     return [step.item() for step in steps]

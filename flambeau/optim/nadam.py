@@ -90,8 +90,7 @@ class NAdam(PointwiseOptimizer):
         momentum_decay = group["momentum_decay"]
         mu = beta1 * (1.0 - 0.5 * (0.96 ** (step * momentum_decay)))
         mu_next = beta1 * (1.0 - 0.5 * (0.96 ** ((step + 1) * momentum_decay)))
-        state["mu_product"] *= mu
-        mu_product = state["mu_product"].item()
+        mu_product = state["mu_product"].mul_(mu).item()
         return {
             "gradient_step": lr * (1.0 - mu) / (1.0 - mu_product),
             "momentum_step": lr * mu_next / (1.0 - mu_product * mu_next),

@@ -95,7 +95,8 @@ class MT19937:
     def draw64(self, count: int) -> np.ndarray:
         """The next `count` pairs of words as uint64, the first word of a pair high."""
         words = self.draw32(2 * count).astype(np.uint64)
-        return words[0::2] << np.uint64(32) | words[1::2]
+        pairs: np.ndarray = words[0::2] << np.uint64(32) | words[1::2]
+        return pairs
 
     def get_state(self) -> np.ndarray:
         """The 5056 bytes that `torch.get_rng_state()` gives for this state."""

@@ -76,6 +76,8 @@ def batch_norm(
     elif eps < 0.0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     _check_channel_vectors(input, training, running_mean, running_var, weight, bias)
+    if input.dim() < 2 and input.numel() == 0:
+        return input.clone()
     dims = [d for d in range(input.dim()) if d != 1]
     if training:
         mean = input.mean(dims)

@@ -97,8 +97,9 @@ def _indexed_pad(input: Tensor, pad: Sequence[int], mode: str) -> Tensor:
         places = flambeau.arange(-before, max(length + after, -before), device=input.device)
         if mode == "replicate":
             places = places.clamp(0, max(length - 1, 0))
-        elif mode == "circular":
-            places = places % max(length, 1)
+        elif mode == "circular":  # what is cut off does not come back on the other side
+            start, stop = max(-before, 0), length + min(after, 0)
+            places = (places - start) % max(stop - start, 1) + start
         else:  # reflect about the first and about the last element
             places = (length - 1) - ((length - 1) - places.abs()).abs()
         input = input.index_select(dim, places)

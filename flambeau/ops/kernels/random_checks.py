@@ -256,7 +256,8 @@ def _rounded(type: dtype, value: int) -> int:
     else:
         single = np.float32(value)
         if type.name == "float16":
-            single = np.float32(np.float16(single))
+            with np.errstate(over="ignore"):
+                single = np.float32(np.float16(single))
         elif type.name == "bfloat16":
             (bits,) = struct.unpack("<I", struct.pack("<f", single))
             bits = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << 16

@@ -6,10 +6,10 @@ Called by `ops/random.py` with a tensor's storage seen as a contiguous array:
     uniform(MT19937(0), values)           # as torch.manual_seed(0); torch.rand(3)
 
 Every function takes the engine first and fills `array` in order; the engine then stands where
-torch's would. The array's dtype says what is made; bfloat16 is a uint16 array with `bfloat16=True`, and
-samples of the 16-bit types are computed in float32 and rounded. Complex tensors are filled as
-arrays of twice the length (`normal` with `std / sqrt(2)`). A tensor that is not contiguous is
-filled in the order of its memory: the dimension of least stride runs fastest.
+torch's would. The array's dtype says what is made; bfloat16 is a uint16 array with
+`bfloat16=True`, and samples of the 16-bit types are computed in float32 and rounded. Complex
+tensors are filled as arrays of twice the length (`normal` with `std / sqrt(2)`). A tensor that is
+not contiguous is filled in the order of its memory: the dimension of least stride runs fastest.
 
 Arguments are not checked here: see `random_checks.py`.
 """
@@ -248,7 +248,8 @@ def _narrow(values: Array, array: Array, bfloat16: bool) -> None:
 
 def _widen(bits: Array) -> Array:
     """The float32 values of bfloat16 bits."""
-    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    values: Array = (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return values
 
 
 def _fill_floats(

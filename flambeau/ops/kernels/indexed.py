@@ -1,0 +1,263 @@
+"""Native kernels of indexing: rows of a table chosen by index tensors, read (`gather_rows`) or written (`scatter_rows`).
+
+One loop nest serves index, gather, index_select, take and embedding (reading) and index_put, scatter, index_add, index_copy and put
+(writing, with an optional arithmetic). The table is the tensor that is indexed; the other side holds the rows. A `Nest` lists the
+dimensions of the rows' side, each with the byte steps that it makes in the table, in the rows and in every index:
+
+    nest = Nest(4)                                       # element size
+    nest.add(5, table=0, row=16, indices=(8,))           # five rows, chosen by the index
+    nest.add(4, table=4, row=4, indices=(0,))            # of four neighbouring elements
+    params, items = nest.params(sizes=(100,), steps=(16,), wrap=True)
+
+Index values outside their dimension are reported: the flag gets `value * 16 + 1 + (number of the index)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau.codegen.llvm import load
+from flambeau.codegen.native import (
+    Unit, bf16, copy_memory, f16, f32, f64, i8, i16, i32, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
+    void,
+)  # fmt: skip
+
+WORDS = {1: u8, 2: u16, 4: u32, 8: u64}
+NUMBERS = {
+    "bool": u8, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16": u16, "uint32": u32, "uint64": u64,
+    "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64, "complex64": f32, "complex128": f64, "complex32": f16,
+}  # fmt: skip
+# replaced by `Unit`: element type, type of arithmetic, its pointer, bytes, number of index tensors, arithmetic
+T, C, TP, SIZE, K, MODE = u8, u8, pointer(u8), 1, 1, 0
+SET, ADD, MULTIPLY, MINIMUM, MAXIMUM, OR, AND = range(7)
+MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
+
+# words of the parameters
+(
+    RANK, COUNT, LINE_TABLE, LINE_ROW, AXIS, AXIS_TABLE, AXIS_ROW, WRAP, TABLE_OFFSET, ROW_OFFSET, TABLE_AT, ROW_AT, FLAG_AT, INDEX_AT,
+) = range(14)  # fmt: skip
+INDICES = 14  # for each index: size of its dimension, byte step of it in the table, byte step of the index along the axis
+BAD = -1  # an offset that says: index out of range
+
+
+@native
+def table_offset(indices: ptrp, position: i64, params: i64p, flag: i64p) -> i64:
+    """Where in the table the row at `position` of the axis is, in bytes; BAD if an index is out of range."""
+    result = i64(0)
+    for j in range(K):
+        words = params + INDICES + 3 * j
+        where: i64p = indices[j] + position * words[2]
+        value = where[0]
+        wrapped = value + words[0] if value < 0 and params[WRAP] != 0 else value
+        if unlikely(wrapped < 0 or wrapped >= words[0]):
+            flag[0] = value * 16 + 1 + j
+            return BAD
+        result += wrapped * words[1]
+    return result
+
+
+@native
+def combine(old: C, new: C) -> C:
+    """The arithmetic of a scatter."""
+    if MODE == ADD:
+        return old + new
+    if MODE == MULTIPLY:
+        return old * new
+    if MODE == MINIMUM:
+        return new if new < old or new != new else old
+    if MODE == MAXIMUM:
+        return new if new > old or new != new else old
+    if MODE == OR:
+        return C(1) if old != C(0) or new != C(0) else C(0)
+    if MODE == AND:
+        return C(1) if old != C(0) and new != C(0) else C(0)
+    return new
+
+
+@native
+def move_line(target: ptr, source: ptr, count: i64, target_step: i64, source_step: i64) -> void:
+    """One row: into the target, with the arithmetic."""
+    a: TP = target
+    b: TP = source
+    if MODE == SET:
+        if target_step == SIZE and source_step == SIZE and count >= 16:
+            copy_memory(target, source, count * SIZE)
+            return
+    if target_step == SIZE and source_step == SIZE:
+        for i in range(count):
+            if MODE == SET:
+                a[i] = b[i]
+            else:
+                a[i] = T(combine(C(a[i]), C(b[i])))
+        return
+    for i in range(count):
+        if MODE == SET:
+            a[0] = b[0]
+        else:
+            a[0] = T(combine(C(a[0]), C(b[0])))
+        a = ptr(a) + target_step
+        b = ptr(b) + source_step
+
+
+@native
+def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> void:
+    """Items `start` to `stop`: positions of the axis within the outer dimensions, which count like digits."""
+    rank, axis = params[RANK], params[AXIS]
+    digits, indices = stack(i64, 64), stack(ptr, 16)
+    flag: i64p = buffers[params[FLAG_AT]]
+    table = buffers[params[TABLE_AT]] + params[TABLE_OFFSET]
+    row = buffers[params[ROW_AT]] + params[ROW_OFFSET]
+    for j in range(K):
+        indices[j] = buffers[params[INDEX_AT] + j]
+    outer = params + INDICES + 3 * K
+    width = i64(3 + K)
+    position = start % axis
+    rest = start // axis
+    for k in range(rank):
+        dim = rank - 1 - k
+        words = outer + width * dim
+        digit = rest % words[0]
+        rest = rest // words[0]
+        digits[dim] = digit
+        table = table + digit * words[1]
+        row = row + digit * words[2]
+        for j in range(K):
+            indices[j] = indices[j] + digit * words[3 + j]
+    item = start
+    while item < stop:
+        end = position + stop - item if position + stop - item < axis else axis
+        for p in range(position, end):
+            offset = table_offset(indices, p, params, flag)
+            if unlikely(offset == BAD):
+                return
+            chosen = table + (offset + p * params[AXIS_TABLE])
+            other = row + p * params[AXIS_ROW]
+            if writes != 0:
+                move_line(chosen, other, params[COUNT], params[LINE_TABLE], params[LINE_ROW])
+            else:
+                move_line(other, chosen, params[COUNT], params[LINE_ROW], params[LINE_TABLE])
+        item += end - position
+        position = 0
+        for k in range(rank):
+            dim = rank - 1 - k
+            words = outer + width * dim
+            digits[dim] += 1
+            table = table + words[1]
+            row = row + words[2]
+            for j in range(K):
+                indices[j] = indices[j] + words[3 + j]
+            if digits[dim] < words[0]:
+                break
+            digits[dim] = 0
+            table = table - words[0] * words[1]
+            row = row - words[0] * words[2]
+            for j in range(K):
+                indices[j] = indices[j] - words[0] * words[3 + j]
+
+
+@native
+def gather_elements(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: single elements along one axis, chosen by one index: the common case, without any bookkeeping."""
+    flag: i64p = buffers[params[FLAG_AT]]
+    size, step, index_step = params[INDICES], params[INDICES + 1], params[INDICES + 2]
+    table = buffers[params[TABLE_AT]] + params[TABLE_OFFSET]
+    row = buffers[params[ROW_AT]] + params[ROW_OFFSET]
+    wraps = size if params[WRAP] != 0 else i64(0)
+    for p in range(start, stop):
+        where: i64p = buffers[params[INDEX_AT]] + p * index_step
+        value = where[0]
+        wrapped = value + wraps if value < 0 else value
+        if unlikely(wrapped < 0 or wrapped >= size):
+            flag[0] = value * 16 + 1
+            return
+        source: TP = table + (wrapped * step + p * params[AXIS_TABLE])
+        target: TP = row + p * params[AXIS_ROW]
+        target[0] = source[0]
+
+
+@native
+def gather_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: rows of the table into the result."""
+    walk(buffers, params, start, stop, 0)
+
+
+@native
+def scatter_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: rows into the table."""
+    walk(buffers, params, start, stop, 1)
+
+
+class Nest:
+    """The loop nest of a kernel call; dimensions are added from the outermost to the innermost."""
+
+    def __init__(self, itemsize: int, pairs: bool = False):
+        self.itemsize, self.pairs = itemsize, pairs
+        self.dims: list[tuple[int, int, int, tuple[int, ...]]] = []
+
+    def add(self, size: int, table: int, row: int, indices: Sequence[int]) -> None:
+        """A dimension with its byte steps; merged with the one before where every operand steps evenly."""
+        if size == 1:
+            return
+        if self.dims:
+            outer, outer_table, outer_row, outer_indices = self.dims[-1]
+            steps = ((outer_table, table), (outer_row, row), *zip(outer_indices, indices, strict=True))
+            if all(a == size * b for a, b in steps):
+                self.dims[-1] = (outer * size, table, row, tuple(indices))
+                return
+        self.dims.append((size, table, row, tuple(indices)))
+
+    def params(
+        self, sizes: Sequence[int], steps: Sequence[int], *, wrap: bool, places: tuple[int, int, int, int],
+        table_offset: int = 0, row_offset: int = 0,
+    ) -> tuple[list[int], int]:  # fmt: skip
+        """Parameters and the number of items. `places`: buffer numbers of table, rows, flag and first index."""
+        count = len(sizes)
+        dims = list(self.dims)
+        nothing = (0,) * count
+        if self.pairs:  # 16-byte or complex elements: two words
+            half = self.itemsize // 2
+            if not dims or any(dims[-1][3]) or (dims[-1][1], dims[-1][2]) != (self.itemsize, self.itemsize):
+                dims.append((2, half, half, nothing))
+            else:
+                dims[-1] = (dims[-1][0] * 2, half, half, nothing)
+        line = (1, 0, 0, nothing)
+        if dims and not any(dims[-1][3]):
+            line = dims.pop()
+        axis = dims.pop() if dims else (1, 0, 0, nothing)
+        params = [len(dims), *line[:3], *axis[:3], int(wrap), table_offset, row_offset, *places]
+        for size, step, along in zip(sizes, steps, axis[3], strict=True):
+            params += [size, step, along]
+        items = axis[0] if line[0] else 0
+        for size, table, row, indices in dims:
+            params += [size, table, row, *indices]
+            items *= size
+        return params, items
+
+
+def read_kernel(itemsize: int, params: Sequence[int], count: int) -> int:
+    """Address of the kernel that gathers."""
+    word = WORDS[min(itemsize, 8)]
+    options = {"T": word, "C": word, "TP": pointer(word), "SIZE": word.bits // 8, "K": count, "MODE": SET}
+    name = f"gather-{word.name}-{count}"
+    kernels = [gather_rows, gather_elements]
+    unit = Unit(name, kernels, **options)
+    symbols = load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
+    simple = count == 1 and params[RANK] == 0 and params[COUNT] == 1
+    return symbols[unit.symbol(gather_elements if simple else gather_rows)]
+
+
+def write_kernel(dtype: Any, mode: str, count: int) -> int:
+    """Address of the kernel that scatters with an arithmetic."""
+    if mode == "set":
+        kind = compute = WORDS[min(dtype.itemsize, 8)]
+    else:
+        kind = NUMBERS[dtype.name]
+        compute = f32 if kind in (f16, bf16) else kind
+        if dtype.name == "bool":
+            mode = {"add": "or", "multiply": "and", "minimum": "and", "maximum": "or"}[mode]
+    options = {"T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "K": count, "MODE": MODES.index(mode)}
+    name = f"scatter-{kind.name}-{mode}-{count}"
+    unit = Unit(name, [scatter_rows], **options)
+    symbol = unit.symbol(scatter_rows)
+    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]
