@@ -136,12 +136,12 @@ def grad(
 
 def __getattr__(name: str) -> Any:
     """Submodules and classes that are rarely needed, at their first use."""
-    if name in ("functional", "gradcheck", "profiler", "forward_ad", "graph"):
+    if name in ("function", "functional", "gradcheck", "profiler", "forward_ad", "graph", "anomaly_mode"):
         return _importlib.import_module(f"flambeau.autograd.{name}")
     if name in ("Function", "Variable"):
         return getattr(_importlib.import_module("flambeau.autograd.function"), name)
     if name in ("detect_anomaly", "set_detect_anomaly"):
-        return getattr(_importlib.import_module("flambeau.autograd.anomaly"), name)
+        return getattr(_importlib.import_module("flambeau.autograd.anomaly_mode"), name)
     if name == "gradgradcheck":
         return _importlib.import_module("flambeau.autograd.gradcheck").gradgradcheck
     raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")

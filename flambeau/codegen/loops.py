@@ -31,6 +31,7 @@ from pathlib import Path
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.expr import Expr, postorder
+from flambeau.codegen.nest import INTEGER_DIVISION_BY_ZERO as INTEGER_DIVISION_BY_ZERO
 from flambeau.codegen.pointwise_writer import PointwiseWriter
 
 Strides = Sequence[int]

@@ -87,7 +87,7 @@ EXPRESSIONS = [
     "torch.ones(2, requires_grad=True)",
     "torch.ones(2, requires_grad=True) * 2",
     "torch.ones(2, requires_grad=True).sum()",
-    "torch.tensor(WAVE, requires_grad=True).exp()",
+    "torch.tensor(WAVE, requires_grad=True).neg()",
     "torch.ones(2, 3, dtype=torch.float64, requires_grad=True).reshape(3, 2)",
     "torch.zeros(0, 4, requires_grad=True)",
     "torch.zeros(2, 3, device='meta')",

@@ -3,7 +3,7 @@ does on an x86 CPU with AVX2.
 
 Called by `random_streams.py`, which chooses the loop and passes addresses:
 
-    link(UNIT).uniform32(engine.address, array, array.size, 0.0, 1.0, 1.0)
+    link(UNIFORM).uniform32(engine.address, array, array.size, 0.0, 1.0, 1.0)
 
 Wherever torch scales and shifts a sample it does so in one fused multiply-add (its compiler
 contracts `x * scale + shift`), so these loops do too; all other products and sums round separately,
@@ -368,24 +368,19 @@ def permutation_large(state: u32p, out: i64p, count: i64) -> void:
         out[other] = i
 
 
-# `fill_words` is exported too so that the engine's source is part of the units' cache keys.
-UNIT = Unit(
-    "random",
-    [
-        fill_words,
-        uniform32,
-        uniform64,
-        narrow_bfloat16,
-        normal32,
-        normal64,
-        permutation,
-        permutation_large,
-    ],
-)
+# Compiling takes 50-100 ms a unit, once: what is used together is together. `fill_words` is exported
+# too so that the engine's source is part of the units' cache keys.
+UNIFORM = Unit("random_uniform", [fill_words, uniform32, uniform64, narrow_bfloat16])
+NORMAL = Unit("random_normal", [fill_words, normal32, normal64])
+PERMUTATION = Unit("random_permutation", [fill_words, permutation, permutation_large])
+SERIAL_NORMAL_UNITS = {
+    size: Unit(f"random_normal_f{8 * size}", [fill_words, normal_serial, log_normal], T=type)
+    for size, type in ((4, f32), (8, f64))
+}
 FLOAT_UNITS = {
     size: Unit(
         f"random_f{8 * size}",
-        [fill_words, normal_serial, log_normal, exponential, cauchy, geometric],
+        [fill_words, exponential, cauchy, geometric],
         T=type,
     )
     for size, type in ((4, f32), (8, f64))

@@ -22,7 +22,7 @@ from flambeau.codegen.native import (
     u32p,
     void,
 )
-from flambeau.ops.kernels.random_native import next_normal, next_unit64
+from flambeau.ops.kernels.random_native import next_normal, next_unit64, normal_serial
 from flambeau.runtime.twister import fill_words
 
 T = f64
@@ -193,11 +193,11 @@ def fill_gamma(state: u32p, out: pointer(T), shapes: pointer(T), count: i64, lea
         out[i] = least if sample < least else sample
 
 
-# `fill_words` is exported too so that the engine's source is part of the units' cache keys.
+# The first two are exported so that their modules' source is part of the units' cache keys.
 UNITS = {
     size: Unit(
         f"random_rejection{8 * size}",
-        [fill_words, fill_poisson, fill_binomial, fill_gamma],
+        [fill_words, normal_serial, fill_poisson, fill_binomial, fill_gamma],
         T=type,
         SINGLE=size == 4,
     )

@@ -21,6 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from flambeau.codegen.native import Unit
 from flambeau.ops.kernels import random_native as loops
 from flambeau.ops.kernels import random_rejection as rejection
 from flambeau.runtime.binding import link
@@ -40,12 +41,12 @@ def uniform(
     """
     kind = array.dtype.char
     if kind == SINGLE:
-        link(loops.UNIT).uniform32(engine.address, array, array.size, low, high, high)
+        link(loops.UNIFORM).uniform32(engine.address, array, array.size, low, high, high)
     elif kind == DOUBLE:
-        link(loops.UNIT).uniform64(engine.address, array, array.size, low, high)
+        link(loops.UNIFORM).uniform64(engine.address, array, array.size, low, high)
     else:  # the comparison with `high` comes after the rounding to 16 bits
         values = np.empty(array.size, np.float32)
-        link(loops.UNIT).uniform32(engine.address, values, array.size, low, high, math.inf)
+        link(loops.UNIFORM).uniform32(engine.address, values, array.size, low, high, math.inf)
         _narrow(values, array, bfloat16)
         ends = np.empty(2, array.dtype)
         _narrow(np.array([low, high], np.float32), ends, bfloat16)
@@ -69,18 +70,18 @@ def normal(
     """
     size, kind = array.size, array.dtype.char
     if size < BLOCK or not contiguous:
-        _fill_floats("normal_serial", engine, array, bfloat16, mean, std)
+        _fill_floats(loops.SERIAL_NORMAL_UNITS, "normal_serial", engine, array, bfloat16, mean, std)
     elif kind == SINGLE:
-        link(loops.UNIT).normal32(engine.address, array, size, mean, std)
+        link(loops.NORMAL).normal32(engine.address, array, size, mean, std)
     elif kind == DOUBLE:
-        link(loops.UNIT).normal64(engine.address, array, size, mean, std)
+        link(loops.NORMAL).normal64(engine.address, array, size, mean, std)
     else:  # the 16-bit types draw no uniforms for an incomplete block
         flat, rest = array.reshape(-1), size % BLOCK
         values = np.empty(size - rest, np.float32)
-        link(loops.UNIT).normal32(engine.address, values, values.size, mean, std)
+        link(loops.NORMAL).normal32(engine.address, values, values.size, mean, std)
         _narrow(values, flat[: values.size], bfloat16)
         if rest:
-            link(loops.UNIT).normal32(engine.address, values, BLOCK, mean, std)
+            link(loops.NORMAL).normal32(engine.address, values, BLOCK, mean, std)
             _narrow(values[:BLOCK], flat[size - BLOCK :], bfloat16)
 
 
@@ -88,28 +89,28 @@ def log_normal(
     engine: MT19937, array: Array, mean: float = 1.0, std: float = 2.0, bfloat16: bool = False
 ) -> None:
     """exp of serial normal samples (see `normal`), in float64."""
-    _fill_floats("log_normal", engine, array, bfloat16, mean, std)
+    _fill_floats(loops.SERIAL_NORMAL_UNITS, "log_normal", engine, array, bfloat16, mean, std)
 
 
 def exponential(engine: MT19937, array: Array, rate: float = 1.0, bfloat16: bool = False) -> None:
     """-1 / rate * log1p(-u), u of 53 bits, in float64."""
-    _fill_floats("exponential", engine, array, bfloat16, rate)
+    _fill_floats(loops.FLOAT_UNITS, "exponential", engine, array, bfloat16, rate)
 
 
 def cauchy(
     engine: MT19937, array: Array, median: float = 0.0, sigma: float = 1.0, bfloat16: bool = False
 ) -> None:
     """median + sigma * tan(pi * (u - 1/2)), u of 53 bits, in float64."""
-    _fill_floats("cauchy", engine, array, bfloat16, median, sigma)
+    _fill_floats(loops.FLOAT_UNITS, "cauchy", engine, array, bfloat16, median, sigma)
 
 
 def geometric(engine: MT19937, array: Array, p: float, bfloat16: bool = False) -> None:
     """ceil(log(u) / log1p(-p)), u of 53 bits, in float64; integer types take it too."""
     if bfloat16 or array.dtype.kind == "f":
-        _fill_floats("geometric", engine, array, bfloat16, p)
+        _fill_floats(loops.FLOAT_UNITS, "geometric", engine, array, bfloat16, p)
         return
     values = np.empty(array.shape, np.float64)
-    _fill_floats("geometric", engine, values, False, p)
+    _fill_floats(loops.FLOAT_UNITS, "geometric", engine, values, False, p)
     array[...] = values.astype(np.int64)
 
 
@@ -167,10 +168,10 @@ def permutation(engine: MT19937, array: Array, bfloat16: bool = False) -> None:
     size = array.size
     if size >= (2**32 - 1) // 20:
         order = array if array.dtype == np.int64 else np.empty(size, np.int64)
-        link(loops.UNIT).permutation_large(engine.address, order, size)
+        link(loops.PERMUTATION).permutation_large(engine.address, order, size)
     else:
         order = np.empty(size, np.uint32)  # half the memory of int64: the swaps miss the cache less
-        link(loops.UNIT).permutation(engine.address, order, size)
+        link(loops.PERMUTATION).permutation(engine.address, order, size)
     if bfloat16:
         _narrow(order.astype(np.float32), array, True)
     elif order is not array:
@@ -240,7 +241,7 @@ _ONE_BITS = {"f": 0x3F800000, "d": 0x3FF0000000000000, "e": 0x3C00} | dict.fromk
 def _narrow(values: Array, array: Array, bfloat16: bool) -> None:
     """Round contiguous float32 `values` into a 16-bit array."""
     if bfloat16:
-        link(loops.UNIT).narrow_bfloat16(values, array, values.size)
+        link(loops.UNIFORM).narrow_bfloat16(values, array, values.size)
     else:
         with np.errstate(over="ignore"):
             array.reshape(-1)[...] = values.reshape(-1)
@@ -253,15 +254,20 @@ def _widen(bits: Array) -> Array:
 
 
 def _fill_floats(
-    name: str, engine: MT19937, array: Array, bfloat16: bool, *parameters: float
+    units: dict[int, Unit],
+    name: str,
+    engine: MT19937,
+    array: Array,
+    bfloat16: bool,
+    *parameters: float,
 ) -> None:
     """Run a loop of the float templates; 16-bit types round twice, through float32, as in torch."""
     if array.itemsize > 2:
-        unit = link(loops.FLOAT_UNITS[array.itemsize])
-        getattr(unit, name)(engine.address, array, array.size, *parameters)
+        loop = getattr(link(units[array.itemsize]), name)
+        loop(engine.address, array, array.size, *parameters)
     else:
         values = np.empty(array.size, np.float32)
-        getattr(link(loops.FLOAT_UNITS[4]), name)(engine.address, values, array.size, *parameters)
+        getattr(link(units[4]), name)(engine.address, values, array.size, *parameters)
         _narrow(values, array, bfloat16)
 
 
