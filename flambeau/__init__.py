@@ -59,7 +59,8 @@ SUBMODULES = (
 #: functions of modules that do not need the engine to be named
 LAZY = {
     "set_printoptions": "printing", "get_printoptions": "printing", "save": "serialization", "load": "serialization",
-    "as_torch": "alias", "UntypedStorage": "storage", "Generator": "generator",
+    "as_torch": "alias", "UntypedStorage": "storage", "Generator": "generator", "manual_seed": "random", "seed": "random",
+    "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random", "default_generator": "random",
 }  # fmt: skip
 
 del globals()["tensor"]  # the submodule of that name: `flambeau.tensor` is the function

@@ -283,9 +283,8 @@ def _join_suffixes(text: str, suffixes: list[str], indent: int) -> str:
 
 
 def _parameter_class() -> type | None:
-    # A Parameter exists only where flambeau.nn has been imported: printing need not import it.
-    neural = sys.modules.get("flambeau.nn")
-    return None if neural is None else neural.Parameter
+    # A Parameter exists only where its module has been imported: printing need not import it.
+    return getattr(sys.modules.get("flambeau.nn.parameter"), "Parameter", None)
 
 
 def tensor_repr(tensor: Tensor, *, tensor_contents: str | None = None) -> str:

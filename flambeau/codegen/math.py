@@ -101,7 +101,9 @@ def _reciprocal(x: Expr) -> Expr:
 
 @expansion("sigmoid", "sd")
 def _sigmoid(x: Expr) -> Expr:
-    return 1 / (1 + (-x).exp())
+    # exp(-|x|) neither overflows nor loses the small results of negative arguments.
+    e = (-x.abs()).exp()
+    return where(x < 0, e, 1) / (1 + e)
 
 
 @expansion("rsqrt", "sd")

@@ -57,6 +57,8 @@ class Gradient:
             result = RESULT.fullmatch(want)
             if want in self.names:
                 sources.append(("input", self.names.index(want)))
+            elif f"{want}[0]" in self.names:  # a list of tensors
+                sources.append(("inputs", tuple(k for k, n in enumerate(self.names) if n.partition("[")[0] == want)))
             elif want in self.values:
                 sources.append(("value", self.values[want]))
             elif result:
@@ -77,6 +79,8 @@ class Gradient:
         for kind, index in self.fetch[i] or ():
             if kind == "input":
                 mask |= 1 << index
+            elif kind == "inputs":
+                mask |= sum(1 << k for k in index)
             elif kind == "y":
                 mask |= 1 << (SAVE_OUTPUT + index)
         return mask
@@ -89,6 +93,8 @@ class Gradient:
                 chosen.append(grads[index])
             elif kind == "input":
                 chosen.append(inputs[index])
+            elif kind == "inputs":
+                chosen.append([inputs[k] for k in index])
             elif kind == "y":
                 chosen.append(results[index])
             else:

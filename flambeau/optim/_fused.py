@@ -4,7 +4,7 @@ A formula is a pure function in tensor algebra, `update(p, g, *state, **scalars)
 new parameter and the new state tensors. It is elementwise, so it can run on tensors or on scalar
 expressions. Besides `+ - * / **`, comparisons, `sqrt`, `abs`, `sign`, `maximum` and `minimum` it
 uses the helpers here. `fma` and `lerp` say where rounding happens only once: everything else rounds
-after each operation, and so results equal torch's to the last bit.
+after each operation. Torch rounds in the same places.
 
 >>> def descent(p, g, *, lr):
 ...     return fma(g, -lr, p), {}

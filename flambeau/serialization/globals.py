@@ -119,7 +119,6 @@ def _fixed_globals() -> dict[str, Global]:
         "torch.Size": Global(flambeau.Size, _checked(flambeau.Size, tuple, list)),
         "torch.device": Global(flambeau.device, _checked(flambeau.device, str, int)),
         "torch.Tensor": Global(flambeau.Tensor),
-        "torch.nn.parameter.Parameter": Global(flambeau.nn.Parameter),
         "torch.serialization._get_layout": Global(rebuild.get_layout, rebuild.get_layout),
         "torch.storage.UntypedStorage": Global(names.UNTYPED_STORAGE),
     }
@@ -157,6 +156,8 @@ class GlobalTable:
             raise pickle.UnpicklingError(
                 f"Trying to load unsupported GLOBAL {full_name} whose module {module} is blocked."
             )
+        if full_name == "torch.nn.parameter.Parameter":
+            return Global(flambeau.nn.Parameter)
         if full_name in self._fixed:
             return self._fixed[full_name]
         if full_name in self._user:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import types
 from collections import OrderedDict
 from typing import Any
@@ -106,12 +107,13 @@ class DataPickler(_PythonPickler):
 
 def reduce_tensor(tensor: Any) -> Any:
     """The call that rebuilds `tensor`, with a `StorageReference` for its memory."""
-    own_reduce = type(tensor).__reduce_ex__
-    parameter_class = flambeau.nn.Parameter
-    if own_reduce not in (flambeau.Tensor.__reduce_ex__, parameter_class.__reduce_ex__):
+    # A Parameter exists only where its module has been imported: saving need not import it.
+    parameter_class = getattr(sys.modules.get("flambeau.nn.parameter"), "Parameter", None)
+    known = [cls.__reduce_ex__ for cls in (flambeau.Tensor, parameter_class) if cls is not None]
+    if type(tensor).__reduce_ex__ not in known:
         return NotImplemented
     state = attributes_of(tensor)
-    if isinstance(tensor, parameter_class):
+    if parameter_class is not None and isinstance(tensor, parameter_class):
         arguments: tuple[Any, ...] = (tensor.data, tensor.requires_grad, OrderedDict())
         if state is None:
             return rebuild.rebuild_parameter, arguments

@@ -66,7 +66,7 @@ def _finish(tensor: Any, requires_grad: Any, metadata: Any) -> Any:
         if not isinstance(metadata, dict) or not set(metadata) <= {"conj", "neg"}:
             _refuse(f"its metadata is {metadata!r:.80}")
         tensor = tensor.conj() if metadata.get("conj") else tensor
-        tensor = tensor._neg_view() if metadata.get("neg") else tensor
+        tensor = tensor.neg() if metadata.get("neg") else tensor
     if requires_grad:
         tensor.requires_grad_(True)
     return tensor

@@ -23,6 +23,14 @@ from typing import Any
 __all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
 
 
+def _reference(table: Any) -> Callable[[], Any]:
+    """A weak reference: a handle that outlives its module must not keep the module's hooks alive.
+
+    A plain dict, as graph nodes use, cannot be referenced weakly.
+    """
+    return (lambda: table) if type(table) is dict else weakref.ref(table)
+
+
 class RemovableHandle:
     """Takes one hook out of the table (and side tables) it was put in; usable as a context manager.
 
@@ -38,12 +46,11 @@ class RemovableHandle:
     next_id: int = 0
 
     def __init__(self, hooks_dict: Any, *, extra_dict: Any = None) -> None:
-        # Weak: a handle that outlives its module must not keep the module's hooks alive.
-        self.hooks_dict_ref = weakref.ref(hooks_dict)
+        self.hooks_dict_ref = _reference(hooks_dict)
         self.id = RemovableHandle.next_id
         RemovableHandle.next_id += 1
         side_tables = extra_dict if isinstance(extra_dict, list) else [extra_dict]
-        self.extra_dict_ref = tuple(weakref.ref(t) for t in side_tables if t is not None)
+        self.extra_dict_ref = tuple(_reference(t) for t in side_tables if t is not None)
 
     def remove(self) -> None:
         """Take the hook off; does nothing when it is off already."""
@@ -57,12 +64,12 @@ class RemovableHandle:
 
     def __setstate__(self, state: tuple) -> None:
         table = OrderedDict() if state[0] is None else state[0]
-        self.hooks_dict_ref = weakref.ref(table)
+        self.hooks_dict_ref = _reference(table)
         self.id = state[1]
         # New handles must not take the number of a revived one.
         RemovableHandle.next_id = max(RemovableHandle.next_id, self.id + 1)
         side_tables = state[2] if len(state) > 2 and state[2] is not None else ()
-        self.extra_dict_ref = tuple(weakref.ref(t) for t in side_tables)
+        self.extra_dict_ref = tuple(_reference(t) for t in side_tables)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -42,37 +42,29 @@ from .activation import (
     threshold,
     threshold_,
 )
-from .softmax import (
-    gumbel_softmax,
-    log_softmax,
-    softmax,
-    softmin,
+from .adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
 )
-from .linear import (
-    bilinear,
-    linear,
-    linear_cross_entropy,
+from .attention import (
+    _canonical_mask,
+    _in_projection,
+    _in_projection_packed,
+    _mha_shape_check,
+    _none_or_dtype,
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
 )
-from .dropout import (
-    alpha_dropout,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-)
-from .sparse import (
-    embedding,
-    embedding_bag,
-    one_hot,
-)
-from .normalization import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    local_response_norm,
-    rms_norm,
+from .class_loss import (
+    cross_entropy,
+    nll_loss,
 )
 from .conv import (
     conv1d,
@@ -82,6 +74,61 @@ from .conv import (
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
+)
+from .ctc import (
+    ctc_loss,
+)
+from .distance import (
+    cosine_similarity,
+    normalize,
+    pairwise_distance,
+    pdist,
+)
+from .dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from .linear import (
+    bilinear,
+    linear,
+    linear_cross_entropy,
+)
+from .loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
+from .margin_loss import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from .normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
+from .padding import (
+    pad,
 )
 from .pooling import (
     avg_pool1d,
@@ -94,16 +141,22 @@ from .pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
-from .adaptive_pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool1d_with_indices,
-    adaptive_max_pool2d,
-    adaptive_max_pool2d_with_indices,
-    adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices,
+from .resize import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from .softmax import (
+    gumbel_softmax,
+    log_softmax,
+    softmax,
+    softmin,
+)
+from .sparse import (
+    embedding,
+    embedding_bag,
+    one_hot,
 )
 from .unpooling import (
     fractional_max_pool2d,
@@ -117,15 +170,6 @@ from .unpooling import (
     max_unpool2d,
     max_unpool3d,
 )
-from .padding import (
-    pad,
-)
-from .resize import (
-    interpolate,
-    upsample,
-    upsample_bilinear,
-    upsample_nearest,
-)
 from .vision import (
     affine_grid,
     channel_shuffle,
@@ -135,50 +179,6 @@ from .vision import (
     pixel_shuffle,
     pixel_unshuffle,
     unfold,
-)
-from .distance import (
-    cosine_similarity,
-    normalize,
-    pairwise_distance,
-    pdist,
-)
-from .loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from .class_loss import (
-    cross_entropy,
-    nll_loss,
-)
-from .margin_loss import (
-    cosine_embedding_loss,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    soft_margin_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from .ctc import (
-    ctc_loss,
-)
-from .attention import (
-    _canonical_mask,
-    _in_projection,
-    _in_projection_packed,
-    _mha_shape_check,
-    _none_or_dtype,
-    multi_head_attention_forward,
-    scaled_dot_product_attention,
 )
 
 __all__ = [

@@ -1,4 +1,5 @@
-"""What the functions of `flambeau.nn.functional` share: reductions, tuple arguments, in-place forms, type names.
+"""What the functions of `flambeau.nn.functional` share: reductions, tuple arguments, in-place
+forms, type names.
 
 Called by the other files of this package and by `nn.modules.utils`. It imports no layer.
 
@@ -98,7 +99,8 @@ def reduce_loss(loss: Tensor, reduction: str) -> Tensor:
 
 
 def write_back(function: Callable[..., Tensor], input: Tensor, *options: Any) -> Tensor:
-    """`function(input, *options)` written into `input`; the gradient sees the values before the write."""
+    """`function(input, *options)` written into `input`; the gradient sees the values before the
+    write."""
     return input.copy_(function(input.clone(), *options))
 
 

@@ -8,14 +8,16 @@ tensor([0., 2.])
 """
 
 from __future__ import annotations
+
 import math
-import warnings
 from typing import TYPE_CHECKING
+
 import flambeau
+
 from ._common import branch, not_implemented, scalar_type, write_back
 
 if TYPE_CHECKING:
-    from flambeau import Tensor, dtype
+    from flambeau import Tensor
 
 # Klambauer et al. 2017, "Self-Normalizing Neural Networks": the fixed point of mean 0, variance 1.
 _SELU_ALPHA = 1.6732632423543772848170429916717
@@ -54,7 +56,8 @@ def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """Each element limited to the range from `min_val` to `max_val`; the gradient is zero at both ends.
+    """Each element limited to the range from `min_val` to `max_val`; the gradient is zero at both
+    ends.
 
     >>> torch.nn.functional.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))
     tensor([-1.0000,  0.5000,  1.0000])
@@ -303,7 +306,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """`x * relu6(x + 3) / 6` (Howard et al. 2019).
 
     >>> torch.nn.functional.hardswish(torch.tensor([-4.0, 1.0, 4.0]))
-    tensor([-0.0000,  0.6667,  4.0000])
+    tensor([-0.0000, 0.6667, 4.0000])
     """
     return write_back(_hardswish, input) if inplace else _hardswish(input)
 

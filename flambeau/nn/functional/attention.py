@@ -1,7 +1,7 @@
 """Scaled dot-product attention, and multi-head attention with its projections.
 
-Called by `nn.modules.attention`, `nn.modules.transformer` and by users. Shapes: L target length, S source
-length, N batch, H heads, E features, D features of a head.
+Called by `nn.modules.attention`, `nn.modules.transformer` and by users. Shapes: L target length, S
+source length, N batch, H heads, E features, D features of a head.
 
 >>> q = torch.zeros(1, 2, 4)
 >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
@@ -57,11 +57,12 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """`softmax(query @ key.mT * scale + mask) @ value`; the scale is `1 / sqrt(features)` if not given.
+    """`softmax(query @ key.mT * scale + mask) @ value`; the scale is `1 / sqrt(features)` if not
+    given.
 
-    Args: query (N, ..., L, E), key (N, ..., S, E), value (N, ..., S, Ev). A boolean mask (L, S) is True
-    where attention may go; a floating point mask is added. `is_causal` masks positions after the query's.
-    `enable_gqa` shares each head of key and value among several heads of the query.
+    Args: query (N, ..., L, E), key (N, ..., S, E), value (N, ..., S, Ev). A boolean mask (L, S) is
+    True where attention may go; a floating point mask is added. `is_causal` masks positions after
+    the query's. `enable_gqa` shares each head of key and value among several heads of the query.
 
     >>> q = torch.zeros(1, 2, 4)
     >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
@@ -169,7 +170,8 @@ def _none_or_dtype(input: Tensor | None) -> dtype | None:
 def _in_projection_packed(
     q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """Query, key and value through the three projections stacked in `w`: one product where inputs agree."""
+    """Query, key and value through the three projections stacked in `w`: one product where inputs
+    agree."""
     if q is k and k is v:
         return linear(q, w, b).chunk(3, -1)
     w_q, w_k, w_v = w.chunk(3)
@@ -255,7 +257,8 @@ def _heads(input: Tensor, rows: int, head_dim: int) -> Tensor:
 
 
 def _with_batch(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch dimension for each; inputs that are one tensor stay one, so that one product projects them."""
+    """A batch dimension for each; inputs that are one tensor stay one, so that one product projects
+    them."""
     q = query.unsqueeze(1)
     k = q if key is query else key.unsqueeze(1)
     v = q if value is query else k if value is key else value.unsqueeze(1)
@@ -280,7 +283,8 @@ def _attend(
     need_weights: bool,
     num_heads: int,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention of (N * H, L, D) heads: the output (L, N, E) and, if asked for, the weights (N, H, L, S)."""
+    """Attention of (N * H, L, D) heads: the output (L, N, E) and, if asked for, the weights (N, H,
+    L, S)."""
     rows, target, head_dim = q.shape
     batch, source = rows // num_heads, k.size(1)
     weights = None
@@ -362,8 +366,8 @@ def multi_head_attention_forward(
 ) -> tuple[Tensor, Tensor | None]:
     """Multi-head attention (Vaswani et al. 2017) on (L, N, E), or (L, E) without a batch.
 
-    Returns the output and, if `need_weights`, the attention weights (N, L, S), averaged over heads or
-    (N, H, L, S). See `torch.nn.MultiheadAttention` for the arguments.
+    Returns the output and, if `need_weights`, the attention weights (N, L, S), averaged over heads
+    or (N, H, L, S). See `torch.nn.MultiheadAttention` for the arguments.
 
     >>> x, w = torch.ones(3, 1, 4), torch.zeros(12, 4)
     >>> f = torch.nn.functional.multi_head_attention_forward

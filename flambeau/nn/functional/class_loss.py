@@ -173,7 +173,8 @@ def _uniform_cross_entropy(
     ignore_index: int,
     reduction: str,
 ) -> Tensor:
-    """Cross entropy with all classes at once, for label smoothing; the mean divides as `nll_loss` does."""
+    """Cross entropy with all classes at once, for label smoothing; the mean divides as `nll_loss`
+    does."""
     class_dim = 0 if log_probabilities.dim() == 1 else 1
     ignored = target == ignore_index
     if weight is None:

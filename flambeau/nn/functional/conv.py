@@ -108,8 +108,8 @@ def _geometry(
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], list[int]]:
     """Check a convolution once for all calls with these shapes.
 
-    Returns stride, padding, dilation, output padding with a number for each dimension, and what to add
-    to the right of the input first, which only `padding="same"` with an even extent needs.
+    Returns stride, padding, dilation, output padding with a number for each dimension, and what to
+    add to the right of the input first, which only `padding="same"` with an even extent needs.
     """
     if len(input) not in (ndim + 1, ndim + 2):
         raise RuntimeError(
@@ -183,16 +183,18 @@ def _check_output_padding(
 _UNIT = {"output_padding": (0,), "stride": (1,), "dilation": (1,)}
 
 
-def _check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    if not (input.is_floating_point() or input.is_complex()) and input.dtype != weight.dtype:
-        raise RuntimeError(
-            f"expected scalar type {scalar_type(input)} but found {scalar_type(weight)}"
-        )
-    if bias is not None and bias.dtype != input.dtype:
+def _check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None, plain: bool) -> None:
+    """Raise what torch raises; a `plain` convolution is neither transposed nor padded by name."""
+    is_plain_or_float = plain or input.dtype == flambeau.float32
+    if bias is not None and bias.dtype != input.dtype and is_plain_or_float:
         raise RuntimeError(
             f"Input type ({c_type(input)}) and bias type ({c_type(bias)}) should be the same"
         )
     if weight.dtype != input.dtype:
+        if input.dtype == flambeau.float64 or not input.is_floating_point():
+            raise RuntimeError(
+                f"expected scalar type {scalar_type(input)} but found {scalar_type(weight)}"
+            )
         raise RuntimeError(
             f"Input type (torch.{scalar_type(input)}Tensor) and weight type "
             f"(torch.{scalar_type(weight)}Tensor) should be the same or input should be a MKLDNN "
@@ -212,6 +214,8 @@ def _convolve(
     output_padding: Any,
     groups: int,
 ) -> Tensor:
+    transposed = name.startswith("conv_transpose")
+    plain = not (transposed or isinstance(padding, str))
     stride, padding, dilation, output_padding, extra = _geometry(
         name,
         ndim,
@@ -225,14 +229,14 @@ def _convolve(
         groups,
     )
     if weight.dtype != input.dtype or (bias is not None and bias.dtype != input.dtype):
-        _check_dtypes(input, weight, bias)
+        _check_dtypes(input, weight, bias, plain)
     unbatched = input.dim() == ndim + 1
     if unbatched:
         input = input.unsqueeze(0)
     if extra:
         input = pad(input, extra)
     output = flambeau.ops.nn.convolution(
-        input, weight, bias, stride, padding, dilation, name[4:5] == "_", output_padding, groups
+        input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
     )
     return output.squeeze(0) if unbatched else output
 

@@ -1,8 +1,9 @@
-"""Connectionist temporal classification (Graves et al. 2006). Called by `nn.modules.loss` and by users.
+"""Connectionist temporal classification (Graves et al. 2006). Called by `nn.modules.loss` and by
+users.
 
-A target l1 l2 ... is extended by blanks to _ l1 _ l2 _ ...; `alpha[t, s]` is the log-probability of having
-read the first s + 1 extended labels in the first t + 1 steps, `beta[t, s]` that of reading those from s on in
-the steps from t on. T steps, N samples, C classes, S extended labels.
+A target l1 l2 ... is extended by blanks to _ l1 _ l2 _ ...; `alpha[t, s]` is the log-probability of
+having read the first s + 1 extended labels in the first t + 1 steps, `beta[t, s]` that of reading
+those from s on in the steps from t on. T steps, N samples, C classes, S extended labels.
 
 >>> x = torch.zeros(2, 1, 2).log_softmax(2)
 >>> torch.nn.functional.ctc_loss(x, torch.tensor([[1]]), torch.tensor([2]), torch.tensor([1]))
@@ -92,7 +93,8 @@ def _log_add(parts: Sequence[Tensor]) -> Tensor:
 
 
 class _CTC(flambeau.autograd.Function):
-    """The loss of each sample. The gradient is that of scores before a log-softmax, as torch has it."""
+    """The loss of each sample. The gradient is that of scores before a log-softmax, as torch has
+    it."""
 
     @staticmethod
     def forward(
@@ -174,11 +176,12 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
-    """Minus the log-probability of `targets`, summed over all alignments with the steps of `log_probs`.
+    """Minus the log-probability of `targets`, summed over all alignments with the steps of
+    `log_probs`.
 
-    Args: log_probs (T, N, C) or (T, C) after a log-softmax; targets (N, longest) or all in one row; the
-    lengths (N). The mean is over samples, each loss divided by the length of its target. `zero_infinity`
-    makes an impossible alignment cost nothing.
+    Args: log_probs (T, N, C) or (T, C) after a log-softmax; targets (N, longest) or all in one row;
+    the lengths (N). The mean is over samples, each loss divided by the length of its target.
+    `zero_infinity` makes an impossible alignment cost nothing.
 
     >>> x = torch.zeros(2, 1, 2).log_softmax(2)
     >>> torch.nn.functional.ctc_loss(x, torch.tensor([[1]]), torch.tensor([2]), torch.tensor([1]))

@@ -44,7 +44,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 
 def _unit(x: Tensor, dim: int, eps: float) -> Tensor:
-    """`x` divided by its norm along `dim`; the gradient does not see that the norm is `eps` at least."""
+    """`x` divided by its norm along `dim`; the gradient does not see that the norm is `eps` at
+    least."""
     norm = flambeau.norm(x, 2, dim, True)
     raised = flambeau.where(norm < eps, norm - norm.detach() + eps, norm)
     return x / raised

@@ -1,4 +1,5 @@
-"""Random zeros for regularisation. Called by `nn.modules.dropout`, by recurrent layers, attention and users.
+"""Random zeros for regularisation. Called by `nn.modules.dropout`, by recurrent layers, attention
+and users.
 
 The random draws are torch's: one `bernoulli_(1 - p)` over the elements, or over (sample, channel).
 
@@ -35,7 +36,8 @@ def _drop(
     channels: bool = False,
     alpha: bool = False,
 ) -> Tensor:
-    """Multiply by random zeros; `channels` draws once a channel, `alpha` keeps SELU's mean and variance."""
+    """Multiply by random zeros; `channels` draws once a channel, `alpha` keeps SELU's mean and
+    variance."""
     if not training or p == 0.0 or input.numel() == 0:
         return input
     if p == 1.0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
+from ._common import c_type
 from .class_loss import cross_entropy
 
 if TYPE_CHECKING:
@@ -32,8 +33,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             "both arguments to linear need to be at least 1D, but they are "
             f"{input.dim()}D and {weight.dim()}D"
         )
-    output = flambeau.matmul(input, weight.t())
-    return output if bias is None else output + bias
+    if bias is None or weight.dim() == 1:
+        output = flambeau.matmul(input, weight.t())
+        return output if bias is None else output + bias
+    rows = input.reshape(-1, input.size(-1)) if input.numel() else input.flatten(0, -2)
+    output = flambeau.addmm(bias, rows, weight.t())
+    return output.reshape(*input.shape[:-1], weight.size(0))
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -47,6 +52,12 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         raise RuntimeError(
             f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}"
         )
+    named = {"input1": input1, "input2": input2, "weight": weight}
+    if bias is not None:
+        named["bias"] = bias
+    if any(tensor.dtype != weight.dtype for tensor in named.values()):
+        dtypes = ", ".join(f"{name}: {c_type(tensor)}" for name, tensor in named.items())
+        raise RuntimeError(f"All tensors must have the same dtype, got {dtypes}")
     for dim in range(input1.dim() - 1):
         if input1.size(dim) != input2.size(dim):
             raise RuntimeError(

@@ -1,17 +1,20 @@
 """Losses for regression, probabilities and classes. Called by `nn.modules.loss` and by users.
 
-Each function is a formula for one loss per element (or sample) and `reduce_loss`. The losses built on
-margins are in `margin_loss.py`, connectionist temporal classification is in `ctc.py`.
+Each function is a formula for one loss per element (or sample) and `reduce_loss`. The losses built
+on margins are in `margin_loss.py`, connectionist temporal classification is in `ctc.py`.
 
 >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
 tensor(2.)
 """
 
 from __future__ import annotations
+
 import math
 import warnings
 from typing import TYPE_CHECKING, Any
+
 import flambeau
+
 from ._common import (
     REDUCTIONS,
     invalid_reduction,
@@ -151,7 +154,8 @@ def huber_loss(
 
 
 class _BinaryCrossEntropy(flambeau.autograd.Function):
-    """Cross entropy of probabilities; the logarithms stop at -100, the gradient divides by 1e-12 at least."""
+    """Cross entropy of probabilities; the logarithms stop at -100, the gradient divides by 1e-12 at
+    least."""
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, target: Tensor) -> Tensor:
@@ -212,7 +216,8 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """`binary_cross_entropy` of `sigmoid(input)`, without overflow; `pos_weight` weighs the targets of 1.
+    """`binary_cross_entropy` of `sigmoid(input)`, without overflow; `pos_weight` weighs the targets
+    of 1.
 
     >>> torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor([0.0]), torch.tensor([1.0]))
     tensor(0.6931)
@@ -245,7 +250,8 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """`t * (log(t) - x)`: the divergence of log-probabilities `x` from `t` (from `exp(t)` if `log_target`).
+    """`t * (log(t) - x)`: the divergence of log-probabilities `x` from `t` (from `exp(t)` if
+    `log_target`).
 
     `reduction="batchmean"` divides the sum by the size of dimension 0, which is the definition.
 

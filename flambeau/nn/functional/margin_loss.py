@@ -1,4 +1,5 @@
-"""Losses that ask for a margin between scores or distances. Called by `nn.modules.loss` and by users.
+"""Losses that ask for a margin between scores or distances. Called by `nn.modules.loss` and by
+users.
 
 >>> x, y = torch.tensor([1.0]), torch.tensor([0.5])
 >>> torch.nn.functional.margin_ranking_loss(x, y, torch.tensor([1.0]), margin=1.0)
@@ -161,7 +162,8 @@ def multilabel_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The sum over target classes `t` and other classes `i` of `max(0, 1 - x[t] + x[i])`, per class.
+    """The sum over target classes `t` and other classes `i` of `max(0, 1 - x[t] + x[i])`, per
+    class.
 
     Each row of `target` lists classes up to the first negative number.
 
@@ -249,7 +251,8 @@ def triplet_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`max(0, d(anchor, positive) - d(anchor, negative) + margin)` with the p-norm (Balntas et al. 2016).
+    """`max(0, d(anchor, positive) - d(anchor, negative) + margin)` with the p-norm (Balntas et al.
+    2016).
 
     With `swap` the distance from positive to negative is taken where it is smaller.
 

@@ -1,4 +1,5 @@
-"""Normalisation by mean and variance over a batch, an instance, a layer or a group; root mean square.
+"""Normalisation by mean and variance over a batch, an instance, a layer or a group; root mean
+square.
 
 Called by the normalisation layers of `nn.modules` and by users.
 
@@ -32,6 +33,17 @@ def _check_values_per_channel(size: Sequence[int], shown: object) -> None:
         )
 
 
+def _check_dtypes(kernel: str, input: Tensor, *others: Tensor | None) -> None:
+    """Statistics and parameters have the dtype of the input, or float32 with a shorter one."""
+    if not input.is_floating_point():
+        raise not_implemented(kernel, input)
+    for other in others:
+        if other is None or other.dtype == input.dtype:
+            continue
+        if other.dtype != flambeau.float32 or input.dtype == flambeau.float64:
+            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+
+
 def _per_channel(vector: Tensor, ndim: int) -> Tensor:
     """A vector over channels in a shape that broadcasts with (N, C, ...)."""
     return vector.reshape([-1 if d == 1 else 1 for d in range(ndim)])
@@ -60,10 +72,11 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Subtract the mean of each channel and divide by its standard deviation (Ioffe and Szegedy 2015).
+    """Subtract the mean of each channel and divide by its standard deviation (Ioffe and Szegedy
+    2015).
 
-    While training, mean and variance are those of the batch, and the running ones move towards them by
-    `momentum`; otherwise the running ones are used.
+    While training, mean and variance are those of the batch, and the running ones move towards them
+    by `momentum`; otherwise the running ones are used.
 
     >>> torch.nn.functional.batch_norm(torch.tensor([[1.0], [3.0]]), None, None, training=True)
     tensor([[-1.0000],
@@ -83,8 +96,8 @@ def batch_norm(
         mean = input.mean(dims)
         centred = input - _per_channel(mean, input.dim())
         variance = (centred * centred).mean(dims)
-        if running_mean is not None or running_var is not None:
-            count = input.numel() // max(input.size(1), 1)
+        if input.numel() and (running_mean is not None or running_var is not None):
+            count = input.numel() // input.size(1)
             _move_statistics(running_mean, running_var, mean, variance, count, momentum)
     else:
         assert running_mean is not None and running_var is not None
@@ -122,8 +135,7 @@ def _check_channel_vectors(
     weight: Tensor | None,
     bias: Tensor | None,
 ) -> None:
-    if not input.is_floating_point():
-        raise not_implemented("batch_norm", input)
+    _check_dtypes("batch_norm", input, running_mean, running_var, weight, bias)
     channels = input.size(1) if input.dim() > 1 else 0
     for name, vector in (
         ("running_mean", running_mean),
@@ -223,14 +235,14 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Subtract the mean over the last dimensions and divide by the standard deviation (Ba et al. 2016).
+    """Subtract the mean over the last dimensions and divide by the standard deviation (Ba et al.
+    2016).
 
     >>> torch.nn.functional.layer_norm(torch.tensor([[1.0, 3.0]]), (2,))
     tensor([[-1.0000,  1.0000]])
     """
     dims = _check_normalized_shape(input, normalized_shape, weight, bias, "layer_norm")
-    if not input.is_floating_point():
-        raise not_implemented("LayerNormKernelImpl", input)
+    _check_dtypes("LayerNormKernelImpl", input, weight, bias)
     return _scale_and_shift(_standardise(input, dims, eps), weight, bias)
 
 
@@ -287,8 +299,7 @@ def group_norm(
                 f"but got {name} of shape {list(vector.shape)} and input of shape "
                 f"{list(input.shape)}"
             )
-    if not input.is_floating_point():
-        raise not_implemented("GroupNormKernelImpl", input)
+    _check_dtypes("GroupNormKernelImpl", input, weight, bias)
     length = input.numel() // max(samples * num_groups, 1)
     output = _standardise(input.reshape(samples, num_groups, length), [2], eps)
     return _scale_and_shift(
@@ -301,7 +312,8 @@ def group_norm(
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """Divide by `(k + alpha * mean of squares over size channels) ** beta` (Krizhevsky et al. 2012).
+    """Divide by `(k + alpha * mean of squares over size channels) ** beta` (Krizhevsky et al.
+    2012).
 
     >>> torch.nn.functional.local_response_norm(torch.ones(1, 2, 1), 2, alpha=2.0, beta=1.0)
     tensor([[[0.5000],

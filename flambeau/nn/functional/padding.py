@@ -20,7 +20,8 @@ def pad(
 ) -> Tensor:
     """`input` with `pad` = (left, right, top, bottom, ...) elements added, last dimension first.
 
-    `mode` is "constant" (filled with `value`), "reflect", "replicate" or "circular". Negative numbers cut.
+    `mode` is "constant" (filled with `value`), "reflect", "replicate" or "circular". Negative
+    numbers cut.
 
     >>> torch.nn.functional.pad(torch.tensor([[1, 2, 3]]), (1, 1), mode="reflect")
     tensor([[2, 1, 2, 3, 2]])

@@ -1,6 +1,7 @@
 """Maximum and average pooling: argument checks and inputs without a batch dimension.
 
-The arithmetic is in `flambeau.ops.nn`. Called by `nn.modules.pooling`, by `interpolate` and by users.
+The arithmetic is in `flambeau.ops.nn`. Called by `nn.modules.pooling`, by `interpolate` and by
+users.
 
 >>> torch.nn.functional.max_pool1d(torch.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
 tensor([[3., 2.]])
@@ -93,7 +94,8 @@ def _check_steps(
 def _output_length(
     length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
 ) -> int:
-    """How many windows fit; with `ceil_mode` the last may hang over, but starts inside the input."""
+    """How many windows fit; with `ceil_mode` the last may hang over, but starts inside the
+    input."""
     room = length + 2 * padding - dilation * (kernel - 1) - 1
     windows = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
     return windows - 1 if ceil_mode and (windows - 1) * stride >= length + padding else windows
@@ -133,7 +135,8 @@ def _geometry(
     dilation: Any,
     ceil_mode: bool,
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Check a pooling once for all calls with this input shape; options with a number per dimension."""
+    """Check a pooling once for all calls with this input shape; options with a number per
+    dimension."""
     ndim = int(name[8])
     kernel = _expand(name, "kernel_size", kernel, ndim)
     stride = kernel if stride is None or stride == () else _expand(name, "stride", stride, ndim)
@@ -256,7 +259,8 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The maximum of each window of (N, C, D, H, W), with its place in the volume if `return_indices`.
+    """The maximum of each window of (N, C, D, H, W), with its place in the volume if
+    `return_indices`.
 
     >>> torch.nn.functional.max_pool3d(torch.ones(1, 2, 2, 2), 2)
     tensor([[[[1.]]]])

@@ -1,7 +1,8 @@
 """Recurrent networks step by step. Called by `nn.modules.rnn`.
 
 A sequence is either (T, N, F) or packed: the rows of all steps below one another, step t having
-`batch_sizes[t]` rows, the longest samples first. G is the number of rows of the weights: gates times hidden.
+`batch_sizes[t]` rows, the longest samples first. G is the number of rows of the weights: gates
+times hidden.
 
 >>> x, h, w = torch.zeros(1, 2), torch.zeros(1, 3), torch.zeros(3, 2)
 >>> from flambeau.nn.functional.recurrent import CELLS
@@ -143,7 +144,8 @@ def recurrent(
 ) -> tuple[Tensor, State]:
     """All layers of a recurrent network, with dropout between them.
 
-    `initial` holds (layers * directions, N, H) tensors and `weights` one list for each layer and direction.
+    `initial` holds (layers * directions, N, H) tensors and `weights` one list for each layer and
+    direction.
     """
     directions = 2 if bidirectional else 1
     finals: list[State] = []

@@ -1,7 +1,8 @@
 """`interpolate`: pictures of another size. Called by `nn.modules.upsampling` and by users.
 
-Every mode works on one dimension after the other. An output element is a weighted sum of input elements:
-their places and weights are computed once for each dimension, in the precision of the input.
+Every mode works on one dimension after the other. An output element is a weighted sum of input
+elements: their places and weights are computed once for each dimension, in the precision of the
+input.
 
 >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
 tensor([[[1., 1., 2., 2.]]])
@@ -46,7 +47,8 @@ def _is_integer(value: Any) -> bool:
 def _requested_sizes(
     input: Tensor, size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[list[int], list[float] | None]:
-    """The output size, and the scale factors if they rather than the sizes decide the sampling places."""
+    """The output size, and the scale factors if they rather than the sizes decide the sampling
+    places."""
     ndim = input.dim() - 2
     shown = list(input.shape[2:])
     if size is not None:
@@ -106,9 +108,10 @@ def interpolate(
 ) -> Tensor:
     """(N, C, ...) at another `size`, or at one `scale_factor` times as large.
 
-    Modes: "nearest", "nearest-exact" and "area" for one to three spatial dimensions, "linear" for one,
-    "bilinear", "bicubic" and "lanczos" for two, "trilinear" for three. `align_corners` keeps the centres
-    of the corner pixels in place. `antialias` widens the filter when the picture shrinks.
+    Modes: "nearest", "nearest-exact" and "area" for one to three spatial dimensions, "linear" for
+    one, "bilinear", "bicubic" and "lanczos" for two, "trilinear" for three. `align_corners` keeps
+    the centres of the corner pixels in place. `antialias` widens the filter when the picture
+    shrinks.
 
     >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), size=3, mode="linear")
     tensor([[[1.0000, 1.5000, 2.0000]]])

@@ -1,4 +1,5 @@
-"""Tables looked up by index: embedding, embedding_bag, one_hot. Called by `nn.modules.sparse` and by users.
+"""Tables looked up by index: embedding, embedding_bag, one_hot. Called by `nn.modules.sparse` and
+by users.
 
 >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0], [2.0]]))
 tensor([[2.],
@@ -28,7 +29,8 @@ def _check_indices(indices: Tensor, name: str) -> None:
 
 
 class _Lookup(flambeau.autograd.Function):
-    """Rows of a table, where the padding row gets no gradient and frequent rows may get it divided."""
+    """Rows of a table, where the padding row gets no gradient and frequent rows may get it
+    divided."""
 
     @staticmethod
     def forward(
@@ -70,8 +72,8 @@ def embedding(
 ) -> Tensor:
     """The rows of `weight` that `input` names. Row `padding_idx` gets no gradient.
 
-    `max_norm` first scales the rows in use, in place. `scale_grad_by_freq` divides the gradient of a
-    row by how often it is used.
+    `max_norm` first scales the rows in use, in place. `scale_grad_by_freq` divides the gradient of
+    a row by how often it is used.
 
     >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0], [2.0]]))
     tensor([[2.],
@@ -166,7 +168,8 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Tensor:
-    """The sum, mean or maximum over bags of rows of `weight`, without entries equal to `padding_idx`.
+    """The sum, mean or maximum over bags of rows of `weight`, without entries equal to
+    `padding_idx`.
 
     A 2-D `input` has one bag a row; with a 1-D `input`, `offsets` says where each bag starts.
 

@@ -157,7 +157,8 @@ def max_unpool3d(
 
 
 def _window_starts(samples: Tensor, length: int, windows: int, pool: int) -> Tensor:
-    """Where the random windows of each plane start, (N, C, windows) (Graham 2014, pseudo-random)."""
+    """Where the random windows of each plane start, (N, C, windows) (Graham 2014,
+    pseudo-random)."""
     if windows == 1:
         return flambeau.full((*samples.shape, 1), length - pool, device=samples.device)
     alpha = flambeau.tensor(length - pool, dtype=samples.dtype) / (windows - 1)
@@ -176,6 +177,8 @@ def _check_fractional(
 ) -> None:
     ndim = len(kernel)
     function = "fractional_max_pool2d" if ndim == 2 else "fractional_max_pool3d_out"
+    if samples.dtype != input.dtype:
+        raise RuntimeError("Expect _random_samples to have the same dtype as input")
     if samples.size(1) != input.size(-ndim - 1):
         raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
     for name, size, k, length in zip(_FRACTIONAL_NAMES[ndim], sizes, kernel, input.shape[-ndim:]):
@@ -207,6 +210,7 @@ def _fractional_max_pool(
             batch, input.size(-ndim - 1), ndim, dtype=input.dtype, device=input.device
         )
     _check_fractional(input, kernel, sizes, random_samples)
+    random_samples = random_samples[:batch]
     lengths = input.shape[-ndim:]
     # In two dimensions torch uses the samples last dimension first.
     order = (1, 0) if ndim == 2 else (0, 1, 2)

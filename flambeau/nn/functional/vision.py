@@ -1,7 +1,7 @@
 """Functions on pictures: pixels and channels rearranged, patches, sampling on a grid.
 
-Called by `nn.modules.pixelshuffle`, `channelshuffle`, `fold` and by users. `pad` is in `padding.py`,
-`interpolate` in `resize.py`.
+Called by `nn.modules.pixelshuffle`, `channelshuffle`, `fold` and by users. `pad` is in
+`padding.py`, `interpolate` in `resize.py`.
 
 >>> torch.nn.functional.pixel_shuffle(torch.arange(4.0).reshape(1, 4, 1, 1), 2)
 tensor([[[[0., 1.],
@@ -252,7 +252,11 @@ def fold(
     places = _patch_places(lengths, counts, kernel, dilations, strides, input.device)
     channels = patches.size(1) // elements
     planes = patches.new_zeros((patches.size(0), channels, lengths[0] * lengths[1]))
-    planes = planes.index_add(2, places.reshape(-1), patches.reshape(patches.size(0), channels, elements * patches.size(2)))
+    planes = planes.index_add(
+        2,
+        places.reshape(-1),
+        patches.reshape(patches.size(0), channels, elements * patches.size(2)),
+    )
     output = planes.reshape(*planes.shape[:2], *lengths)
     output = output[:, :, paddings[0] : paddings[0] + size[0], paddings[1] : paddings[1] + size[1]]
     return output if batched else output.squeeze(0)
@@ -266,7 +270,8 @@ _ALIGN_CORNERS_CHANGED = (
 
 
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
-    """Where an affine map `theta` (N, 2, 3) or (N, 3, 4) samples a picture of `size`, for `grid_sample`.
+    """Where an affine map `theta` (N, 2, 3) or (N, 3, 4) samples a picture of `size`, for
+    `grid_sample`.
 
     >>> theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
     >>> torch.nn.functional.affine_grid(theta, (1, 1, 1, 2), align_corners=False)
@@ -354,7 +359,8 @@ def _reflect(x: Tensor, twice_low: int, twice_high: int) -> Tensor:
 
 
 def _bring_inside(x: Tensor, length: int, padding_mode: str, align_corners: bool) -> Tensor:
-    """Apply the padding mode to coordinates in pixels; the gradient is zero where they are clipped."""
+    """Apply the padding mode to coordinates in pixels; the gradient is zero where they are
+    clipped."""
     if padding_mode == "zeros":
         return x
     if padding_mode == "reflection":

@@ -44,6 +44,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "Tanhshrink",
         "Threshold",
     ),
+    "adaptive": ("AdaptiveLogSoftmaxWithLoss",),
     "batchnorm": (
         "BatchNorm1d",
         "BatchNorm2d",
@@ -112,6 +113,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "LazyLinear",
         "Linear",
     ),
+    "linear_cross_entropy_options": ("LinearCrossEntropyOptions",),
     "loss": (
         "BCELoss",
         "BCEWithLogitsLoss",
@@ -188,9 +190,26 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "MaxUnpool2d",
         "MaxUnpool3d",
     ),
+    "rnn": (
+        "GRU",
+        "GRUCell",
+        "LSTM",
+        "LSTMCell",
+        "RNN",
+        "RNNBase",
+        "RNNCell",
+        "RNNCellBase",
+    ),
     "sparse": (
         "Embedding",
         "EmbeddingBag",
+    ),
+    "transformer": (
+        "Transformer",
+        "TransformerDecoder",
+        "TransformerDecoderLayer",
+        "TransformerEncoder",
+        "TransformerEncoderLayer",
     ),
     "upsampling": (
         "Upsample",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class _Loss(Module):
-    """A loss with a reduction: "mean", "sum" or "none". `size_average` and `reduce` are deprecated."""
+    """A loss with a reduction: "mean", "sum" or "none". `size_average` and `reduce` are
+    deprecated."""
 
     def __init__(
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"

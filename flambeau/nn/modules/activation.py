@@ -1,4 +1,5 @@
-"""Activations as layers; the formulas are in `nn.functional`. `MultiheadAttention` is in `attention.py`.
+"""Activations as layers; the formulas are in `nn.functional`. `MultiheadAttention` is in
+`attention.py`.
 
 >>> torch.nn.ReLU()(torch.tensor([-1.0, 2.0]))
 tensor([0., 2.])
@@ -96,8 +97,8 @@ class ReLU(Module):
 
 
 class RReLU(Module):
-    r""":math:`x` for :math:`x > 0`, else :math:`a x` with :math:`a` drawn from :math:`U(lower, upper)` for
-    every element while training, and their mean otherwise (Xu et al. 2015). Any shape.
+    r""":math:`x` for :math:`x > 0`, else :math:`a x` with :math:`a` drawn from :math:`U(lower,
+    upper)` for every element while training, and their mean otherwise (Xu et al. 2015). Any shape.
 
     >>> torch.nn.RReLU(0.25, 0.75).eval()(torch.tensor([-1.0, 2.0]))
     tensor([-0.5000,  2.0000])
@@ -283,7 +284,8 @@ class ELU(Module):
 
 
 class CELU(Module):
-    r""":math:`x` for :math:`x > 0`, else :math:`\alpha (e^{x / \alpha} - 1)` (Barron 2017). Any shape.
+    r""":math:`x` for :math:`x > 0`, else :math:`\alpha (e^{x / \alpha} - 1)` (Barron 2017). Any
+    shape.
 
     >>> torch.nn.CELU(alpha=2.0)(torch.tensor([-1.0, 2.0]))
     tensor([-0.7869,  2.0000])
@@ -302,8 +304,8 @@ class CELU(Module):
 
 
 class SELU(Module):
-    r""":math:`s x` for :math:`x > 0`, else :math:`s \alpha (e^x - 1)`, with the constants that keep mean 0
-    and variance 1 (Klambauer et al. 2017). Any shape.
+    r""":math:`s x` for :math:`x > 0`, else :math:`s \alpha (e^x - 1)`, with the constants that keep
+    mean 0 and variance 1 (Klambauer et al. 2017). Any shape.
 
     >>> torch.nn.SELU()(torch.tensor([-1.0, 2.0]))
     tensor([-1.1113,  2.1014])
@@ -321,7 +323,8 @@ class SELU(Module):
 
 
 class GLU(Module):
-    r""":math:`a \sigma(b)` for the halves :math:`a` and :math:`b` of the input along `dim` (Dauphin et al. 2016).
+    r""":math:`a \sigma(b)` for the halves :math:`a` and :math:`b` of the input along `dim` (Dauphin
+    et al. 2016).
 
     Shape: `dim` is halved.
 
@@ -341,7 +344,8 @@ class GLU(Module):
 
 
 class GELU(Module):
-    r""":math:`x \Phi(x)` with the normal distribution function (Hendrycks and Gimpel 2016). Any shape.
+    r""":math:`x \Phi(x)` with the normal distribution function (Hendrycks and Gimpel 2016). Any
+    shape.
 
     Args:
         approximate: "none", or "tanh" for a hyperbolic tangent in place of :math:`\Phi`.
@@ -410,7 +414,8 @@ class LogSigmoid(Module):
 
 
 class Softplus(Module):
-    r""":math:`\log(1 + e^{\beta x}) / \beta`, and :math:`x` where :math:`\beta x` exceeds `threshold`. Any shape.
+    r""":math:`\log(1 + e^{\beta x}) / \beta`, and :math:`x` where :math:`\beta x` exceeds
+    `threshold`. Any shape.
 
     >>> torch.nn.Softplus()(torch.tensor([0.0]))
     tensor([0.6931])
@@ -447,7 +452,8 @@ class Softshrink(Module):
 
 
 class PReLU(Module):
-    r""":math:`x` for :math:`x > 0`, else :math:`a x` with learnt :math:`a` (He et al. 2015). Any shape.
+    r""":math:`x` for :math:`x > 0`, else :math:`a x` with learnt :math:`a` (He et al. 2015). Any
+    shape.
 
     Args:
         num_parameters: 1, or the number of channels (dimension 1) for one slope each.

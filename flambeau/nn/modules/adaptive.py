@@ -1,4 +1,5 @@
-"""`AdaptiveLogSoftmaxWithLoss`: a softmax over many classes whose rare ones are grouped (Grave et al. 2016).
+"""`AdaptiveLogSoftmaxWithLoss`: a softmax over many classes whose rare ones are grouped (Grave et
+al. 2016).
 
 >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(4, 10, [3, 6])
 >>> layer.log_prob(torch.zeros(2, 4)).shape
@@ -31,8 +32,9 @@ class _ASMoutput(NamedTuple):
 class AdaptiveLogSoftmaxWithLoss(Module):
     """The log-probability of the target class, and the mean loss.
 
-    Classes are sorted by frequency. The head scores those below `cutoffs[0]` and one entry for each further
-    group; group i of the tail scores its own classes on `in_features / div_value ** i` features.
+    Classes are sorted by frequency. The head scores those below `cutoffs[0]` and one entry for each
+    further group; group i of the tail scores its own classes on `in_features / div_value ** i`
+    features.
 
     Args:
         in_features, n_classes: features of the input and number of classes.
@@ -40,7 +42,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         div_value: by how much each group has fewer features than the one before.
         head_bias: whether the head has a bias.
 
-    Shape: input (N, in_features) or (in_features), target (N) or () -> output of the shape of the target.
+    Shape: input (N, in_features) or (in_features), target (N) or () -> output of the shape of the
+    target.
 
     >>> layer = torch.nn.AdaptiveLogSoftmaxWithLoss(4, 10, [3, 6])
     >>> layer(torch.zeros(2, 4), torch.tensor([0, 9])).output.shape

@@ -25,8 +25,9 @@ __all__ = ["MultiheadAttention"]
 
 
 class MultiheadAttention(Module):
-    r"""Attention with several heads, each on its own projection of the features (Vaswani et al. 2017):
-    :math:`\mathrm{concat}(h_1, \dots) W^O`, :math:`h_i = \mathrm{attention}(Q W_i^Q, K W_i^K, V W_i^V)`.
+    r"""Attention with several heads, each on its own projection of the features (Vaswani et al.
+    2017): :math:`\mathrm{concat}(h_1, \dots) W^O`, :math:`h_i = \mathrm{attention}(Q W_i^Q, K
+    W_i^K, V W_i^V)`.
 
     Args:
         embed_dim: features of the query and of the output.
@@ -38,8 +39,8 @@ class MultiheadAttention(Module):
         kdim, vdim: features of key and value if not `embed_dim`.
         batch_first: whether tensors are (N, L, E) in place of (L, N, E).
 
-    Shape: query (L, N, E), key (S, N, kdim), value (S, N, vdim) -> output (L, N, E) and weights (N, L, S);
-    or all of them without N.
+    Shape: query (L, N, E), key (S, N, kdim), value (S, N, vdim) -> output (L, N, E) and weights (N,
+    L, S); or all of them without N.
 
     >>> x = torch.zeros(5, 1, 8)
     >>> output, weights = torch.nn.MultiheadAttention(8, 2)(x, x, x)

@@ -213,8 +213,8 @@ class _Check3d:
 
 
 class BatchNorm1d(_Check1d, _BatchNorm):
-    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over each channel of a
-    batch (Ioffe and Szegedy 2015).
+    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over each
+    channel of a batch (Ioffe and Szegedy 2015).
 
     While training, mean and (biased) variance are those of the batch and the running ones move by
     `momentum` towards them (the unbiased variance); in evaluation mode the running ones are used.
@@ -224,7 +224,8 @@ class BatchNorm1d(_Check1d, _BatchNorm):
         eps: added to the variance.
         momentum: share of the new statistics; None for the average over all batches.
         affine, bias: whether there are :math:`\gamma` and :math:`\beta`.
-        track_running_stats: whether there are running statistics; without, the batch's are always used.
+        track_running_stats: whether there are running statistics; without, the batch's are always
+            used.
 
     Shape: (N, C) or (N, C, L).
 
@@ -313,7 +314,8 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
-        """`module` with every batch normalisation in it replaced by a `SyncBatchNorm` of the same state.
+        """`module` with every batch normalisation in it replaced by a `SyncBatchNorm` of the same
+        state.
 
         >>> torch.nn.SyncBatchNorm.convert_sync_batchnorm(torch.nn.BatchNorm1d(3)).num_features
         3

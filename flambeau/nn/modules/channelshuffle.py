@@ -18,7 +18,8 @@ __all__ = ["ChannelShuffle"]
 
 
 class ChannelShuffle(Module):
-    """Interleave `groups` groups of channels: (N, C, ...) as (groups, C / groups), transposed (Zhang et al. 2017).
+    """Interleave `groups` groups of channels: (N, C, ...) as (groups, C / groups), transposed
+    (Zhang et al. 2017).
 
     >>> x = torch.arange(4.0).reshape(1, 4, 1, 1)
     >>> torch.nn.ChannelShuffle(2)(x).flatten()

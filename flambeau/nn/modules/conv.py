@@ -42,7 +42,8 @@ _Sizes = int | Sequence[int]
 
 class _ConvNd(Module):
     r"""What all convolutions share. `weight` and `bias` are drawn from :math:`U(-k, k)`,
-    :math:`k = \sqrt{groups / (C \prod kernel\_size)}` with the channels :math:`C` that `weight` sums over.
+    :math:`k = \sqrt{groups / (C \prod kernel\_size)}` with the channels :math:`C` that `weight`
+    sums over.
     """
 
     def __init__(
@@ -369,7 +370,8 @@ class _ConvTransposeNd(_ConvNd):
         num_spatial_dims: int,
         dilation: Sequence[int] | None = None,
     ) -> Sequence[int]:
-        """The output padding that gives `output_size`: a strided convolution maps several sizes to one."""
+        """The output padding that gives `output_size`: a strided convolution maps several sizes to
+        one."""
         if output_size is None:
             return self.output_padding
         ndim = num_spatial_dims
@@ -404,8 +406,8 @@ class _ConvTransposeNd(_ConvNd):
 class ConvTranspose1d(_ConvTransposeNd):
     r"""The transpose of `Conv1d` as a linear map, also called deconvolution.
 
-    Args: as for `Conv1d`; `output_padding` adds to one side of the output, of which several sizes are
-    possible when `stride` is above 1 (or give `output_size` in the call).
+    Args: as for `Conv1d`; `output_padding` adds to one side of the output, of which several sizes
+    are possible when `stride` is above 1 (or give `output_size` in the call).
 
     Shape: (N, C_in, L) or (C_in, L) -> (N, C_out, L_out) or (C_out, L_out),
     :math:`L_{out} = (L - 1) s - 2 p + d (k - 1) + output\_padding + 1`.

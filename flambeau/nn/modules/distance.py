@@ -18,7 +18,8 @@ __all__ = ["CosineSimilarity", "PairwiseDistance"]
 
 
 class PairwiseDistance(Module):
-    r""":math:`\Vert x_1 - x_2 + eps \Vert_p` along the last dimension. Shapes (N, D) or (D) -> (N) or ().
+    r""":math:`\Vert x_1 - x_2 + eps \Vert_p` along the last dimension. Shapes (N, D) or (D) -> (N)
+    or ().
 
     >>> torch.nn.PairwiseDistance()(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2))
     tensor([5.0000])
@@ -35,7 +36,8 @@ class PairwiseDistance(Module):
 
 
 class CosineSimilarity(Module):
-    r""":math:`x_1 \cdot x_2 / (\Vert x_1 \Vert \Vert x_2 \Vert)` along `dim`, which the output lacks.
+    r""":math:`x_1 \cdot x_2 / (\Vert x_1 \Vert \Vert x_2 \Vert)` along `dim`, which the output
+    lacks.
 
     >>> torch.nn.CosineSimilarity()(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
     tensor([0.7071])

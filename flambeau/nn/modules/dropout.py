@@ -85,7 +85,8 @@ class Dropout3d(_DropoutNd):
 
 
 class AlphaDropout(_DropoutNd):
-    """Dropout that keeps mean 0 and variance 1, for SELU networks (Klambauer et al. 2017). Any shape.
+    """Dropout that keeps mean 0 and variance 1, for SELU networks (Klambauer et al. 2017). Any
+    shape.
 
     >>> torch.nn.AlphaDropout(0.5).eval()(torch.ones(2))
     tensor([1., 1.])

@@ -25,7 +25,8 @@ class Fold(Module):
 
     Args:
         output_size: (H, W).
-        kernel_size, dilation, padding, stride: as for `Unfold`; L is the number of patches they give.
+        kernel_size, dilation, padding, stride: as for `Unfold`; L is the number of patches they
+            give.
 
     >>> torch.nn.Fold((2, 2), 2)(torch.ones(1, 4, 1)).shape
     torch.Size([1, 1, 2, 2])

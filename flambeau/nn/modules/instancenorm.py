@@ -126,8 +126,8 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over each channel of
-    each sample (Ulyanov et al. 2016).
+    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over each
+    channel of each sample (Ulyanov et al. 2016).
 
     Args: as for `BatchNorm1d`; by default there are no parameters and no running statistics.
 

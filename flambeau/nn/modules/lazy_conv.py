@@ -1,4 +1,5 @@
-"""Convolutions that take the number of input channels from their first input. Exported by `conv.py`.
+"""Convolutions that take the number of input channels from their first input. Exported by
+`conv.py`.
 
 >>> layer = torch.nn.LazyConv2d(8, 3)
 >>> layer(torch.zeros(2, 3, 5, 5)).shape, layer.in_channels

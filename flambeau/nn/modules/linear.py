@@ -106,7 +106,8 @@ class Bilinear(Module):
         bias: whether there is a `b`.
 
     Shape: (*, in1_features) and (*, in2_features) -> (*, out_features). `weight` is (out_features,
-    in1_features, in2_features); it and `bias` come from :math:`U(-k, k)`, :math:`k = 1 / \sqrt{in1\_features}`.
+    in1_features, in2_features); it and `bias` come from :math:`U(-k, k)`, :math:`k = 1 /
+    \sqrt{in1\_features}`.
 
     >>> torch.nn.Bilinear(3, 4, 2)(torch.zeros(5, 3), torch.zeros(5, 4)).shape
     torch.Size([5, 2])

@@ -1,6 +1,8 @@
-"""Losses as layers; the formulas are in `nn.functional`. Losses with margins are in `margin_loss.py`.
+"""Losses as layers; the formulas are in `nn.functional`. Losses with margins are in
+`margin_loss.py`.
 
-Every loss takes `reduction`: "mean", "sum" or "none"; `size_average` and `reduce` are its deprecated forms.
+Every loss takes `reduction`: "mean", "sum" or "none"; `size_average` and `reduce` are its
+deprecated forms.
 
 >>> torch.nn.MSELoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
 tensor(2.)
@@ -82,7 +84,8 @@ class MSELoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    r""":math:`d^2 / (2 \beta)` for :math:`d = |x - y| < \beta`, else :math:`d - \beta / 2` (Girshick 2015).
+    r""":math:`d^2 / (2 \beta)` for :math:`d = |x - y| < \beta`, else :math:`d - \beta / 2`
+    (Girshick 2015).
 
     >>> torch.nn.SmoothL1Loss()(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 4.0]))
     tensor(2.)
@@ -103,7 +106,8 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    r""":math:`d^2 / 2` for :math:`d = |x - y| \le \delta`, else :math:`\delta (d - \delta / 2)` (Huber 1964).
+    r""":math:`d^2 / 2` for :math:`d = |x - y| \le \delta`, else :math:`\delta (d - \delta / 2)`
+    (Huber 1964).
 
     >>> torch.nn.HuberLoss()(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 4.0]))
     tensor(2.)
@@ -120,7 +124,8 @@ class HuberLoss(_Loss):
 
 
 class NLLLoss(_WeightedLoss):
-    r""":math:`-w_y x_y`: minus the log-probability of the class :math:`y`; the mean is over the weights.
+    r""":math:`-w_y x_y`: minus the log-probability of the class :math:`y`; the mean is over the
+    weights.
 
     Args:
         weight: a weight per class.
@@ -172,14 +177,16 @@ class NLLLoss2d(NLLLoss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    r""":math:`-w_y \log \mathrm{softmax}(x)_y`; the target holds classes, or a probability for every class.
+    r""":math:`-w_y \log \mathrm{softmax}(x)_y`; the target holds classes, or a probability for
+    every class.
 
     Args:
         weight: a weight per class.
         ignore_index: a class in the target that counts nothing.
         label_smoothing: how much of the uniform distribution is mixed into the target.
 
-    Shape: input (N, C, ...) or (C); target (N, ...) or (), or the shape of the input for probabilities.
+    Shape: input (N, C, ...) or (C); target (N, ...) or (), or the shape of the input for
+    probabilities.
 
     >>> torch.nn.CrossEntropyLoss()(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
     tensor(0.6931)
@@ -222,8 +229,8 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 
     Shape: input (N, in_features) or (in_features), target (N, *out_features) or ().
 
-    >>> torch.nn.LinearCrossEntropyLoss(4, 3)(torch.zeros(2, 4), torch.tensor([0, 2]))
-    tensor(1.0986, grad_fn=<NllLossBackward0>)
+    >>> torch.nn.LinearCrossEntropyLoss(4, 3)(torch.zeros(2, 4), torch.tensor([0, 2])).detach()
+    tensor(1.0986)
     """
 
     def __init__(
@@ -323,7 +330,8 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    r""":math:`y (\log y - x)` for log-probabilities :math:`x`; with `log_target`, :math:`y` is given as its log.
+    r""":math:`y (\log y - x)` for log-probabilities :math:`x`; with `log_target`, :math:`y` is
+    given as its log.
 
     Args:
         reduction: also "batchmean", the sum divided by the batch size, which is the definition.
@@ -348,7 +356,8 @@ class KLDivLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    r""":math:`e^x - y x` for a count :math:`y` of log-rate :math:`x`, or :math:`x - y \log(x + eps)` for a rate.
+    r""":math:`e^x - y x` for a count :math:`y` of log-rate :math:`x`, or :math:`x - y \log(x +
+    eps)` for a rate.
 
     Args:
         log_input: whether the input is the log-rate.
@@ -384,7 +393,8 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    r""":math:`(\log v + (x - y)^2 / v) / 2` for a mean :math:`x` and a variance :math:`v` of at least `eps`.
+    r""":math:`(\log v + (x - y)^2 / v) / 2` for a mean :math:`x` and a variance :math:`v` of at
+    least `eps`.
 
     Args:
         full: whether to add the constant :math:`\log(2 \pi) / 2`.
@@ -405,7 +415,8 @@ class GaussianNLLLoss(_Loss):
 
 
 class CTCLoss(_Loss):
-    """Minus the log-probability of a label sequence, summed over all alignments (Graves et al. 2006).
+    """Minus the log-probability of a label sequence, summed over all alignments (Graves et al.
+    2006).
 
     Args:
         blank: the label for "nothing".

@@ -40,7 +40,8 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    r""":math:`\sum_{t, i} \max(0, 1 - x_t + x_i) / C` over target classes :math:`t` and other classes :math:`i`.
+    r""":math:`\sum_{t, i} \max(0, 1 - x_t + x_i) / C` over target classes :math:`t` and other
+    classes :math:`i`.
 
     Shape: input (N, C) or (C); target of the same shape, listing classes up to the first -1.
 
@@ -80,7 +81,8 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    r""":math:`1 - \cos(x_1, x_2)` for a target of 1, :math:`\max(0, \cos(x_1, x_2) - margin)` for -1.
+    r""":math:`1 - \cos(x_1, x_2)` for a target of 1, :math:`\max(0, \cos(x_1, x_2) - margin)` for
+    -1.
 
     Shape: inputs (N, D) or (D), target (N) or ().
 
@@ -106,7 +108,8 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    r""":math:`\max(0, -y (x_1 - x_2) + margin)`: a target of 1 asks for :math:`x_1 > x_2`, -1 for the opposite.
+    r""":math:`\max(0, -y (x_1 - x_2) + margin)`: a target of 1 asks for :math:`x_1 > x_2`, -1 for
+    the opposite.
 
     >>> x, y = torch.tensor([1.0]), torch.tensor([0.5])
     >>> torch.nn.MarginRankingLoss(margin=1.0)(x, y, torch.tensor([1.0]))
@@ -170,7 +173,8 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class TripletMarginLoss(_Loss):
-    r""":math:`\max(0, d(a, p) - d(a, n) + margin)` with the `p`-norm :math:`d` (Balntas et al. 2016).
+    r""":math:`\max(0, d(a, p) - d(a, n) + margin)` with the `p`-norm :math:`d` (Balntas et al.
+    2016).
 
     Args:
         swap: whether to take :math:`d(p, n)` where it is smaller than :math:`d(a, n)`.

@@ -24,8 +24,8 @@ __all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSN
 
 
 class LocalResponseNorm(Module):
-    r""":math:`x_c / (k + \frac{\alpha}{n} \sum_{c'} x_{c'}^2)^\beta` over `size` channels around each
-    (Krizhevsky et al. 2012). Shape: (N, C, ...).
+    r""":math:`x_c / (k + \frac{\alpha}{n} \sum_{c'} x_{c'}^2)^\beta` over `size` channels around
+    each (Krizhevsky et al. 2012). Shape: (N, C, ...).
 
     >>> torch.nn.LocalResponseNorm(2)(torch.zeros(1, 4, 3)).shape
     torch.Size([1, 4, 3])
@@ -46,7 +46,8 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """`LocalResponseNorm` for (N, C, H, W), as Caffe and Lua Torch have it: an even size leans forward.
+    """`LocalResponseNorm` for (N, C, H, W), as Caffe and Lua Torch have it: an even size leans
+    forward.
 
     >>> torch.nn.CrossMapLRN2d(3)(torch.zeros(1, 4, 2, 2)).shape
     torch.Size([1, 4, 2, 2])
@@ -73,8 +74,8 @@ class CrossMapLRN2d(Module):
 
 
 class LayerNorm(Module):
-    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over the last
-    dimensions (Ba et al. 2016).
+    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over the
+    last dimensions (Ba et al. 2016).
 
     Args:
         normalized_shape: the last dimensions, or the last one.
@@ -131,8 +132,8 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over groups of
-    channels of each sample (Wu and He 2018).
+    r""":math:`(x - \mathrm{E}[x]) / \sqrt{\mathrm{Var}[x] + eps} \cdot \gamma + \beta` over groups
+    of channels of each sample (Wu and He 2018).
 
     Args:
         num_groups, num_channels: into how many groups how many channels fall.
@@ -191,7 +192,8 @@ class GroupNorm(Module):
 
 
 class RMSNorm(Module):
-    r""":math:`x / \sqrt{\mathrm{E}[x^2] + eps} \cdot \gamma` over the last dimensions (Zhang and Sennrich 2019).
+    r""":math:`x / \sqrt{\mathrm{E}[x^2] + eps} \cdot \gamma` over the last dimensions (Zhang and
+    Sennrich 2019).
 
     Args:
         normalized_shape: the last dimensions, or the last one.

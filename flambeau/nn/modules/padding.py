@@ -1,6 +1,7 @@
 """Padding layers; the formulas are in `nn.functional.pad`.
 
-A padding is one number for all sides or (left, right, top, bottom, front, back), last dimension first.
+A padding is one number for all sides or (left, right, top, bottom, front, back), last dimension
+first.
 
 >>> torch.nn.ZeroPad1d((1, 2))(torch.ones(1, 2))
 tensor([[0., 1., 1., 0., 0.]])

@@ -92,8 +92,8 @@ class MaxPool1d(_MaxPoolNd):
     r"""The maximum of each window: :math:`y_i = \max_m x_{s i + d m}`.
 
     Args:
-        kernel_size, stride, dilation: length of a window, step (the length if not given), and distance
-            between its elements.
+        kernel_size, stride, dilation: length of a window, step (the length if not given), and
+            distance between its elements.
         padding: elements of minus infinity on both sides.
         return_indices: whether to return the places of the maxima too.
         ceil_mode: whether a window may hang over the end.
@@ -168,8 +168,8 @@ class _MaxUnpoolNd(Module):
 class MaxUnpool1d(_MaxUnpoolNd):
     """Puts maxima back to the places that `MaxPool1d(..., return_indices=True)` returned.
 
-    Shape: (N, C, L) or (C, L) and places of the same shape; `output_size` in the call chooses among the
-    lengths that pooling maps to L.
+    Shape: (N, C, L) or (C, L) and places of the same shape; `output_size` in the call chooses among
+    the lengths that pooling maps to L.
 
     >>> torch.nn.MaxUnpool1d(2)(torch.tensor([[3.0, 2.0]]), torch.tensor([[1, 2]]))
     tensor([[0., 3., 2., 0.]])

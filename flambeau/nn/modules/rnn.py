@@ -1,4 +1,5 @@
-"""Recurrent layers: RNN, LSTM, GRU. The steps are in `nn.functional.recurrent`, single cells in `rnn_cell.py`.
+"""Recurrent layers: RNN, LSTM, GRU. The steps are in `nn.functional.recurrent`, single cells in
+`rnn_cell.py`.
 
 >>> torch.nn.LSTM(10, 20, num_layers=2)
 LSTM(10, 20, num_layers=2)
@@ -39,7 +40,11 @@ def _check_options(
     dropout: Any,
     proj_size: int,
 ) -> None:
-    if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
+    if (
+        not isinstance(dropout, numbers.Number)
+        or isinstance(dropout, bool)
+        or not 0 <= dropout <= 1
+    ):
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element "
             "being zeroed"
@@ -62,9 +67,7 @@ def _check_options(
     if num_layers <= 0:
         raise ValueError("num_layers must be greater than zero")
     if proj_size < 0:
-        raise ValueError(
-            "proj_size should be a positive integer or zero to disable projections"
-        )
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
     if proj_size >= hidden_size:
         raise ValueError("proj_size has to be smaller than hidden_size")
     if mode not in _GATES:
@@ -73,8 +76,9 @@ def _check_options(
 
 class RNNBase(Module):
     """What recurrent layers share. For each layer and direction there are `weight_ih_l{k}`,
-    `weight_hh_l{k}`, `bias_ih_l{k}`, `bias_hh_l{k}` and, with a projection, `weight_hr_l{k}`; the backward
-    direction adds `_reverse`. All are drawn from :math:`U(-s, s)`, :math:`s = 1 / \\sqrt{hidden\\_size}`.
+    `weight_hh_l{k}`, `bias_ih_l{k}`, `bias_hh_l{k}` and, with a projection, `weight_hr_l{k}`; the
+    backward direction adds `_reverse`. All are drawn from :math:`U(-s, s)`, :math:`s = 1 /
+    \\sqrt{hidden\\_size}`.
 
     >>> [name for name, _ in torch.nn.GRU(2, 3, bias=False).named_parameters()]
     ['weight_ih_l0', 'weight_hh_l0']
@@ -262,9 +266,7 @@ class RNNBase(Module):
             if input.dim() not in (2, 3):
                 name = type(self).__name__
                 tail = " tensor instead" if self.mode.startswith("RNN") else " instead"
-                raise ValueError(
-                    f"{name}: Expected input to be 2D or 3D, got {input.dim()}D{tail}"
-                )
+                raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D{tail}")
             batched = input.dim() == 3
             if not batched:
                 input = input.unsqueeze(batch_dim)
@@ -320,9 +322,7 @@ class RNN(RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
-            raise ValueError(
-                "proj_size argument is only supported for LSTM, not RNN or GRU"
-            )
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         if len(args) > 3:
             nonlinearity = args[3]
             args = args[:3] + args[4:]
@@ -339,13 +339,13 @@ class RNN(RNNBase):
 
 class LSTM(RNNBase):
     r"""Long short-term memory (Hochreiter and Schmidhuber 1997, with forget gates):
-    :math:`c_t = f \odot c_{t-1} + i \odot g`, :math:`h_t = o \odot \tanh(c_t)`, where :math:`i, f, o` are
-    sigmoids and :math:`g` a tanh of :math:`W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh}`.
+    :math:`c_t = f \odot c_{t-1} + i \odot g`, :math:`h_t = o \odot \tanh(c_t)`, where :math:`i, f,
+    o` are sigmoids and :math:`g` a tanh of :math:`W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh}`.
 
     Args: as for `RNN`; `proj_size` projects :math:`h` to fewer features.
 
-    Shape: as for `RNN`, the state being a pair: h with `proj_size` or `hidden_size` features, c with
-    `hidden_size`.
+    Shape: as for `RNN`, the state being a pair: h with `proj_size` or `hidden_size` features, c
+    with `hidden_size`.
 
     >>> output, (h, c) = torch.nn.LSTM(10, 20)(torch.zeros(5, 3, 10))
     >>> output.shape, h.shape, c.shape
@@ -395,7 +395,8 @@ class LSTM(RNNBase):
 
 class GRU(RNNBase):
     r"""Gated recurrent unit (Cho et al. 2014): :math:`h_t = (1 - z) \odot n + z \odot h_{t-1}`,
-    :math:`n = \tanh(W_{in} x_t + b_{in} + r \odot (W_{hn} h_{t-1} + b_{hn}))` with sigmoid gates :math:`r, z`.
+    :math:`n = \tanh(W_{in} x_t + b_{in} + r \odot (W_{hn} h_{t-1} + b_{hn}))` with sigmoid gates
+    :math:`r, z`.
 
     Args and shape: as for `RNN`, without `nonlinearity`.
 
@@ -406,7 +407,5 @@ class GRU(RNNBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
-            raise ValueError(
-                "proj_size argument is only supported for LSTM, not RNN or GRU"
-            )
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         super().__init__("GRU", *args, **kwargs)

@@ -1,4 +1,5 @@
-"""Single steps of recurrent networks. Exported by `rnn.py`; the formulas are in `nn.functional.recurrent`.
+"""Single steps of recurrent networks. Exported by `rnn.py`; the formulas are in
+`nn.functional.recurrent`.
 
 >>> torch.nn.LSTMCell(10, 20)
 LSTMCell(10, 20)

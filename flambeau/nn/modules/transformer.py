@@ -1,6 +1,7 @@
 """The Transformer (Vaswani et al. 2017): encoder, decoder, and their layers.
 
-Shapes: S source length, T target length, N batch, E features; (S, N, E), or (N, S, E) with `batch_first`.
+Shapes: S source length, T target length, N batch, E features; (S, N, E), or (N, S, E) with
+`batch_first`.
 
 >>> model = torch.nn.Transformer(8, 2, 1, 1, 16)
 >>> model(torch.zeros(5, 1, 8), torch.zeros(3, 1, 8)).shape
@@ -54,7 +55,8 @@ def _sequence_length(src: Tensor, batch_first: bool) -> int:
 def _detect_is_causal_mask(
     mask: Tensor | None, is_causal: bool | None = None, size: int | None = None
 ) -> bool:
-    """Whether `mask` is the causal mask: as the caller says, or by comparison if it does not say."""
+    """Whether `mask` is the causal mask: as the caller says, or by comparison if it does not
+    say."""
     if is_causal is not None or mask is None:
         return is_causal is True
     length = mask.size(-2) if size is None else size
@@ -87,7 +89,8 @@ class Transformer(Module):
         custom_encoder, custom_decoder: modules in place of the built-in ones.
         layer_norm_eps, bias: options of the layers.
         batch_first: whether tensors are (N, S, E).
-        norm_first: whether normalisation comes before attention and feed-forward, in place of after.
+        norm_first: whether normalisation comes before attention and feed-forward, in place of
+            after.
 
     >>> model = torch.nn.Transformer(8, 2, 1, 1, 16)
     >>> model(torch.zeros(5, 1, 8), torch.zeros(3, 1, 8)).shape
@@ -229,7 +232,8 @@ class TransformerEncoder(Module):
     Args:
         encoder_layer, num_layers: the layer and how many.
         norm: a normalisation at the end.
-        enable_nested_tensor, mask_check: accepted for torch's sake; padding is masked, never removed.
+        enable_nested_tensor, mask_check: accepted for torch's sake; padding is masked, never
+            removed.
 
     >>> layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     >>> torch.nn.TransformerEncoder(layer, 2)(torch.zeros(1, 5, 8)).shape
@@ -314,7 +318,8 @@ class TransformerDecoder(Module):
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
     ) -> Tensor:
-        """Decode `tgt`, attending to `memory`. If `tgt_is_causal` is None, the mask is looked at."""
+        """Decode `tgt`, attending to `memory`. If `tgt_is_causal` is None, the mask is looked
+        at."""
         length = _sequence_length(tgt, self.layers[0].self_attn.batch_first)
         causal = _detect_is_causal_mask(tgt_mask, tgt_is_causal, length)
         output = tgt

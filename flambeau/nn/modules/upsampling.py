@@ -27,8 +27,8 @@ class Upsample(Module):
     Args:
         size, scale_factor: the new size, or its ratio to the old one.
         mode: "nearest", "linear", "bilinear", "bicubic" or "trilinear".
-        align_corners: whether the centres of the corner elements stay where they are, in place of the
-            edges of the picture.
+        align_corners: whether the centres of the corner elements stay where they are, in place of
+            the edges of the picture.
         recompute_scale_factor: whether the ratio is computed from the rounded size.
 
     >>> torch.nn.Upsample(scale_factor=2)(torch.tensor([[[1.0, 2.0]]]))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..functional._common import to_tuple
-from ..functional.adaptive_pooling import list_with_default as _list_with_default
 
 __all__ = ["consume_prefix_in_state_dict_if_present"]
 

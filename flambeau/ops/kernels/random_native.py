@@ -368,8 +368,8 @@ def permutation_large(state: u32p, out: i64p, count: i64) -> void:
         out[other] = i
 
 
-# Compiling takes 50-100 ms a unit, once: what is used together is together. `fill_words` is exported
-# too so that the engine's source is part of the units' cache keys.
+# Compiling takes 50-100 ms a unit, once: what is used together is together. `fill_words` is there
+# so that the engine's source is part of the units' cache keys.
 UNIFORM = Unit("random_uniform", [fill_words, uniform32, uniform64, narrow_bfloat16])
 NORMAL = Unit("random_normal", [fill_words, normal32, normal64])
 PERMUTATION = Unit("random_permutation", [fill_words, permutation, permutation_large])

@@ -1,0 +1,115 @@
+"""`Update`: ops that change part of their first operand: scatter, index_put, index_add, masked_scatter, put ...
+
+The decorated function plans the in-place form: it gets the spec of the target as `call.target` and answers with
+`call.update(tensors, kernel address, params, ...)`. Both public forms come from it: `NAME_` runs the kernel on the target (through
+autograd.inplace where gradients are concerned), `NAME` copies the target first.
+
+    @update(grad={"input": lambda g, dim, index: g.scatter(dim, index, 0), "src": lambda g, dim, index: g.gather(dim, index)})
+    def _scatter(call, input, dim, index, src, mode="set"):
+        ...
+        return call.update(["input", "index", "src"], address, params, items)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.core import errors
+from flambeau.core.spec import Spec
+from flambeau.core.strides import dense_strides, may_overlap
+from flambeau.ops.arrays import empty, record
+from flambeau.ops.kinds import Call, Structured
+from flambeau.ops.plan import Operand, Plan
+from flambeau.ops.registry import Places, engine, is_tensor
+from flambeau.runtime import dispatch as d
+
+
+class Update(Structured):
+    """The out-of-place form; `self.other` is the in-place op."""
+
+    def __init__(self, function: Callable[..., Any], *, failure: Callable[..., Exception] | None = None, **common: Any):
+        super().__init__(function, **common)
+        if failure is not None:
+            self.failure = failure
+        self.in_place = InPlaceUpdate(function, self, common)
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        spec = self.check_tensor(arguments[self.first], self.first)._spec
+        target = Spec.of(spec.shape, dense_strides(spec.shape, spec.strides), spec.dtype, spec.device)
+        return self.function(UpdateCall(self, arguments, places, target, False), **arguments)
+
+
+class InPlaceUpdate(Structured):
+    """`NAME_`: writes into its first operand."""
+
+    def __init__(self, function: Callable[..., Any], base: Update, common: dict[str, Any]):
+        methods = [m + "_" for m in base.methods]
+        public = base.public + "_" if base.public and common.get("public_inplace") else None
+        super().__init__(function, name=base.name + "_", methods=methods, public=public)
+        self.base, self.rules = base, base.rules
+        if hasattr(base, "failure"):
+            self.failure = base.failure
+
+    def make(self, arguments: dict[str, Any], places: Places) -> Any:
+        spec = self.check_tensor(arguments[self.first], self.first)._spec
+        if may_overlap(spec.shape, spec.strides):
+            raise errors.written_overlap()
+        return self.function(UpdateCall(self, arguments, places, spec, True), **arguments)
+
+    def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Calls that native code leaves to Python: graphs, subclasses, operands that share the target's memory."""
+        from flambeau.autograd.inplace import check_overlap, replace
+
+        arguments = self.bind(args, kwargs)
+        target = self.check_tensor(arguments[self.first], self.first)
+        if may_overlap(target._spec.shape, target._spec.strides):
+            raise errors.written_overlap()
+        others = [v for v in arguments.values() if is_tensor(v) and v is not target]
+        if not any(x._node is not None for x in (target, *others)):
+            check_overlap(target, others)
+        return replace(target, lambda: self.base.call(**arguments))
+
+
+class UpdateCall(Call):
+    """A call while its plan is made; `target` is the spec of the tensor that will be written."""
+
+    def __init__(self, op: Any, arguments: dict[str, Any], places: Places, target: Spec, in_place: bool):
+        super().__init__(op, arguments, places)
+        self.target, self.in_place = target, in_place
+
+    def update(
+        self, tensors: Sequence[str], address: int, params: Sequence[int], items: int, work: int = 0, grain: int = 0,
+        can_fail: bool = True, node: str = "", **options: Any,
+    ) -> Plan:  # fmt: skip
+        """The plan that runs the kernel: its buffers are the tensors, then the target, then the flag."""
+        plan = self.plan(tensors, [self.target], **options)
+        if node:
+            plan.node_name = node
+        if self.in_place:
+            return written(plan, address, params, items, work, grain, can_fail)
+        operands = [Operand(self.target if i == 0 else o.spec, i) for i, o in enumerate(plan.inputs)]
+        inner = written(Plan(self.op, operands, [self.target], plan.options), address, params, items, work, grain, can_fail)
+        return plan.use_python(lambda *inputs: self.copied(plan, inner, inputs))
+
+    def copied(self, plan: Plan, inner: Plan, inputs: Sequence[Any]) -> Any:
+        """A copy of input 0, changed."""
+        result = empty(self.target)
+        if not plan.is_meta:
+            source = engine.core.make_tensor(inputs[0]._storage, inputs[0]._spec, inputs[0]._offset)
+            result.copy_(source)
+            engine.core.execute_plan(inner, result, *inputs[1:])
+        record(plan, inputs, [result])
+        return result
+
+
+def written(plan: Plan, address: int, params: Sequence[int], items: int, work: int, grain: int, can_fail: bool) -> Plan:
+    """A plan whose kernel writes into input 0."""
+    plan.use_native(address, params, items, work, grain)
+    plan.words[d.B_INPLACE], plan.words[d.B_CAN_FAIL] = 0, int(can_fail)
+    return plan
+
+
+def update(**options: Any) -> Callable[[Callable[..., Any]], Update]:
+    """An op that changes part of its first operand, and its in-place form."""
+    return lambda function: Update(function, **options)
