@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from flambeau import alias
+from flambeau.alias import announce_to_children
 from flambeau.version import __version__
 
 USAGE = """\
@@ -58,7 +58,7 @@ def run(words: Sequence[str]) -> int:
         print(f"flambeau run: {reason}", file=sys.stderr)
         return 2
     environment = dict(os.environ)
-    alias.announce_to_children(environment)
+    announce_to_children(environment)
     command = [sys.executable, *_interpreter_options(), *words]
     if os.name == "posix":
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "pointwise", "elementary", "activation", "reduce", "view", "retype", "window", "split", "join", "getitem", "copying", "creation", "random", "matmul",
+    "pointwise", "elementary", "activation", "reduce", "view", "retype", "window", "split", "join", "getitem", "copying", "creation", "random", "matmul", "settings",
 )  # fmt: skip
 _lock = threading.RLock()
 functions: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """`x[...]` on either side of `=`: what the indices mean, and which op answers.
 
-Ints, slices, None and Ellipsis give a view with one plan; where bools, lists or tensors are among them, the basic part is applied
-as a view first and the rest goes to ops.index. `parse` is the reading of an index, shared by both sides.
+Ints, slices, None and Ellipsis give a view with one plan. Where bools, lists or tensors are among them, the basic part is applied as
+a view first and the tensors go to ops.index. `Reading` is the reading of an index, shared by both sides.
 
     >>> torch.arange(6).view(2, 3)[1, ::2]
     tensor([3, 5])
@@ -9,25 +9,28 @@ as a view first and the rest goes to ops.index. `parse` is the reading of an ind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.ops.index import check_mask, index_at, index_plan, resolve
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import geometry
 from flambeau.ops.window import put_back
 
-INVALID = (
-    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {kind})"
+INVALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {kind})"
+ZERO_DIM = (
+    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
 )
+SEQUENCES = (list, tuple, range, str, bytes)
 
 
 class Reading:
     """An index read against a spec: the view that its basic part makes, and the tensors that index the view's dimensions.
 
-    shape, strides, offset: the view; tensors: for each of its dimensions an index tensor or None; node: name of the graph node.
+    shape, strides, offset: the view; tensors: one entry for each of its dimensions (masks: for the dimensions they cover);
+    basic: an index that gives the view; node: torch's name of the graph node.
     """
 
     def __init__(self, spec: Spec, index: Any):
@@ -36,17 +39,22 @@ class Reading:
         self.strides: list[int] = []
         self.offset, self.dim = 0, 0
         self.tensors: list[Any] = []
+        self.basic: list[Any] = []
         self.node = "AliasBackward0"
-        items = index if isinstance(index, tuple) else (index,)
+        items = as_items(index)
+        self.alone = len(items) == 1
+        items = [as_index(item) for item in items]
         given = sum(consumed(item) for item in items)
         if given > spec.ndim:
-            raise errors.too_many_indices(spec.ndim)
+            raise IndexError(ZERO_DIM) if spec.ndim == 0 and self.alone else too_many(items, spec)
+        seen = False
         for item in items:
             if item is Ellipsis:
-                self.keep(spec.ndim - given)
-                given = spec.ndim
+                if not seen:
+                    self.keep(spec.ndim - given)
+                seen = True
             else:
-                self.add(item, alone=len(items) == 1)
+                self.add(item)
         self.keep(spec.ndim - self.dim)
 
     @property
@@ -59,6 +67,7 @@ class Reading:
         self.shape.extend(self.spec.shape[self.dim : self.dim + count])
         self.strides.extend(self.spec.strides[self.dim : self.dim + count])
         self.tensors.extend([None] * count)
+        self.basic.extend([slice(None)] * count)
         self.dim += count
 
     def new(self, tensor: Any) -> None:
@@ -67,82 +76,129 @@ class Reading:
         self.shape.append(1)
         self.strides.append(self.spec.shape[self.dim] * self.spec.strides[self.dim] if following else 1)
         self.tensors.append(tensor)
+        self.basic.append(None)
         self.node = "UnsqueezeBackward0"
 
-    def add(self, item: Any, alone: bool) -> None:
+    def add(self, item: Any) -> None:
         """One index that is no Ellipsis."""
         if item is None:
             self.new(None)
         elif isinstance(item, bool):
-            self.new(truth_tensor(item))
+            self.new(truth_tensor(item, self.spec))
         elif isinstance(item, int):
             self.number(item)
         elif isinstance(item, slice):
-            self.range(item, alone)
-        elif is_tensor(item):
-            self.tensor(item)
-        elif isinstance(item, (list, tuple, range)) or hasattr(item, "__array__"):
-            self.tensor(index_tensor(item))
-        elif hasattr(item, "__index__"):
-            self.number(item.__index__())
+            self.range(item)
         else:
-            raise IndexError(INVALID.format(kind=type(item).__name__))
+            self.tensor(item)
 
     def number(self, index: int) -> None:
         """One index of the next dimension, which goes away."""
-        if self.dim >= self.spec.ndim:
-            raise errors.too_many_indices(self.spec.ndim)
         size = self.spec.shape[self.dim]
         if not -size <= index < size:
             raise errors.index_out_of_bounds(index, self.dim, size)
         self.offset += (index + size if index < 0 else index) * self.spec.strides[self.dim]
+        self.basic.append(index)
         self.dim += 1
         self.node = "SelectBackward0"
 
-    def range(self, item: slice, alone: bool) -> None:
+    def range(self, item: slice) -> None:
         """A range of the next dimension."""
         size = self.spec.shape[self.dim]
         step = bound(item.step, 1)
         if step == 0:
-            raise ValueError("step cannot be zero")
+            raise ValueError("slice step cannot be zero")
         if step < 0:
             raise ValueError("step must be greater than zero")
         first, last, _ = slice(bound(item.start, None), bound(item.stop, None), None).indices(size)
         count = len(range(first, last, step))
-        if count != size or alone or step != 1:
+        if count != size or self.alone:
             self.node = "SliceBackward0"
         self.shape.append(count)
         self.strides.append(self.spec.strides[self.dim] * step)
         self.offset += first * self.spec.strides[self.dim]
         self.tensors.append(None)
+        self.basic.append(item)
         self.dim += 1
 
     def tensor(self, item: Any) -> None:
-        """An index tensor; 0-d ones count as numbers or truth values."""
-        dtype = item.dtype
-        if item.ndim == 0 and dtype.category == 0:
-            self.new(item)
-        elif item.ndim == 0 and dtype.category == 1 and not item.requires_grad:
+        """An index tensor; 0-d ones count as truth values or numbers."""
+        kind = item.dtype
+        if item.ndim == 0 and kind.name in ("bool", "uint8"):
+            self.new(item.reshape(1).to(TRUTH()))
+            return
+        if item.ndim == 0 and kind.category == 1:
             self.number(int(item.item()))
-        else:
-            count = item.ndim if dtype.name in ("bool", "uint8") else 1
-            self.tensors.extend([item] + [SPANNED] * (count - 1))
-            self.shape.extend(self.spec.shape[self.dim : self.dim + count])
-            self.strides.extend(self.spec.strides[self.dim : self.dim + count])
-            self.dim += count
+            return
+        if kind.name not in ("bool", "uint8", "int64", "int32"):
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        count = consumed(item)
+        self.tensors.extend([item] + [COVERED] * (count - 1))
+        self.shape.extend(self.spec.shape[self.dim : self.dim + count])
+        self.strides.extend(self.spec.strides[self.dim : self.dim + count])
+        self.basic.extend([slice(None)] * count)
+        self.dim += count
+
+    @property
+    def plain(self) -> bool:
+        """Whether the basic part changes nothing: the tensors index the tensor itself."""
+        return tuple(self.shape) == tuple(self.spec.shape) and tuple(self.strides) == self.spec.strides and self.offset == 0
+
+    def window(self, input: Any) -> Any:
+        """The view that the basic part makes."""
+        return input if self.plain else input[tuple(self.basic)]
+
+    def entries(self) -> list[Any]:
+        """The tensors as ops.index takes them: one entry for each dimension, or for all that a mask covers."""
+        return [t for t in self.tensors if t is not COVERED]
 
 
-SPANNED = object()  # a dimension that the mask before it covers too
+COVERED = object()  # a dimension that the mask before it covers too
+
+
+def TRUTH() -> Any:
+    """torch.bool, which core.dtype names so."""
+    from flambeau.core.dtype import bool as boolean
+
+    return boolean
+
+
+def too_many(items: list[Any], spec: Spec) -> Exception:
+    """The index has more entries than the tensor dimensions: a mask is compared first, as in torch."""
+    return errors.too_many_indices(spec.ndim)
+
+
+def as_items(index: Any) -> list[Any]:
+    """The entries of an index; lists that hold slices, tensors or sequences count as tuples, as they did in NumPy."""
+    if isinstance(index, tuple):
+        return list(index)
+    if isinstance(index, list) and len(index) < 32:
+        if any(item is None or item is Ellipsis or isinstance(item, (slice, *SEQUENCES)) or is_tensor(item) for item in index):
+            return list(index)
+    return [index]
+
+
+def as_index(item: Any) -> Any:
+    """One entry as None, Ellipsis, bool, int, slice or tensor."""
+    if item is None or item is Ellipsis or isinstance(item, (bool, int, slice)) or is_tensor(item):
+        return item
+    if isinstance(item, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(item).__name__}'")
+    if isinstance(item, SEQUENCES) or hasattr(item, "__array__") and getattr(item, "ndim", 0):
+        return sequence_tensor(item)
+    if hasattr(item, "__index__"):
+        return item.__index__()
+    if hasattr(item, "__array__") or hasattr(item, "__getitem__") and hasattr(item, "__len__") and not isinstance(item, dict):
+        return sequence_tensor(item)
+    raise IndexError(INVALID.format(kind=type(item).__name__))
 
 
 def consumed(item: Any) -> int:
-    """How many dimensions an index stands for."""
+    """How many dimensions an entry stands for."""
     if item is None or item is Ellipsis or isinstance(item, bool):
         return 0
     if is_tensor(item) and item.dtype.name in ("bool", "uint8"):
         return int(item.ndim)
-    if isinstance(item, (int, slice)) or is_tensor(item):
-        return 1
     return 1
 
 
@@ -155,24 +211,27 @@ def bound(value: Any, default: Any) -> Any:
     raise TypeError("slice indices must be integers or None or have an __index__ method")
 
 
-def truth_tensor(value: bool) -> Any:
-    """True or False as an index."""
+def truth_tensor(value: bool, spec: Spec) -> Any:
+    """True or False as a mask of one element."""
     import flambeau
 
-    return flambeau.tensor(value)
+    return flambeau.tensor([value], device=spec.device)
 
 
-def index_tensor(value: Any) -> Any:
+def sequence_tensor(value: Any) -> Any:
     """A list or array as an index tensor."""
     import flambeau
 
-    return flambeau.tensor(value)
+    if isinstance(value, range):
+        value = list(value)
+    found = flambeau.tensor(value)
+    return found.to(flambeau.int64) if found.numel() == 0 and found.dtype.is_floating_point else found
 
 
 def is_basic(index: Any) -> bool:
     """Whether an index is made of ints, slices, None and Ellipsis only."""
-    items = index if isinstance(index, tuple) else (index,)
-    return all(item is None or item is Ellipsis or type(item) is int or type(item) is slice for item in items)
+    items = index if type(index) is tuple else (index,)
+    return all(type(item) is int or type(item) is slice or item is None or item is Ellipsis for item in items)
 
 
 def window_of(spec: Spec, index: Any) -> tuple[Any, Any, int]:
@@ -190,41 +249,20 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
     >>> torch.arange(4)[1:3]
     tensor([1, 2])
     """
-    spec = input._spec
-    reading = Reading(spec, index)
-    if not reading.advanced and is_basic(index):
-        return view_plan(call, reading)
-    return gathered(input, reading)
-
-
-def view_plan(call: Any, reading: Reading) -> Any:
-    """The plan of a basic index."""
-    plan = call.plan(["input"], [geometry(reading.spec, reading.shape, reading.strides)])
-    plan.node_name = reading.node
-    return plan.use_view(reading.offset)
-
-
-def basic_view(input: Any, reading: Reading) -> Any:
-    """The view of the basic part of an index that had tensors in it."""
-    if tuple(reading.shape) == input.shape and tuple(reading.strides) == input.stride() and reading.offset == 0:
-        return input
-    return input.as_strided(tuple(reading.shape), tuple(reading.strides), input._offset + reading.offset)
-
-
-def gathered(input: Any, reading: Reading) -> Any:
-    """The elements that index tensors choose."""
-    window = basic_view(input, reading)
+    reading = Reading(input._spec, index)
+    if is_basic(index):
+        if input.ndim == 0 and any(type(item) is slice for item in (index if type(index) is tuple else (index,))):
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+        plan = call.plan(["input"], [geometry(reading.spec, reading.shape, reading.strides)])
+        plan.node_name = reading.node
+        return plan.use_view(reading.offset)
     if not reading.advanced:
-        return window
-    return window._index(indices_of(reading))
-
-
-def indices_of(reading: Reading) -> list[Any]:
-    """The index tensors as `index` takes them: one entry for each index, masks once."""
-    tensors = [t for t in reading.tensors if t is not SPANNED]
-    while tensors and tensors[-1] is None:
-        tensors.pop()
-    return tensors
+        return reading.window(input)
+    entries = reading.entries()
+    if reading.plain and all(t is None or t.dtype.name == "int64" and call.places.holds(t) for t in entries):
+        tensors, dims = resolve(input, entries)
+        return index_plan(INDEX, call.places, input, tensors, dims)
+    return index_at(reading.window(input), entries)
 
 
 @composite(public=None, methods=("__setitem__",))
@@ -240,34 +278,69 @@ def setitem(input: Any, index: Any, value: Any) -> None:
         assign(input[index], value)
         return
     reading = Reading(input._spec, index)
-    window = basic_view(input, reading)
-    if reading.advanced:
-        window._index_assign(indices_of(reading), as_value(input, value))
-    else:
-        assign(window, value)
-
-
-def as_value(input: Any, value: Any) -> Any:
-    """The right-hand side as a tensor of the input's dtype."""
-    if is_tensor(value):
-        return value
-    import flambeau
-
-    return flambeau.tensor(value, dtype=input.dtype, device=input.device)
+    window = reading.window(input)
+    if not reading.advanced:
+        assign(window if window is not input else input[...], value)
+        return
+    assign_at(window, reading.entries(), value)
 
 
 def assign(window: Any, value: Any) -> None:
     """Fills a view with a value, which may have extra leading dimensions of size 1."""
-    if not is_tensor(value):
-        if isinstance(value, (bool, int, float, complex)):
-            window.copy_(value)
-            return
-        value = as_value(window, value)
-    extra = value.ndim - window.ndim
-    if extra > 0 and all(size == 1 for size in value.shape[:extra]):
-        value = value.reshape(value.shape[extra:])
+    if isinstance(value, (bool, int, float, complex)):
+        window.fill_(value)
+        return
+    value = without_leading(as_value(window, value), window.ndim)
     window.copy_(value)
 
 
-def _sequence(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, (tuple, list)) else (value,)
+def as_value(target: Any, value: Any) -> Any:
+    """The right-hand side as a tensor."""
+    if is_tensor(value):
+        return value
+    import flambeau
+
+    if isinstance(value, (bool, int, float, complex)) or hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
+        return flambeau.tensor(value, dtype=target.dtype, device=target.device)
+    raise TypeError(f"can't assign a {type(value).__name__} to a {target.dtype.tensor_type}")
+
+
+def without_leading(value: Any, ndim: int) -> Any:
+    """The value without leading dimensions of size 1 that the target does not have."""
+    extra = value.ndim - ndim
+    if extra > 0 and all(size == 1 for size in value.shape[:extra]):
+        return value.reshape(tuple(value.shape[extra:]))
+    return value
+
+
+def assign_at(window: Any, entries: list[Any], value: Any) -> None:
+    """`window[entries] = value` with tensors among the entries."""
+    value = as_value(window, value)
+    masks = [t for t in entries if t is not None]
+    if len(masks) == 1 and entries[0] is masks[0] and masks[0].dtype.name == "bool" and value.numel() == 1 and not window_needs(window, value):
+        mask = masks[0]
+        check_mask(window, mask, 0)
+        wide = mask.reshape((*mask.shape, *(1,) * (window.ndim - mask.ndim)))
+        window.masked_fill_(wide, value.reshape(()) if value.ndim else value)
+        return
+    tensors, dims = resolve(window, entries)
+    window._index_put_(tensors, tuple(dims), value, False)
+
+
+def window_needs(window: Any, value: Any) -> bool:
+    """Whether torch's index_put would refuse what masked_fill accepts: another dtype."""
+    return value.dtype is not window.dtype
+
+
+INDEX: Any = None
+
+
+def _connect() -> None:
+    """The core op, whose plans tensors as indices share."""
+    global INDEX
+    from flambeau.ops import index
+
+    INDEX = index._index
+
+
+_connect()

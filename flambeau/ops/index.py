@@ -130,24 +130,20 @@ def _index_sum(call, input, indices, dims, size):  # type: ignore[no-untyped-def
     spec = input._spec
     output = Spec.of(tuple(size), None, spec.dtype, spec.device)
     layout = Layout(output, [i._spec for i in indices], dims)
-    return call.plan(["input", "indices"], [output], bounds=layout.sizes).use_python(
-        lambda *given: _summed(output, given[0], given[1:], dims)
-    )
-
-
-def _summed(output: Spec, values: Any, indices: Sequence[Any], dims: Sequence[int]) -> Any:
-    """Zeros, then the rows added."""
-    from flambeau.ops.arrays import empty
-
-    zeros = empty(output).zero_()
-    return zeros._index_put_(list(indices), dims, values, True)
+    count = len(dims)
+    strides = broadcast_strides(spec.shape, spec.strides, layout.shape)
+    params, _ = layout.nest(output.itemsize, strides, output.dtype.is_complex).params(
+        layout.sizes, layout.steps, wrap=True, places=(count + 1, 0, count + 2, 1), cleared=output.nbytes
+    )  # fmt: skip
+    plan = call.plan(["input", "indices"], [output], bounds=layout.sizes)
+    return can_fail(plan.use_native(write_kernel(output.dtype, "add", count, clears=True), params, 1))
 
 
 @update(
     public=None, node="IndexPutBackward", failure=index_failure,
     grad={
         "input": lambda g, indices, dims, accumulate: g if accumulate else g._index_put(indices, dims, g.new_zeros(()), False),
-        "values": lambda g, indices, dims, values_like: g._index(indices, dims),
+        "values": lambda g, indices, dims, values_like: gathered_like(g._index(indices, dims), values_like.shape),
     },
 )  # fmt: skip
 def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[no-untyped-def]
@@ -180,6 +176,14 @@ def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[
     address = write_kernel(target.dtype, mode, count)
     return call.update(["input", "indices", "values"], address, params, items, layout.rows, bounds=layout.sizes)
 
+
+def gathered_like(g: Any, shape: Sequence[int]) -> Any:
+    """A gradient of rows for values that were broadcast, and that may have more dimensions (all of size 1)."""
+    extra = max(len(shape) - g.ndim, 0)
+    return g.sum_to_size(tuple(shape[extra:])).reshape(tuple(shape))
+
+
+_index_sum.failure = index_failure
 
 # ---- any indices -----------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """Applies the formula of an optimizer to parameters; the only place that touches their memory.
 
 A formula is a pure function in tensor algebra, `update(p, g, *state, **scalars)`, that returns the
-new parameter and the new state tensors. It is elementwise, so it can run on tensors or on scalar
-expressions. Besides `+ - * / **`, comparisons, `sqrt`, `abs`, `sign`, `maximum` and `minimum` it
+new parameter and the new state tensors. It is elementwise, so it is traced once on scalar
+expressions and becomes one kernel that reads parameter, gradient and state and writes parameter and
+state in place. Besides `+ - * / **`, comparisons, `sqrt`, `abs`, `sign`, `maximum` and `minimum` it
 uses the helpers here. `fma` and `lerp` say where rounding happens only once: everything else rounds
 after each operation. Torch rounds in the same places.
 
@@ -22,6 +23,12 @@ from typing import Any
 
 import flambeau
 from flambeau.codegen import expr
+from flambeau.codegen.loops import plan_pointwise
+from flambeau.core.strides import may_overlap
+from flambeau.ops.kinds import byte_strides, compute_name
+from flambeau.ops.plan import Operand, Plan
+from flambeau.ops.registry import engine
+from flambeau.runtime.dispatch import MAX_INPUTS
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
@@ -72,21 +79,19 @@ def detach(x: Any) -> Any:
 
 
 class Update:
-    """A formula with the names of its state tensors and its options fixed.
+    """A formula with the names of its state tensors and its options fixed, and its kernels.
 
     Equal formulas with equal names and options are the same object (see `specialise`), so that
-    a kernel can be kept for each.
+    each kernel is planned once.
     """
 
     def __init__(
-        self,
-        formula: Callable[..., Any],
-        names: tuple[str, ...],
-        flags: tuple[tuple[str, Any], ...],
+        self, formula: Callable[..., Any], names: tuple[str, ...], flags: tuple[tuple[str, Any], ...]
     ) -> None:
         self.formula = formula
         self.names = names
         self.flags = dict(flags)
+        self.kernels: dict[tuple[Any, ...], Kernel | None] = {}
 
     def __call__(self, p: Any, g: Any, *state: Any, **scalars: Any) -> tuple[Any, ...]:
         """The new parameter, then the new state in the order of `names`."""
@@ -102,23 +107,98 @@ def specialise(
     return Update(formula, names, flags)
 
 
+class Kernel:
+    """The plan of an update for tensors of certain specs, and the scalars that it uses."""
+
+    __slots__ = ("plan", "scalars")
+
+    def __init__(self, plan: Plan, scalars: list[str]) -> None:
+        self.plan, self.scalars = plan, scalars
+
+    @staticmethod
+    def of(update: Update, specs: Sequence[Any], names: Sequence[str]) -> Kernel | None:
+        """None where the tensors do not go together element by element in memory."""
+        p = specs[0]
+        alike = all(s.shape == p.shape and s.device is p.device for s in specs)
+        if not alike or not p.dtype.is_floating_point or p.device.type not in ("cpu", "meta"):
+            return None
+        if any(may_overlap(s.shape, s.strides) for s in specs):
+            return None
+        used = _inputs(_trace(update, specs, names))
+        scalars = [name for i, name in enumerate(names, len(specs)) if i in used]
+        results = _trace(update, specs, names, scalars)
+        # The kernel's outputs are the memory of its inputs: they are passed a second time, where
+        # it looks for outputs.
+        written = [p, *specs[2:]]
+        operands = [*specs, *[float] * len(scalars), *written]
+        if len(operands) > MAX_INPUTS:
+            return None
+        plan = Plan(update, [Operand(spec, i) for i, spec in enumerate(operands)], [p])
+        dtypes = [*[s.dtype.name for s in specs], *["float64"] * len(scalars)]
+        strides = [byte_strides(s, p.shape) for s in specs]
+        strides += [(0,) * len(p.shape)] * len(scalars)
+        strides += [byte_strides(s, p.shape) for s in written]
+        loops = plan_pointwise(results, dtypes, [s.dtype.name for s in written], p.shape, strides)
+        return Kernel(plan.use_kernel(loops, inplace=0), scalars)
+
+
+def _trace(
+    update: Update, specs: Sequence[Any], names: Sequence[str], used: Sequence[str] | None = None
+) -> list[Any]:
+    """The results of `update` as expressions of its tensors and of the scalars `used`, or all."""
+    compute = compute_name(specs[0].dtype)
+    tensors = [
+        expr.Expr.input(i, s.dtype.name).to(compute_name(s.dtype)) for i, s in enumerate(specs)
+    ]
+    scalars: dict[str, Any] = dict.fromkeys(names, 0.0)
+    for i, name in enumerate(names if used is None else used, len(specs)):
+        scalars[name] = expr.Expr.input(i, "float64").to(compute)
+    results = update(*tensors, **scalars)
+    return [r.to(compute_name(s.dtype)) for r, s in zip(results, (specs[0], *specs[2:]))]
+
+
+def _inputs(results: Sequence[Any]) -> set[int]:
+    return {node.value[0] for node in expr.postorder(results) if node.op == "input"}
+
+
 def apply(
     update: Update, rows: Sequence[tuple[flambeau.Tensor, ...]], scalars: dict[str, Any]
 ) -> None:
     """Runs `update` in place on each row `(parameter, gradient, *state)`.
 
-    Parameter and state keep their identity and storage; their versions advance by one. The
-    gradient is only read. A complex tensor is treated as its pairs of reals.
+    Parameter and state keep their identity and storage. The gradient is only read. A complex
+    tensor is treated as its pairs of reals.
     """
+    if flambeau.is_grad_enabled():
+        for row in rows:
+            _apply_recorded(update, row, scalars)
+        return
+    kernels, execute = update.kernels, engine.core.execute_plan
     for row in rows:
         if row[0].is_complex():
-            row = tuple(flambeau.view_as_real(t) for t in row)
-        targets = (row[0], *row[2:])
-        if flambeau.is_grad_enabled():
-            # `differentiable=True`: what autograd saves must survive the writes below.
-            row = tuple(t.clone() for t in row)
-        for target, value in zip(targets, update(*row, **scalars)):
-            target.copy_(value)
+            row = tuple([flambeau.view_as_real(t) for t in row])
+        key = tuple([t._spec for t in row])
+        if key not in kernels:
+            kernels[key] = Kernel.of(update, key, list(scalars))
+        kernel = kernels[key]
+        if kernel is not None:
+            numbers = [scalars[name] for name in kernel.scalars]
+            if execute(kernel.plan, *row, *numbers, row[0], *row[2:]) is not None:
+                continue
+        _apply_recorded(update, row, scalars)
+
+
+def _apply_recorded(
+    update: Update, row: tuple[flambeau.Tensor, ...], scalars: dict[str, Any]
+) -> None:
+    """The formula op by op, recorded for gradients where that is on (`differentiable=True`)."""
+    if row[0].is_complex():
+        row = tuple([flambeau.view_as_real(t) for t in row])
+    targets = (row[0], *row[2:])
+    if flambeau.is_grad_enabled():
+        row = tuple([t.clone() for t in row])  # autograd saves what the writes below would spoil
+    for target, value in zip(targets, update(*row, **scalars)):
+        target.copy_(value)
 
 
 def advance(steps: Sequence[flambeau.Tensor]) -> list[float]:

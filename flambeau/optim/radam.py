@@ -82,13 +82,12 @@ class RAdam(PointwiseOptimizer):
         # The length of the simple average that the second moment is worth by now.
         longest = 2 / (1 - beta2) - 1
         length = longest - 2 * step * (beta2**step) / bias_correction2
-        rectification = 1.0
+        rectification = 0.0  # not to be used yet
         if length > 5.0:
             now, at_last = (length - 4) * (length - 2), (longest - 4) * (longest - 2)
             rectification = (now * longest / (at_last * length)) ** 0.5
         return {
             "lr": lr,
-            "length": length,
             "rectification": rectification,
             "bias_correction1": 1 - beta1**step,
             "bias_correction2_sqrt": bias_correction2**0.5,
@@ -108,7 +107,6 @@ class RAdam(PointwiseOptimizer):
         exp_avg_sq: Any,
         *,
         lr: Any,
-        length: Any,
         rectification: Any,
         bias_correction1: Any,
         bias_correction2_sqrt: Any,
@@ -133,5 +131,5 @@ class RAdam(PointwiseOptimizer):
         exp_avg_sq = fma(g * weight2, g, exp_avg_sq * beta2)
         plain = exp_avg / bias_correction1 * lr
         adaptive = plain * (1 / (exp_avg_sq.sqrt() + eps) * bias_correction2_sqrt) * rectification
-        p = p - where(length > 5.0, adaptive, plain)
+        p = p - where(rectification > 0, adaptive, plain)
         return p, {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}

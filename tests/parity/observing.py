@@ -6,6 +6,7 @@ says what the action returns or, for an error, its class and text; warnings come
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +27,9 @@ def observe(function: Callable[..., None], library: Any) -> list[str]:
             try:
                 result = action()
             except Exception as error:  # noqa: BLE001 (whatever it is, it must be torch's)
-                head = "\n".join(str(error).split("\n  hint")[:1])
-                result = f"{type(error).__name__}: {head}"
+                # What Flambeau adds to torch's text stands on lines of its own, indented by two.
+                text = re.split(r"\n  (?=\S)", str(error))[0]
+                result = f"{type(error).__name__}: {text}"
         for warning in caught:
             say(f"{warning.category.__name__}: {warning.message}")
         say(result)

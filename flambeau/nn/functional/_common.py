@@ -76,7 +76,8 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
     keep = reduce is None or reduce
     result = ("mean" if average else "sum") if keep else "none"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{result}' instead.",
+        "size_average and reduce args will be deprecated, please use "
+        f"reduction='{result}' instead.",
         stacklevel=3,
     )
     return result

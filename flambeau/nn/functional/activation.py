@@ -162,7 +162,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """
     if input.dtype != weight.dtype:
         raise RuntimeError(
-            f"prelu: Type promoting not supported. Got {scalar_type(input)} and {scalar_type(weight)}"
+            f"prelu: Type promoting not supported. Got {scalar_type(input)} and "
+            f"{scalar_type(weight)}"
         )
     if not input.is_floating_point():
         raise not_implemented("prelu_cpu", input)

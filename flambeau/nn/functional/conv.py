@@ -387,7 +387,8 @@ def conv_transpose3d(
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
     """`conv1d` on (time, batch, channel) with kernels (K, C, C_out).
 
-    >>> torch.nn.functional.conv_tbc(torch.ones(3, 1, 1), torch.ones(2, 1, 1), torch.zeros(1)).flatten()
+    >>> x, w = torch.ones(3, 1, 1), torch.ones(2, 1, 1)
+    >>> torch.nn.functional.conv_tbc(x, w, torch.zeros(1)).flatten()
     tensor([2., 2.])
     """
     if input.dim() != 3:

@@ -30,7 +30,8 @@ def pairwise_distance(
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The dot product along `dim` over the product of the norms, each norm being `eps` at least.
 
-    >>> torch.nn.functional.cosine_similarity(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    >>> x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+    >>> torch.nn.functional.cosine_similarity(x, y)
     tensor([0.7071])
     """
     common = flambeau.promote_types(x1.dtype, x2.dtype)

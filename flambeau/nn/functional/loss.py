@@ -219,7 +219,8 @@ def binary_cross_entropy_with_logits(
     """`binary_cross_entropy` of `sigmoid(input)`, without overflow; `pos_weight` weighs the targets
     of 1.
 
-    >>> torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor([0.0]), torch.tensor([1.0]))
+    >>> x, t = torch.tensor([0.0]), torch.tensor([1.0])
+    >>> torch.nn.functional.binary_cross_entropy_with_logits(x, t)
     tensor(0.6931)
     """
     if size_average is not None or reduce is not None:
@@ -264,7 +265,8 @@ def kl_div(
     elif reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
-            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math "
+            "definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )

@@ -244,7 +244,8 @@ def max_pool2d(
 ) -> Any:
     """The maximum of each window of (N, C, H, W), with its place in the plane if `return_indices`.
 
-    >>> torch.nn.functional.max_pool2d(torch.tensor([[[1.0, 3.0], [2.0, 0.0]]]), 2, return_indices=True)
+    >>> x = torch.tensor([[[1.0, 3.0], [2.0, 0.0]]])
+    >>> torch.nn.functional.max_pool2d(x, 2, return_indices=True)
     (tensor([[[3.]]]), tensor([[[1]]]))
     """
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)

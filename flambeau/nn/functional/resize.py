@@ -63,8 +63,8 @@ def _requested_sizes(
             )
         if not all(map(_is_integer, size)):
             raise TypeError(
-                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, "
-                f"int], but got size with types {[type(x) for x in size]}"
+                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, "
+                f"int, int], but got size with types {[type(x) for x in size]}"
             )
         return [int(n) for n in size], None
     if isinstance(scale_factor, (list, tuple)):
@@ -131,8 +131,8 @@ def interpolate(
     sizes, factors = _requested_sizes(input, size, scale_factor, bool(recompute_scale_factor))
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.dim() == 4):
         raise ValueError(
-            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a "
-            "4-D tensor as input"
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires "
+            "a 4-D tensor as input"
         )
     _check_mode(input, mode)
     if mode == "lanczos":

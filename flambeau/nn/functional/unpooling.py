@@ -150,7 +150,8 @@ def max_unpool3d(
 ) -> Tensor:
     """Put maxima back to the places that `max_pool3d` returned; zero elsewhere.
 
-    >>> torch.nn.functional.max_unpool3d(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1).long(), (1, 1, 2))
+    >>> places = torch.zeros(1, 1, 1, 1, dtype=torch.long)
+    >>> torch.nn.functional.max_unpool3d(torch.ones(1, 1, 1, 1), places, (1, 1, 2))
     tensor([[[[1., 0.]]]])
     """
     return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)

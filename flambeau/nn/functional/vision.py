@@ -45,8 +45,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     *leading, channels, height, width = input.shape
     if channels % (r * r):
         raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
-            f"upscale_factor, but input.size(-3)={channels} is not divisible by {r * r}"
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square "
+            f"of upscale_factor, but input.size(-3)={channels} is not divisible by {r * r}"
         )
     blocks = input.reshape(*leading, channels // (r * r), r, r, height, width)
     n = len(leading)
@@ -89,7 +89,8 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """
     if input.dim() <= 2:
         raise RuntimeError(
-            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"
+            "channel_shuffle expects input with > 2 dims, but got input with sizes "
+            f"{list(input.shape)}"
         )
     if groups <= 0:
         raise RuntimeError(
@@ -335,8 +336,8 @@ def _check_grid(input: Tensor, grid: Tensor, mode: str) -> None:
     for dim in range(2, input.dim()):
         if input.size(dim) == 0:
             raise RuntimeError(
-                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has "
-                f"sizes {list(input.shape)} with dimension {dim} being empty"
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input "
+                f"has sizes {list(input.shape)} with dimension {dim} being empty"
             )
     if ndim not in (2, 3) or grid.dim() != input.dim():
         raise RuntimeError(

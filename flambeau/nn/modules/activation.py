@@ -1,5 +1,5 @@
-"""Activations as layers; the formulas are in `nn.functional`. `MultiheadAttention` is in
-`attention.py`.
+"""Activations as layers; the formulas are in `nn.functional`. `MultiheadAttention` and softmax
+have files of their own.
 
 >>> torch.nn.ReLU()(torch.tensor([-1.0, 2.0]))
 tensor([0., 2.])
@@ -17,6 +17,7 @@ from .. import init
 from ..parameter import Parameter
 from .attention import MultiheadAttention
 from .module import Module
+from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -58,6 +59,17 @@ def _inplace_suffix(inplace: bool) -> str:
     return ", inplace=True" if inplace else ""
 
 
+class _Inplace(Module):
+    """An activation whose only option is to overwrite its input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
 class Threshold(Module):
     r""":math:`x` where :math:`x > threshold`, else `value`. Any shape.
 
@@ -78,22 +90,15 @@ class Threshold(Module):
         return f"threshold={self.threshold}, value={self.value}{_inplace_suffix(self.inplace)}"
 
 
-class ReLU(Module):
+class ReLU(_Inplace):
     r""":math:`\max(0, x)`. Any shape; `inplace` overwrites the input.
 
     >>> torch.nn.ReLU()(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
 
 
 class RReLU(Module):
@@ -213,40 +218,26 @@ class Tanh(Module):
         return flambeau.tanh(input)
 
 
-class SiLU(Module):
+class SiLU(_Inplace):
     r""":math:`x \sigma(x)`, also called swish (Elfwing et al. 2017). Any shape.
 
     >>> torch.nn.SiLU()(torch.tensor([2.0]))
     tensor([1.7616])
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
 
-
-class Mish(Module):
+class Mish(_Inplace):
     r""":math:`x \tanh(\log(1 + e^x))` (Misra 2019). Any shape.
 
     >>> torch.nn.Mish()(torch.tensor([2.0]))
     tensor([1.9440])
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
 
 
 class Hardswish(Module):
@@ -303,7 +294,7 @@ class CELU(Module):
         return f"alpha={self.alpha}{_inplace_suffix(self.inplace)}"
 
 
-class SELU(Module):
+class SELU(_Inplace):
     r""":math:`s x` for :math:`x > 0`, else :math:`s \alpha (e^x - 1)`, with the constants that keep
     mean 0 and variance 1 (Klambauer et al. 2017). Any shape.
 
@@ -311,15 +302,8 @@ class SELU(Module):
     tensor([-1.1113,  2.1014])
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
     def forward(self, input: Tensor) -> Tensor:
         return F.selu(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
 
 
 class GLU(Module):
@@ -503,66 +487,3 @@ class Tanhshrink(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
-
-
-class _DimActivation(Module):
-    """An activation along one dimension."""
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self.__dict__.setdefault("dim", None)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmin(_DimActivation):
-    r""":math:`e^{-x_i} / \sum_j e^{-x_j}` along `dim`. Any shape.
-
-    >>> torch.nn.Softmin(dim=0)(torch.tensor([0.0, 1.0]))
-    tensor([0.7311, 0.2689])
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.softmin(input, self.dim, _stacklevel=5)
-
-
-class Softmax(_DimActivation):
-    r""":math:`e^{x_i} / \sum_j e^{x_j}` along `dim`. Any shape.
-
-    >>> torch.nn.Softmax(dim=0)(torch.tensor([0.0, 0.0]))
-    tensor([0.5000, 0.5000])
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim, _stacklevel=5)
-
-
-class Softmax2d(Module):
-    """Softmax over the channels of (N, C, H, W) or (C, H, W).
-
-    >>> torch.nn.Softmax2d()(torch.zeros(2, 1, 1)).flatten()
-    tensor([0.5000, 0.5000])
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.dim() not in (3, 4):
-            raise ValueError(
-                f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead"
-            )
-        return F.softmax(input, -3, _stacklevel=5)
-
-
-class LogSoftmax(_DimActivation):
-    r""":math:`x_i - \log \sum_j e^{x_j}` along `dim`. Any shape.
-
-    >>> torch.nn.LogSoftmax(dim=0)(torch.tensor([0.0, 0.0]))
-    tensor([-0.6931, -0.6931])
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim, _stacklevel=5)

@@ -146,7 +146,8 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
         attributes = self.__dict__
         attributes["training"] = True
         for table_name in REGISTRIES:
-            attributes[table_name] = Registry((), owner)
+            table = attributes[table_name] = Registry()
+            table.owners = [owner]
         attributes["_non_persistent_buffers_set"] = set()
         if self.call_super_init:
             super().__init__(*args, **kwargs)
@@ -224,8 +225,17 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
             raise KeyError(f'{kind} name can\'t contain "."')
         if name == "":
             raise KeyError(f'{kind} name can\'t be empty string ""')
-        if hasattr(self, name) and name not in self.__dict__[table_name]:
+        if name not in self.__dict__[table_name] and self._has_attribute(name):
             raise KeyError(f"attribute '{name}' already exists")
+
+    def _has_attribute(self, name: str) -> bool:
+        """`hasattr(self, name)`; a failed `__getattr__` costs more than all of these looks."""
+        attributes = self.__dict__
+        if name in attributes:
+            return True
+        if hasattr(type(self), name) or type(self).__getattr__ is not Module.__getattr__:
+            return hasattr(self, name)
+        return any(name in attributes.get(table_name, ()) for table_name in REGISTRIES)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under any name without a dot.
@@ -239,7 +249,7 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
             raise TypeError(f"{flambeau.typename(module)} is not a Module subclass")
         if not isinstance(name, str):
             raise TypeError(f"module name should be a string. Got {flambeau.typename(name)}")
-        if hasattr(self, name) and name not in self._modules:
+        if name not in self._modules and self._has_attribute(name):
             raise KeyError(f"attribute '{name}' already exists")
         if "." in name:
             raise KeyError(f'module name can\'t contain ".", got: {name}')

@@ -29,10 +29,13 @@ class Registry(dict):
 
     __slots__ = ("owners",)
 
-    def __init__(self, entries: Any = (), owner: weakref.ref | None = None) -> None:
-        dict.__init__(self, entries)
-        # Weak, or every module would be a reference cycle that only the collector frees.
-        self.owners: list[weakref.ref] = [] if owner is None else [owner]
+    # Weak, or every module would be a reference cycle that only the collector frees.
+    owners: list[weakref.ref]
+
+    def __new__(cls, *entries: Any) -> Registry:
+        table = dict.__new__(cls)
+        table.owners = []
+        return table
 
     def add_owner(self, module: Any) -> None:
         """Mirror all entries in `module`, now and from now on."""

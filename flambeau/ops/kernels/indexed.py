@@ -19,7 +19,7 @@ from typing import Any
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    Unit, bf16, copy_memory, f16, f32, f64, i8, i16, i32, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
+    Unit, bf16, copy_memory, f16, fill_memory, f32, f64, i8, i16, i32, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
     void,
 )  # fmt: skip
 
@@ -36,8 +36,9 @@ MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 # words of the parameters
 (
     RANK, COUNT, LINE_TABLE, LINE_ROW, AXIS, AXIS_TABLE, AXIS_ROW, WRAP, TABLE_OFFSET, ROW_OFFSET, TABLE_AT, ROW_AT, FLAG_AT, INDEX_AT,
-) = range(14)  # fmt: skip
-INDICES = 14  # for each index: size of its dimension, byte step of it in the table, byte step of the index along the axis
+    ITEMS, CLEARED,
+) = range(16)  # fmt: skip
+INDICES = 16  # for each index: size of its dimension, byte step of it in the table, byte step of the index along the axis
 BAD = -1  # an offset that says: index out of range
 
 
@@ -188,6 +189,14 @@ def scatter_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     walk(buffers, params, start, stop, 1)
 
 
+@native
+def sum_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: a table of zeros, then rows into it. Called once, for all items."""
+    fill_memory(buffers[params[TABLE_AT]], 0, params[CLEARED])
+    if params[ITEMS] > 0:
+        walk(buffers, params, 0, params[ITEMS], 1)
+
+
 class Nest:
     """The loop nest of a kernel call; dimensions are added from the outermost to the innermost."""
 
@@ -209,7 +218,7 @@ class Nest:
 
     def params(
         self, sizes: Sequence[int], steps: Sequence[int], *, wrap: bool, places: tuple[int, int, int, int],
-        table_offset: int = 0, row_offset: int = 0,
+        cleared: int = 0,
     ) -> tuple[list[int], int]:  # fmt: skip
         """Parameters and the number of items. `places`: buffer numbers of table, rows, flag and first index."""
         count = len(sizes)
@@ -225,7 +234,10 @@ class Nest:
         if dims and not any(dims[-1][3]):
             line = dims.pop()
         axis = dims.pop() if dims else (1, 0, 0, nothing)
-        params = [len(dims), *line[:3], *axis[:3], int(wrap), table_offset, row_offset, *places]
+        items = axis[0] if line[0] else 0
+        for dim in dims:
+            items *= dim[0]
+        params = [len(dims), *line[:3], *axis[:3], int(wrap), 0, 0, *places, items, cleared]
         for size, step, along in zip(sizes, steps, axis[3], strict=True):
             params += [size, step, along]
         items = axis[0] if line[0] else 0
@@ -247,8 +259,8 @@ def read_kernel(itemsize: int, params: Sequence[int], count: int) -> int:
     return symbols[unit.symbol(gather_elements if simple else gather_rows)]
 
 
-def write_kernel(dtype: Any, mode: str, count: int) -> int:
-    """Address of the kernel that scatters with an arithmetic."""
+def write_kernel(dtype: Any, mode: str, count: int, clears: bool = False) -> int:
+    """Address of the kernel that scatters with an arithmetic; with `clears` into zeros."""
     if mode == "set":
         kind = compute = WORDS[min(dtype.itemsize, 8)]
     else:
@@ -258,6 +270,7 @@ def write_kernel(dtype: Any, mode: str, count: int) -> int:
             mode = {"add": "or", "multiply": "and", "minimum": "and", "maximum": "or"}[mode]
     options = {"T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "K": count, "MODE": MODES.index(mode)}
     name = f"scatter-{kind.name}-{mode}-{count}"
-    unit = Unit(name, [scatter_rows], **options)
-    symbol = unit.symbol(scatter_rows)
-    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]
+    kernels = [scatter_rows, sum_rows]
+    unit = Unit(name, kernels, **options)
+    symbols = load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
+    return symbols[unit.symbol(sum_rows if clears else scatter_rows)]
