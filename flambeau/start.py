@@ -11,10 +11,10 @@ import threading
 from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
-from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS
+from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS, TAKES_INDEX
 
 OP_MODULES = (
-    "pointwise", "elementary", "activation", "reduce", "view", "retype", "window", "split", "join", "getitem", "copying", "creation", "random", "matmul", "settings",
+    "pointwise", "elementary", "activation", "reduce", "view", "retype", "window", "split", "join", "index", "getitem", "copying", "creation", "random", "matmul", "settings", "losses",
 )  # fmt: skip
 _lock = threading.RLock()
 functions: dict[str, Any] = {}
@@ -62,7 +62,7 @@ def attach(core: Any, tensor: type) -> None:
         if isinstance(op, Composite):
             publish(op, op.function, op.function, tensor)
             continue
-        core.op_flags[number] = NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0
+        core.op_flags[number] = (NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0) | (TAKES_INDEX if op.takes_index else 0)
         op.call = core.function(number, op.name, op.__doc__)
         publish(op, op.call, core.method(tensor, number, op.name, op.__doc__), tensor)
 

@@ -19,16 +19,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "flambeau"
 
 ENGINE: dict[str, set[str]] = {
-    "core": set(),
-    "codegen": {"core"},
-    "runtime": {"core", "codegen"},
-    "ops": {"core", "codegen", "runtime"},
-    "autograd": {"core", "ops"},
-    "tensor": {"core", "runtime", "ops", "autograd", "printing"},
-    "compiler": {"core", "codegen", "runtime", "ops", "autograd"},
+    "version": set(),
+    "core": {"version"},
+    "codegen": {"version", "core"},
+    "runtime": {"version", "core", "codegen"},
+    "ops": {"version", "core", "codegen", "runtime"},
+    "autograd": {"version", "core", "codegen", "runtime", "ops"},
+    "tensor": {"version", "core", "codegen", "runtime", "ops", "autograd", "printing"},
+    "compiler": {"version", "core", "codegen", "runtime", "ops", "autograd"},
 }
 # The entry points, which tie everything together.
-ANYTHING = {"__init__", "__main__", "info"}
+ANYTHING = {"__init__", "__main__", "info", "start", "torch_version"}
 # Loaded when first needed, so their import may stand inside a function.
 LATE = {"numpy", "llvmlite", "scipy_openblas64", "ctypes"}
 OPTIONAL = {"matplotlib", "sklearn", "PIL", "scipy"}

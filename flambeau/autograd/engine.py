@@ -18,6 +18,7 @@ from flambeau.autograd.graph import AccumulateGrad, Edge, Node, edge_to, target
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
 from flambeau.ops.registry import engine
+from flambeau.ops.rules import INCOMING, SAVED
 from flambeau.runtime.dispatch import NO_GRAD
 
 Root = tuple[Any, Any]  # (edge, gradient)
@@ -268,27 +269,38 @@ def _laid_out_like(grad: Any, spec: Any) -> Any:
 
 def backward(node: Node, grads: list[Any], create: bool) -> list[Any]:
     """The gradients of a node's inputs by its op's rules."""
-    plan, saved = node.plan, node.saved
+    plan, saved, edges = node.plan, node.saved, node.edges
     if saved is None:
         raise errors.second_backward()
-    gradient, edges = plan.gradient, node.edges
-    count = len(edges)
-    for value, version in zip(saved[::2], saved[1::2], strict=True):
-        if version is not None and value._storage.version != version:
+    gradient = plan.gradient
+    for place in gradient.guarded:
+        version = saved[place + 1]
+        if version is not None and saved[place]._storage.version != version:
             raise modified(node, version)
-    if not create and type(plan.op) is Pointwise:
-        return fused.backward(plan, edges, saved, grads[0])
-    inputs, results = list(saved[0 : 2 * count : 2]), list(saved[2 * count :: 2])
     if create:
-        inputs = [restore(value, edge) for value, edge in zip(inputs, edges, strict=True)]
-        results = [restore(value, edge_to(node, k)) for k, value in enumerate(results)]
-    found: list[Any] = [None] * count
+        saved = restored(node)
+    elif type(plan.op) is Pointwise:
+        return fused.backward(plan, edges, saved, grads[0])
+    found: list[Any] = [None] * len(edges)
     for i, edge in enumerate(edges):
-        if edge is not None and gradient.fetch[i] is not None:
-            grad = gradient.rule(i)(*gradient.arguments(i, grads, inputs, results))
-            if grad is not None:
-                found[i] = fit(grad, gradient.specs[i])
+        if edge is not None:
+            rule, sources, spec = gradient.recipes[i]
+            if rule is not None:
+                grad = rule(*[saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v for kind, v in sources])
+                if grad is not None:
+                    found[i] = grad if grad._spec is spec else fit(grad, spec)
     return found
+
+
+def restored(node: Node) -> list[Any]:
+    """The saved values with their graph, as rules need them that are to be differentiated themselves."""
+    saved, edges = list(node.saved or ()), node.edges
+    for i, edge in enumerate(edges):
+        saved[2 * i] = restore(saved[2 * i], edge)
+    for k in range(len(saved) // 2 - len(edges)):
+        place = 2 * (len(edges) + k)
+        saved[place] = restore(saved[place], edge_to(node, k))
+    return saved
 
 
 def fit(grad: Any, spec: Any) -> Any:

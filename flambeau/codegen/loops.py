@@ -27,14 +27,22 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.nest import INTEGER_DIVISION_BY_ZERO as INTEGER_DIVISION_BY_ZERO
 from flambeau.codegen.pointwise_writer import PointwiseWriter
+from flambeau.codegen.tile_writer import BAND, TileWriter
 
 Strides = Sequence[int]
+FEW_ROWS, LONG_ROW = 64, 1 << 16  # fewer and longer rows than these are cut, for the threads
+LIGHT, MIN_TILE = 8, 16  # expression nodes up to which tiles are unrolled, elements of a tile's side
+COSTLY = frozenset(
+    {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sigmoid", "pow", "erf"}
+    | {"lgamma", "digamma", "erfinv", "erfc", "asin", "acos", "atan", "atan2", "sinh", "cosh"}
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class PointwiseKernel:
 
     def ir_text(self) -> str:
         """The kernel as LLVM IR."""
-        return PointwiseWriter(self).text()
+        return (TileWriter if self.structure == "tiles" else PointwiseWriter)(self).text()
 
 
 def symbol(structure: str, exprs: Sequence[Expr], *identity: object) -> str:
@@ -162,29 +170,87 @@ def plan_pointwise(
     """Plan `outputs = exprs(inputs)` over `sizes`; `strides` are in bytes, inputs then outputs, 0
     where broadcast.
     """
+    exprs, input_dtypes, output_dtypes = as_bits(exprs, input_dtypes, output_dtypes)
     dtypes = (*input_dtypes, *output_dtypes)
     permutation = order(sizes, strides, len(output_dtypes))
-    inner_sizes, inner_strides = collapse(
+    loops, steps = collapse(
         [sizes[d] for d in permutation], [[operand[d] for d in permutation] for operand in strides]
     )
-    total = 1
-    for size in sizes:
-        total *= size
-    if not inner_sizes:
-        inner_sizes, inner_strides = [1], [[ITEMSIZE[dtype]] for dtype in dtypes]
-    classes = "".join(classify(operand[-1], dtype) for operand, dtype in zip(inner_strides, dtypes))
-    structure = "flat" if len(inner_sizes) == 1 else "rows"
-    if structure == "flat":
-        items = total
-        params = [operand[0] if cls == "s" else 0 for operand, cls in zip(inner_strides, classes)]
-    else:
-        items = total // inner_sizes[-1] if total else 0
-        params = [inner_sizes[-1], len(inner_sizes) - 1, *inner_sizes[:-1]]
-        for operand in inner_strides:
-            params += [operand[-1], *operand[:-1]]
-    kernel = PointwiseKernel(
-        tuple(exprs), tuple(input_dtypes), tuple(output_dtypes), classes, structure
-    )
-    return LoopPlan(
-        kernel.symbol_name, kernel.ir_text, tuple(params), items, total, kernel.can_fail
-    )
+    total = prod(sizes)
+    if not loops:
+        loops, steps = [1], [[ITEMSIZE[dtype]] for dtype in dtypes]
+    classes = "".join(classify(operand[-1], dtype) for operand, dtype in zip(steps, dtypes))
+    structure = "flat"
+    items, params = total, [step[0] if cls == "s" else 0 for step, cls in zip(steps, classes)]
+    if len(loops) > 1:
+        structure, items, params = "rows", *_rows(loops, steps)
+        across = _across(exprs, dtypes, loops, steps, classes, len(output_dtypes))
+        if across is not None and total:
+            classes = classes.replace("s", "t")
+            structure, items, params = "tiles", *_tiles(loops, steps, across)
+    kernel = PointwiseKernel(exprs, input_dtypes, output_dtypes, classes, structure)
+    items = items if total else 0
+    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), items, total, kernel.can_fail)
+
+
+def as_bits(
+    exprs: Sequence[Expr], input_dtypes: Sequence[str], output_dtypes: Sequence[str]
+) -> tuple[tuple[Expr, ...], tuple[str, ...], tuple[str, ...]]:
+    """A mere copy as a copy of unsigned integers, so that one kernel serves all dtypes of a size."""
+    if len(exprs) == 1 and len(input_dtypes) == 1 and exprs[0].op == "input":
+        size = ITEMSIZE[input_dtypes[0]]
+        if input_dtypes[0] == output_dtypes[0] and size <= 8:
+            bits = f"uint{8 * size}"
+            return (Expr.input(0, bits),), (bits,), (bits,)
+    return tuple(exprs), tuple(input_dtypes), tuple(output_dtypes)
+
+
+def _rows(loops: list[int], steps: list[list[int]]) -> tuple[int, list[int]]:
+    """Items and parameters of the structure `rows`. Long rows are cut where there are few."""
+    if prod(loops[:-1]) < FEW_ROWS and loops[-1] >= LONG_ROW:
+        pieces = max(k for k in range(1, FEW_ROWS + 1) if loops[-1] % k == 0)
+        loops = [*loops[:-1], pieces, loops[-1] // pieces]
+        steps = [[*step[:-1], step[-1] * loops[-1], step[-1]] for step in steps]
+    params = [loops[-1], len(loops) - 1, *loops[:-1]]
+    for operand in steps:
+        params += [operand[-1], *operand[:-1]]
+    return prod(loops[:-1]), params
+
+
+def _across(
+    exprs: Sequence[Expr],
+    dtypes: Sequence[str],
+    loops: list[int],
+    steps: list[list[int]],
+    classes: str,
+    outputs: int,
+) -> int | None:
+    """The dimension along which some inputs are contiguous, if tiles along it and the innermost one
+    pay: all operands must be contiguous or constant along one of the two, and the work be light.
+    """
+    nodes = list(postorder(exprs))
+    if set(classes[len(classes) - outputs :]) != {"1"} or len(nodes) > LIGHT:
+        return None
+    if can_fail(exprs) or any(node.op in COSTLY or KIND[node.dtype] == "c" for node in nodes):
+        return None
+    if any(KIND[dtype] == "c" for dtype in dtypes) or loops[-1] < MIN_TILE:
+        return None
+    strided = [operand for operand, cls in enumerate(classes) if cls == "s"]
+    for d in reversed(range(len(loops) - 1)):
+        fits = [steps[operand][d] == ITEMSIZE[dtypes[operand]] for operand in strided]
+        if strided and all(fits) and loops[d] >= MIN_TILE:
+            return d
+    return None
+
+
+def _tiles(loops: list[int], steps: list[list[int]], across: int) -> tuple[int, list[int]]:
+    """Items and parameters of the structure `tiles`."""
+    outer = [d for d in range(len(loops) - 1) if d != across]
+    bands = -(-loops[across] // BAND)
+    params = [loops[-1], loops[across], len(outer) + 1]
+    params += [operand[across] for operand in steps]
+    params += [*(loops[d] for d in outer), bands]
+    for operand in steps:
+        params += [operand[-1], *(operand[d] for d in outer), operand[across] * BAND]
+    params += [0, *(0 for _ in outer), BAND]
+    return prod(loops[d] for d in outer) * bands, params

@@ -32,6 +32,7 @@ from math import prod
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.loops import (
+    COSTLY,
     LoopPlan,
     Strides,
     can_fail,
@@ -52,9 +53,6 @@ SHORT_ROW = 256  # elements; for shorter rows a narrow vector loses less at the 
 # A reduction to fewer items than SPLIT_ITEMS is split if it has SPLIT_WORK elements; chunks depend
 # on sizes only, never on threads, so that results are reproducible.
 SPLIT_ITEMS, SPLIT_WORK, CHUNK_WORK, CHUNK_STEP, CHUNKS = 32, 1 << 17, 1 << 15, 1 << 12, 64
-COSTLY = frozenset(
-    {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tanh", "sigmoid", "pow", "erf"}
-)
 
 
 @dataclass(frozen=True)

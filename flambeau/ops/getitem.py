@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
-from flambeau.ops.index import check_mask, index_at, index_plan, resolve
+from flambeau.ops.index import _index, check_mask, index_at, index_plan, resolve
 from flambeau.ops.kinds import composite, structured
+from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import geometry
-from flambeau.ops.window import put_back
 
 INVALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {kind})"
 ZERO_DIM = (
@@ -46,7 +47,7 @@ class Reading:
         items = [as_index(item) for item in items]
         given = sum(consumed(item) for item in items)
         if given > spec.ndim:
-            raise IndexError(ZERO_DIM) if spec.ndim == 0 and self.alone else too_many(items, spec)
+            raise IndexError(ZERO_DIM) if spec.ndim == 0 and self.alone else errors.too_many_indices(spec.ndim)
         seen = False
         for item in items:
             if item is Ellipsis:
@@ -125,7 +126,7 @@ class Reading:
         """An index tensor; 0-d ones count as truth values or numbers."""
         kind = item.dtype
         if item.ndim == 0 and kind.name in ("bool", "uint8"):
-            self.new(item.reshape(1).to(TRUTH()))
+            self.new(item.reshape(1).to(dtypes.bool))
             return
         if item.ndim == 0 and kind.category == 1:
             self.number(int(item.item()))
@@ -154,18 +155,6 @@ class Reading:
 
 
 COVERED = object()  # a dimension that the mask before it covers too
-
-
-def TRUTH() -> Any:
-    """torch.bool, which core.dtype names so."""
-    from flambeau.core.dtype import bool as boolean
-
-    return boolean
-
-
-def too_many(items: list[Any], spec: Spec) -> Exception:
-    """The index has more entries than the tensor dimensions: a mask is compared first, as in torch."""
-    return errors.too_many_indices(spec.ndim)
 
 
 def as_items(index: Any) -> list[Any]:
@@ -234,14 +223,9 @@ def is_basic(index: Any) -> bool:
     return all(type(item) is int or type(item) is slice or item is None or item is Ellipsis for item in items)
 
 
-def window_of(spec: Spec, index: Any) -> tuple[Any, Any, int]:
-    """Geometry of the view that a basic index makes."""
-    reading = Reading(spec, index)
-    return reading.shape, reading.strides, reading.offset
-
-
 @structured(
-    public=None, methods=("__getitem__",), grad=lambda g, input_like, index: put_back(g, input_like, lambda s: window_of(s, index))
+    public=None, methods=("__getitem__",),
+    grad=lambda g, input_like, y_like, steps, place: g._window_backward(tuple(input_like.shape), tuple(y_like.shape), steps, place),
 )
 def getitem(call, input, index):  # type: ignore[no-untyped-def]
     """`input[index]`.
@@ -253,16 +237,32 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
     if is_basic(index):
         if input.ndim == 0 and any(type(item) is slice for item in (index if type(index) is tuple else (index,))):
             raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-        plan = call.plan(["input"], [geometry(reading.spec, reading.shape, reading.strides)])
-        plan.node_name = reading.node
-        return plan.use_view(reading.offset)
+        return window_plan(call, reading)
     if not reading.advanced:
         return reading.window(input)
     entries = reading.entries()
     if reading.plain and all(t is None or t.dtype.name == "int64" and call.places.holds(t) for t in entries):
         tensors, dims = resolve(input, entries)
-        return index_plan(INDEX, call.places, input, tensors, dims)
+        return index_plan(_index, call.places, input, tensors, dims)
     return index_at(reading.window(input), entries)
+
+
+getitem.takes_index = True
+
+
+def window_plan(call: Any, reading: Reading) -> Any:
+    """The plan of a view: its offset, and that offset in a row-major tensor, are operands (see runtime.indexing)."""
+    spec = reading.spec
+    whole = spec if spec.contiguous else Spec.of(spec.shape, None, spec.dtype, spec.device)
+    twin = reading if whole is spec else Reading(whole, call.arguments["index"])
+    output = geometry(spec, reading.shape, reading.strides)
+    arguments = {"input": call.arguments["input"], "steps": tuple(twin.strides)}
+    operands = [Operand(spec, call.places.of(arguments["input"])), Operand(int, 1), Operand(int, 2)]
+    names = ["input", "start", "place"]
+    gradient = call.op.gradient(names, {"steps": arguments["steps"]}, [o.spec for o in operands], [output])
+    call.places.items[1:] = [reading.offset, twin.offset]
+    plan = Plan(call.op, operands, [output], {"steps": arguments["steps"]}, gradient, reading.node, names)
+    return plan.use_view(0)
 
 
 @composite(public=None, methods=("__setitem__",))
@@ -331,16 +331,3 @@ def window_needs(window: Any, value: Any) -> bool:
     """Whether torch's index_put would refuse what masked_fill accepts: another dtype."""
     return value.dtype is not window.dtype
 
-
-INDEX: Any = None
-
-
-def _connect() -> None:
-    """The core op, whose plans tensors as indices share."""
-    global INDEX
-    from flambeau.ops import index
-
-    INDEX = index._index
-
-
-_connect()

@@ -213,27 +213,29 @@ class Reduce(Op):
         spec = self.check_tensor(arguments[self.first], self.first)._spec
         if self.check is not None:
             self.check(**{**arguments, self.first: spec})
-        dim, keepdim = arguments.get("dim"), bool(arguments.get("keepdim", False))
-        dims = reduced_dims(dim, spec.ndim)
-        compute, out = resolve(self.promote, [(spec.dtype, DIMENSIONED)])
+        names = [name for name, value in arguments.items() if is_tensor(value)]
+        specs = [arguments[name]._spec for name in names]
+        dims, keepdim = reduced_dims(arguments.get("dim"), spec.ndim), bool(arguments.get("keepdim", False))
+        compute, out = resolve(self.promote, [(s.dtype, DIMENSIONED if s.ndim else ZERO_DIM) for s in specs])
         if arguments.get("dtype") is not None:
             compute = out = arguments["dtype"]
-        element = as_expression(
-            self.function(**{**arguments, self.first: Expr.input(0, spec.dtype.name).to(compute_name(compute))}), compute
-        )  # fmt: skip
+        inputs = {n: Expr.input(i, s.dtype.name).to(compute_name(compute)) for i, (n, s) in enumerate(zip(names, specs, strict=True))}
+        element = as_expression(self.function(**{**arguments, **inputs}), compute)
         out_dtypes = [out] if self.outputs is None else list(self.outputs(spec.dtype, compute, **arguments))
-        shape = reduced_shape(spec.shape, dims, keepdim)
+        whole = broadcast_shapes(*[s.shape for s in specs])
+        shape = reduced_shape(whole, dims, keepdim)
         results = [Spec.of(shape, None, dtype, spec.device) for dtype in out_dtypes]
-        plan = self.plan(arguments, places, [self.first], results)
+        plan = self.plan(arguments, places, names, results)
         if self.name_rule is not None:
             plan.node_name = self.name_rule(**arguments)
-        kept = [d for d in range(spec.ndim) if d not in dims]
-        kept_strides = contiguous_strides([spec.shape[d] for d in kept])
+        kept = [d for d in range(len(whole)) if d not in dims]
+        kept_strides = contiguous_strides([whole[d] for d in kept])
         monoid = self.monoid(element.dtype, tuple(compute_name(d) for d in out_dtypes), **arguments)
+        steps = [byte_strides(s, whole) for s in specs]
         loops = plan_reduction(
-            monoid, (element,), (spec.dtype.name,), tuple(d.name for d in out_dtypes),
-            [spec.shape[d] for d in kept], [spec.shape[d] for d in dims],
-            [[spec.strides[d] * spec.itemsize for d in kept]], [[spec.strides[d] * spec.itemsize for d in dims]],
+            monoid, (element,), tuple(s.dtype.name for s in specs), tuple(d.name for d in out_dtypes),
+            [whole[d] for d in kept], [whole[d] for d in dims],
+            [[step[d] for d in kept] for step in steps], [[step[d] for d in dims] for step in steps],
             [[s * d.itemsize for s in kept_strides] for d in out_dtypes],
             () if self.param_rule is None else self.param_rule(**arguments),
         )  # fmt: skip

@@ -197,9 +197,9 @@ def vdot(input, other):
 @structured(
     public="_linear", methods=(), node="AddmmBackward",
     grad={
-        "bias": lambda g: g.sum(tuple(range(g.ndim - 1))) if g.ndim > 1 else g,
-        "input": lambda g, weight: g.matmul(weight),
-        "weight": lambda g, input: rows(g).mT.mm(rows(input)),
+        "bias": lambda g: g.sum(0) if g.ndim == 2 else g.sum(tuple(range(g.ndim - 1))) if g.ndim > 1 else g,
+        "input": lambda g, weight: g.matmul(weight.conj()),
+        "weight": lambda g, input: rows(g).t().mm(rows(input).conj()),
     },
 )  # fmt: skip
 def _linear(call, input, weight, bias=None):
@@ -230,7 +230,7 @@ def _linear(call, input, weight, bias=None):
     output = x.like((*x.shape[:-1], w.shape[0]))
     names = ("input", "weight") if bias is None else ("bias", "input", "weight")
     plan = call.plan(names, [output])
-    if x.ndim == 2:
+    if output.ndim == 2:
         plan.node_name = "MmBackward0" if bias is None else "AddmmBackward0"
     else:
         plan.node_name = "UnsafeViewBackward0" if bias is None else "ViewBackward0"

@@ -19,7 +19,9 @@ from flambeau.ops.kinds import INT_TO_LONG, reduced_dims, reduction
 
 def unreduce(value: Any, spec: Spec, dim: Any, keepdim: bool) -> Any:
     """A reduced tensor put back next to the input's elements: lost dimensions return with size 1, then it is expanded."""
-    return restored(value, spec, dim, keepdim).expand(spec.shape)
+    if dim is not None:
+        value = restored(value, spec, dim, keepdim)
+    return value.expand(spec.shape)
 
 
 def restored(value: Any, spec: Spec, dim: Any, keepdim: bool) -> Any:

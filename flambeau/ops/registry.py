@@ -50,6 +50,7 @@ class Op:
 
     numbers = "static"
     inplace = False
+    takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
     def __init__(
         self, function: Callable[..., Any], *, grad: Any = None, methods: Sequence[str] | None = None, name: str | None = None,
@@ -174,6 +175,10 @@ class Places:
                 self.used.add(i)
                 return i
         return self._again(value)
+
+    def holds(self, value: Any) -> bool:
+        """Whether `value` is one of the call's own operands."""
+        return any(item is value for item in self.items)
 
     def _again(self, value: Any) -> int:
         for i, item in enumerate(self.items):

@@ -22,6 +22,7 @@ from flambeau.core.spec import Spec
 from flambeau.runtime.dispatch import SAVE_OUTPUT
 
 RESULT = re.compile(r"([gy])(\d*)")
+INCOMING, SAVED, VALUE = range(3)  # where an argument of a rule comes from: a gradient, a saved pair, a constant of the plan
 
 
 class Rules:
@@ -42,6 +43,9 @@ class Gradient:
             1 << k for k, spec in enumerate(outputs) if spec.dtype.is_floating_point or spec.dtype.is_complex
         )  # fmt: skip
         self.fetch = [self._fetch(i) for i in range(len(self.names))]
+        self.recipes = [self._recipe(i) for i in range(len(self.names))]
+        kept = {place for _, sources, _ in self.recipes for kind, place in sources if kind == SAVED}
+        self.guarded = tuple(sorted(kept))
 
     def _differentiable(self, i: int) -> bool:
         spec = self.specs[i]
@@ -72,6 +76,16 @@ class Gradient:
             else:
                 raise TypeError(f"gradient rule of {name!r} wants {want!r}, which is no argument of the op")
         return tuple(sources)
+
+    def _recipe(self, i: int) -> tuple[Any, tuple[tuple[int, Any], ...], Any]:
+        """(rule, its arguments, the input's spec); places of saved values count in the node's `saved` tuple."""
+        sources = self.fetch[i]
+        if sources is None:
+            return None, (), self.specs[i]
+        count = len(self.names)
+        flat = {"g": lambda v: (INCOMING, v), "input": lambda v: (SAVED, 2 * v), "y": lambda v: (SAVED, 2 * (count + v))}
+        found = tuple(flat[kind](value) if kind in flat else (VALUE, value) for kind, value in sources)
+        return self.rule(i), found, self.specs[i]
 
     def save_mask(self, i: int) -> int:
         """Bits of the operands (and, from bit 32, of the results) that input i's rule wants."""

@@ -10,25 +10,27 @@ after each operation. Torch rounds in the same places.
 >>> def descent(p, g, *, lr):
 ...     return fma(g, -lr, p), {}
 >>> weight, gradient = torch.ones(2), torch.tensor([1.0, 2.0])
->>> apply(specialise(descent, (), ()), [(weight, gradient)], {"lr": 0.5})
+>>> apply(Update(descent, (), {}), [(weight, gradient)], {"lr": 0.5})
 >>> weight.tolist()
 [0.5, 0.0]
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import flambeau
 from flambeau.codegen import expr
 from flambeau.codegen.loops import plan_pointwise
+from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import may_overlap
 from flambeau.ops.kinds import byte_strides, compute_name
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import engine
-from flambeau.runtime.dispatch import MAX_INPUTS
+from flambeau.runtime.dispatch import MAX_INPUTS, NO_GRAD
+
+_COUNTER = Spec.of((), (), flambeau.float32, CPU)
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
@@ -81,30 +83,24 @@ def detach(x: Any) -> Any:
 class Update:
     """A formula with the names of its state tensors and its options fixed, and its kernels.
 
-    Equal formulas with equal names and options are the same object (see `specialise`), so that
-    each kernel is planned once.
+    >>> def descent(p, g, *, lr, up):
+    ...     return p + lr * g if up else p - lr * g, {}
+    >>> Update(descent, (), {"up": True})(torch.ones(1), torch.ones(1), lr=0.5)
+    (tensor([1.5000]),)
     """
 
     def __init__(
-        self, formula: Callable[..., Any], names: tuple[str, ...], flags: tuple[tuple[str, Any], ...]
+        self, formula: Callable[..., Any], names: tuple[str, ...], flags: dict[str, Any]
     ) -> None:
         self.formula = formula
         self.names = names
-        self.flags = dict(flags)
+        self.flags = flags
         self.kernels: dict[tuple[Any, ...], Kernel | None] = {}
 
     def __call__(self, p: Any, g: Any, *state: Any, **scalars: Any) -> tuple[Any, ...]:
         """The new parameter, then the new state in the order of `names`."""
         p, new = self.formula(p, g, **dict(zip(self.names, state)), **scalars, **self.flags)
         return (p, *[new[name] for name in self.names])
-
-
-@functools.lru_cache(maxsize=1024)
-def specialise(
-    formula: Callable[..., Any], names: tuple[str, ...], flags: tuple[tuple[str, Any], ...]
-) -> Update:
-    """The one `Update` of `formula` with these state names and these fixed options."""
-    return Update(formula, names, flags)
 
 
 class Kernel:
@@ -166,32 +162,38 @@ def apply(
 ) -> None:
     """Runs `update` in place on each row `(parameter, gradient, *state)`.
 
-    Parameter and state keep their identity and storage. The gradient is only read. A complex
-    tensor is treated as its pairs of reals.
+    Parameter and state keep their identity and storage. The gradient is only read. While
+    gradients are recorded (`differentiable=True`) so is every operation of the formula.
     """
-    if flambeau.is_grad_enabled():
-        for row in rows:
-            _apply_recorded(update, row, scalars)
-        return
-    kernels, execute = update.kernels, engine.core.execute_plan
+    core = engine.core
+    execute, kernels = core.execute_plan, update.kernels
+    recorded = not core.get_mode() & NO_GRAD
+    if not recorded and not _NUMBERS.issuperset(map(type, scalars.values())):
+        # From an option that is a tensor, such as the learning rate.
+        scalars = {name: float(value) for name, value in scalars.items()}
+    last: Kernel | None = None
+    numbers: list[float] = []
     for row in rows:
-        if row[0].is_complex():
-            row = tuple([flambeau.view_as_real(t) for t in row])
         key = tuple([t._spec for t in row])
         if key not in kernels:
             kernels[key] = Kernel.of(update, key, list(scalars))
         kernel = kernels[key]
-        if kernel is not None:
-            numbers = [scalars[name] for name in kernel.scalars]
-            if execute(kernel.plan, *row, *numbers, row[0], *row[2:]) is not None:
-                continue
-        _apply_recorded(update, row, scalars)
+        if kernel is None or recorded:
+            _apply_by_ops(update, row, scalars)
+            continue
+        if kernel is not last:
+            last, numbers = kernel, [scalars[name] for name in kernel.scalars]
+        if execute(kernel.plan, *row, *numbers, row[0], *row[2:]) is None:
+            _apply_by_ops(update, row, scalars)  # state that lies in the parameter's own memory
 
 
-def _apply_recorded(
+_NUMBERS = {float, int, bool}
+
+
+def _apply_by_ops(
     update: Update, row: tuple[flambeau.Tensor, ...], scalars: dict[str, Any]
 ) -> None:
-    """The formula op by op, recorded for gradients where that is on (`differentiable=True`)."""
+    """The formula operation by operation; a complex tensor is treated as its pairs of reals."""
     if row[0].is_complex():
         row = tuple([flambeau.view_as_real(t) for t in row])
     targets = (row[0], *row[2:])
@@ -208,6 +210,30 @@ def advance(steps: Sequence[flambeau.Tensor]) -> list[float]:
     >>> advance([counter]), counter.item()
     ([1.0], 1.0)
     """
+    counts = []
     for step in steps:
-        step.add_(1)
-    return [step.item() for step in steps]
+        if step._spec is _COUNTER:
+            memory = memoryview(step._storage).cast("f")  # type: ignore[attr-defined]
+            memory[step._offset] = count = memory[step._offset] + 1
+        else:
+            count = step.add_(1).item()
+        counts.append(count)
+    return counts
+
+
+def set_recording(on: bool) -> int:
+    """Whether gradients are recorded from now on; returns what `restore_recording` needs.
+
+    >>> before = set_recording(False)
+    >>> torch.is_grad_enabled()
+    False
+    >>> restore_recording(before)
+    """
+    mode = engine.core.get_mode()
+    engine.core.set_mode(mode & ~NO_GRAD if on else mode | NO_GRAD)
+    return mode
+
+
+def restore_recording(mode: int) -> None:
+    """Back to how it was before `set_recording`."""
+    engine.core.set_mode(mode)

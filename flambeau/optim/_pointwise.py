@@ -51,12 +51,11 @@ def in_grad_mode_of_defaults(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def guarded_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        before = flambeau.is_grad_enabled()
-        flambeau.set_grad_enabled(self.defaults["differentiable"])
+        before = _fused.set_recording(self.defaults["differentiable"])
         try:
             return step(self, *args, **kwargs)
         finally:
-            flambeau.set_grad_enabled(before)
+            _fused.restore_recording(before)
 
     return guarded_step
 
@@ -72,6 +71,8 @@ def evaluate(closure: Callable[[], Any] | None) -> Any:
 class PointwiseOptimizer(Optimizer):
     """Runs `update` on every parameter that has a gradient."""
 
+    # The options that change the shape of the formula: arguments of `update`, given by `flags`.
+    flag_names: ClassVar[tuple[str, ...]] = ("maximize",)
     # What checkpoints of old versions may lack in their groups.
     later_options: ClassVar[dict[str, Any]] = {}
     # 0-d tensors of the state that those checkpoints hold as Python numbers.
@@ -91,12 +92,12 @@ class PointwiseOptimizer(Optimizer):
         """The state tensors that the formula reads and renews."""
         return ()
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        """Options that change the shape of the formula; part of the identity of its kernel."""
-        return {"maximize": group["maximize"]}
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        """The values of `flag_names`; there is a kernel for each, with its own state names."""
+        return (group["maximize"],)
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
-        """The numbers of this step; `step` counts from 1."""
+        """The numbers of this step; `step` counts from 1. No `state` unless `scalars_differ`."""
         raise NotImplementedError
 
     @staticmethod
@@ -134,8 +135,9 @@ class PointwiseOptimizer(Optimizer):
         return loss
 
     def _update_group(self, group: Group) -> None:
-        names = self.state_names(group)
-        rows, steps, states = [], [], []
+        update = self._update_of(group)
+        names = update.names
+        rows, steps = [], []
         for p in group["params"]:
             g = p.grad
             if g is None:
@@ -145,7 +147,6 @@ class PointwiseOptimizer(Optimizer):
                 self._begin(p, g, group, state)
             rows.append((p, g, *[state[name] for name in names]))
             steps.append(state["step"])
-            states.append(state)
         if not rows:
             return
         if group.get("capturable"):
@@ -155,13 +156,21 @@ class PointwiseOptimizer(Optimizer):
             )
         if group["differentiable"] and any(step.requires_grad for step in steps):
             raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
-        update = _fused.specialise(type(self).update, names, tuple(self.flags(group).items()))
         counts = _fused.advance(steps)
         if not self.scalars_differ and counts.count(counts[0]) == len(counts):
-            self._run(group, update, rows, self.scalars(group, counts[0], states[0]))
+            _fused.apply(update, rows, self.scalars(group, counts[0], {}))
         else:
-            for row, count, state in zip(rows, counts, states):
-                self._run(group, update, [row], self.scalars(group, count, state))
+            for row, count in zip(rows, counts):
+                _fused.apply(update, [row], self.scalars(group, count, self.state[row[0]]))
+
+    def _update_of(self, group: Group) -> _fused.Update:
+        flags = self.flags(group)
+        update = _updates.get((type(self), flags))
+        if update is None:
+            named = dict(zip(self.flag_names, flags))
+            update = _fused.Update(type(self).update, self.state_names(group), named)
+            _updates[type(self), flags] = update
+        return update
 
     def _begin(self, p: flambeau.Tensor, g: flambeau.Tensor, group: Group, state: State) -> None:
         if g.is_sparse:
@@ -170,15 +179,5 @@ class PointwiseOptimizer(Optimizer):
             _checks.fusible(p)
         state.update(self.init_state(p, group))
 
-    def _run(
-        self,
-        group: Group,
-        update: _fused.Update,
-        rows: list[tuple[Any, ...]],
-        scalars: dict[str, Any],
-    ) -> None:
-        if not group["differentiable"]:
-            for name, value in scalars.items():
-                if isinstance(value, flambeau.Tensor):  # from an option that is a tensor
-                    scalars[name] = value.item()
-        _fused.apply(update, rows, scalars)
+
+_updates: dict[tuple[type, tuple[Any, ...]], _fused.Update] = {}

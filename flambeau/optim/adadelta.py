@@ -31,6 +31,7 @@ class Adadelta(PointwiseOptimizer):
     [1.0, 1.0]
     """
 
+    flag_names = ("maximize", "decay")
     later_options = {"capturable": False}
     capturable_devices = ["cuda", "xpu", "hpu", "privateuseone"]
 
@@ -67,8 +68,8 @@ class Adadelta(PointwiseOptimizer):
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("square_avg", "acc_delta")
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        return {"maximize": group["maximize"], "decay": group["weight_decay"] != 0}
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        return group["maximize"], group["weight_decay"] != 0
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         rho = group["rho"]

@@ -31,6 +31,7 @@ class Adagrad(PointwiseOptimizer):
     tensor([0.5000, 0.5000])
     """
 
+    flag_names = ("maximize", "decay")
     later_options = {"fused": None}
 
     def __init__(
@@ -91,8 +92,8 @@ class Adagrad(PointwiseOptimizer):
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("sum",)
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        return {"maximize": group["maximize"], "decay": bool(group["weight_decay"] != 0)}
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        return group["maximize"], bool(group["weight_decay"] != 0)
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         return {

@@ -31,6 +31,7 @@ class Adam(PointwiseOptimizer):
     tensor([0.5000, 0.5000])
     """
 
+    flag_names = ("maximize", "coupled", "decoupled", "amsgrad")
     later_options = {
         "amsgrad": False,
         "capturable": False,
@@ -90,13 +91,9 @@ class Adam(PointwiseOptimizer):
             return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
         return ("exp_avg", "exp_avg_sq")
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        decay = bool(group["weight_decay"] != 0)
-        return {
-            "maximize": group["maximize"],
-            "coupled": decay and not group["decoupled_weight_decay"],
-            "decoupled": decay and group["decoupled_weight_decay"],
-        }
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        decay, decoupled = bool(group["weight_decay"] != 0), group["decoupled_weight_decay"]
+        return group["maximize"], decay and not decoupled, decay and decoupled, group["amsgrad"]
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         lr, weight_decay = _checks.to_scalar(group["lr"]), group["weight_decay"]
@@ -131,6 +128,7 @@ class Adam(PointwiseOptimizer):
         maximize: bool,
         coupled: bool,
         decoupled: bool,
+        amsgrad: bool,
     ) -> tuple[Any, dict[str, Any]]:
         """One step of one parameter."""
         if maximize:
@@ -142,7 +140,7 @@ class Adam(PointwiseOptimizer):
         exp_avg = lerp(exp_avg, g, weight1)
         exp_avg_sq = fma(g * weight2, g, exp_avg_sq * beta2)
         state = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
-        if max_exp_avg_sq is not None:
+        if amsgrad:
             state["max_exp_avg_sq"] = exp_avg_sq = max_exp_avg_sq.maximum(exp_avg_sq)
         denominator = exp_avg_sq.sqrt() / bias_correction2_sqrt + eps
         return p + exp_avg * -step_size / denominator, state

@@ -31,6 +31,7 @@ class Adamax(PointwiseOptimizer):
     tensor([0.5000, 0.5000])
     """
 
+    flag_names = ("maximize", "decay")
     later_options = {"capturable": False}
 
     def __init__(
@@ -65,8 +66,8 @@ class Adamax(PointwiseOptimizer):
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg", "exp_inf")
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        return {"maximize": group["maximize"], "decay": group["weight_decay"] != 0}
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        return group["maximize"], group["weight_decay"] != 0
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         beta1, beta2 = group["betas"]

@@ -31,6 +31,7 @@ class ASGD(PointwiseOptimizer):
     [0.5, 0.5]
     """
 
+    flag_names = ("maximize", "decay")
     later_options = {"capturable": False}
     counters = ("step", "eta", "mu")
     scalars_differ = True
@@ -75,8 +76,8 @@ class ASGD(PointwiseOptimizer):
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("ax",)
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        return {"maximize": group["maximize"], "decay": group["weight_decay"] != 0}
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        return group["maximize"], group["weight_decay"] != 0
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         lr, lambd = _checks.to_scalar(group["lr"]), group["lambd"]

@@ -31,6 +31,7 @@ class RAdam(PointwiseOptimizer):
     tensor([0.5000, 0.5000])
     """
 
+    flag_names = ("maximize", "coupled", "decoupled")
     later_options = {"capturable": False, "decoupled_weight_decay": False}
 
     def __init__(
@@ -67,13 +68,9 @@ class RAdam(PointwiseOptimizer):
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq")
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        decay = group["weight_decay"] != 0
-        return {
-            "maximize": group["maximize"],
-            "coupled": decay and not group["decoupled_weight_decay"],
-            "decoupled": decay and group["decoupled_weight_decay"],
-        }
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        decay, decoupled = group["weight_decay"] != 0, group["decoupled_weight_decay"]
+        return group["maximize"], decay and not decoupled, decay and decoupled
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         lr, weight_decay = _checks.to_scalar(group["lr"]), group["weight_decay"]

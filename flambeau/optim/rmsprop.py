@@ -33,6 +33,7 @@ class RMSprop(PointwiseOptimizer):
     tensor([0.5000, 0.5000])
     """
 
+    flag_names = ("maximize", "decay", "moving", "centered")
     later_options = {"momentum": 0, "centered": False, "capturable": False}
 
     def __init__(
@@ -75,8 +76,9 @@ class RMSprop(PointwiseOptimizer):
             names += ("grad_avg",)
         return names
 
-    def flags(self, group: Group) -> dict[str, Any]:
-        return {"maximize": group["maximize"], "decay": bool(group["weight_decay"] != 0)}
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        decay = bool(group["weight_decay"] != 0)
+        return group["maximize"], decay, group["momentum"] > 0, group["centered"]
 
     def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         alpha = group["alpha"]
@@ -105,6 +107,8 @@ class RMSprop(PointwiseOptimizer):
         momentum: Any,
         maximize: bool,
         decay: bool,
+        moving: bool,
+        centered: bool,
     ) -> tuple[Any, dict[str, Any]]:
         """One step of one parameter."""
         if maximize:
@@ -114,11 +118,11 @@ class RMSprop(PointwiseOptimizer):
         square_avg = fma(g * weight, g, square_avg * alpha)
         state = {"square_avg": square_avg}
         variance = square_avg
-        if grad_avg is not None:
+        if centered:
             state["grad_avg"] = grad_avg = lerp(grad_avg, g, weight)
             variance = fma(-grad_avg, grad_avg, square_avg)
         root = variance.sqrt() + eps
-        if momentum_buffer is None:
+        if not moving:
             return p + g * -lr / root, state
         state["momentum_buffer"] = momentum_buffer = momentum_buffer * momentum + g / root
         return fma(momentum_buffer, -lr, p), state

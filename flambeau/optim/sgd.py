@@ -15,7 +15,7 @@ from typing import Any
 import flambeau
 from flambeau.optim import _checks, _fused
 from flambeau.optim._fused import fma
-from flambeau.optim._pointwise import Group, PointwiseOptimizer
+from flambeau.optim._pointwise import Group, PointwiseOptimizer, State
 from flambeau.optim.optimizer import ParamsT
 
 __all__ = ["SGD"]
@@ -33,6 +33,7 @@ class SGD(PointwiseOptimizer):
     [0.0, 0.0]
     """
 
+    flag_names = ("maximize", "decay", "moving", "nesterov", "first")
     later_options = {"nesterov": False, "fused": False}
 
     def __init__(
@@ -94,21 +95,19 @@ class SGD(PointwiseOptimizer):
                 state["momentum_buffer"] = buffer = flambeau.empty_like(g)
                 first_rows.append((p, g, buffer))
         if rows:
-            self._run(group, self._specialised(group, False), rows, self._scalars(group))
+            _fused.apply(self._update_of(group), rows, self.scalars(group, 0, {}))
         if first_rows:
-            self._run(group, self._specialised(group, True), first_rows, self._scalars(group))
+            begun = {**group, "first": True}
+            _fused.apply(self._update_of(begun), first_rows, self.scalars(group, 0, {}))
 
-    def _specialised(self, group: Group, first: bool) -> _fused.Update:
-        names = ("momentum_buffer",) if group["momentum"] != 0 else ()
-        flags = (
-            ("maximize", group["maximize"]),
-            ("decay", bool(group["weight_decay"] != 0)),
-            ("nesterov", group["nesterov"]),
-            ("first", first),
-        )
-        return _fused.specialise(SGD.update, names, flags)
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
-    def _scalars(self, group: Group) -> dict[str, Any]:
+    def flags(self, group: Group) -> tuple[Any, ...]:
+        decay, moving = bool(group["weight_decay"] != 0), group["momentum"] != 0
+        return group["maximize"], decay, moving, group["nesterov"], group.get("first", False)
+
+    def scalars(self, group: Group, step: float, state: State) -> dict[str, Any]:
         return {
             "lr": _checks.to_scalar(group["lr"]),
             "momentum": group["momentum"],
@@ -128,6 +127,7 @@ class SGD(PointwiseOptimizer):
         weight_decay: Any,
         maximize: bool,
         decay: bool,
+        moving: bool,
         nesterov: bool,
         first: bool,
     ) -> tuple[Any, dict[str, Any]]:
@@ -136,7 +136,7 @@ class SGD(PointwiseOptimizer):
             g = -g
         if decay:
             g = fma(p, weight_decay, g)
-        if momentum_buffer is None:
+        if not moving:
             return fma(g, -lr, p), {}
         if first:
             momentum_buffer = _fused.detach(g)

@@ -24,19 +24,23 @@ from flambeau.runtime.memory import (
     DATA, FLAG_META, FLAGS, NBYTES, PyErr_NoMemory, Py_DecRef, Py_IncRef, PyObject_Free, PyObject_Malloc, VERSION, borrow_storage,
     memory, new_storage,
 )  # fmt: skip
+from flambeau.runtime.objects import (
+    BOOL_TYPE, DEVICE_TYPE, DTYPE_TYPE, EDGE_INDEX, EDGE_NODE, EDGE_TYPE, ELLIPSIS, FAIL, FALLBACK, FLOAT_TYPE, LIST_TYPE, LONG_TYPE,
+    MISS, MODE_THREADS, NODE_EDGES, NODE_EXTRA, NODE_HOOKS, NODE_PLAN, NODE_SAVED, NODE_TYPE, NONE, PARAMETER_TYPE, PLAN_BLOCK,
+    PLAN_TYPE, SIZE_TYPE, SLICE_START, SLICE_TYPE, SLOT_BASE, SLOT_NODE, SLOT_OFFSET, SLOT_SPEC, SLOT_STORAGE, STRING_TYPE,
+    TENSOR_TYPE, TRUE, TUPLE_TYPE, ZERO, PyLong_AsLongLongAndOverflow, PyLong_FromLongLong, PyTuple_GetItem, PyTuple_Size,
+    as_integer, set_slot, slot, type_of, world, world_words,
+)  # fmt: skip
+from flambeau.runtime.indexing import add_index
 from flambeau.runtime.threads import parallel_for
 
 i8p = pointer(i8)
 PyTuple_New = Extern("PyTuple_New", ptr, i64)
 PyTuple_SetItem = Extern("PyTuple_SetItem", i32, ptr, i64, ptr)
-PyTuple_GetItem = Extern("PyTuple_GetItem", ptr, ptr, i64)
-PyTuple_Size = Extern("PyTuple_Size", i64, ptr)
 PyList_GetItem = Extern("PyList_GetItem", ptr, ptr, i64)
 PyList_Size = Extern("PyList_Size", i64, ptr)
 PyDict_New = Extern("PyDict_New", ptr)
 PyDict_SetItem = Extern("PyDict_SetItem", i32, ptr, ptr, ptr)
-PyLong_FromLongLong = Extern("PyLong_FromLongLong", ptr, i64)
-PyLong_AsLongLongAndOverflow = Extern("PyLong_AsLongLongAndOverflow", i64, ptr, ptr)
 PyFloat_AsDouble = Extern("PyFloat_AsDouble", f64, ptr)
 PyObject_Call = Extern("PyObject_Call", ptr, ptr, ptr, ptr)
 PyType_GenericAlloc = Extern("PyType_GenericAlloc", ptr, ptr, i64)
@@ -45,16 +49,9 @@ PyEval_RestoreThread = Extern("PyEval_RestoreThread", void, ptr)
 PyThread_get_thread_ident = Extern("PyThread_get_thread_ident", i64)
 Kernel = Signature(void, ptr, ptr, i64, i64)
 
-# words of `world`: Python objects and offsets that runtime.native fills in
-(
-    TENSOR_TYPE, PARAMETER_TYPE, NODE_TYPE, EDGE_TYPE, PLAN_TYPE, LONG_TYPE, FLOAT_TYPE, BOOL_TYPE, TUPLE_TYPE, LIST_TYPE,
-    SLICE_TYPE, SIZE_TYPE, DTYPE_TYPE, STRING_TYPE, NONE, ELLIPSIS, TRUE, ZERO, MISS, FALLBACK, FAIL,
-    SLOT_STORAGE, SLOT_SPEC, SLOT_OFFSET, SLOT_NODE, NODE_PLAN, NODE_EDGES, NODE_SAVED, NODE_HOOKS, NODE_EXTRA,
-    EDGE_NODE, EDGE_INDEX, PLAN_BLOCK, SLICE_START, MODE_THREADS, DEVICE_TYPE, SLOT_BASE,
-) = range(37)  # fmt: skip
-world = Static("world", i64, 64)
 op_flags = Static("op_flags", i64, 2048)
 NUMBERS_ARE_OPERANDS = 1  # flag of an op: Python numbers are operands of the kernel, not part of the key
+TAKES_INDEX = 2  # flag of the op behind x[...]: see runtime.indexing
 
 # thread modes: threads whose mode is not the default, as (thread identity, mode bits)
 MAX_THREADS = 64
@@ -81,31 +78,6 @@ table_count = Static("plan_count", i64, 8)
 
 # tags in keys; addresses are larger than any of them
 K_INT, K_FLOAT, K_NUMBER_FLOAT, K_NUMBER_INT, K_NUMBER_BOOL, K_SLICE, K_SEQUENCE = 1, 2, 3, 4, 5, 6, 7
-
-
-@native
-def type_of(x: ptr) -> i64:
-    return i64p(x)[1]
-
-
-@native
-def slot(x: ptr, offset: i64) -> ptr:
-    """The object in a __slots__ member, borrowed."""
-    where: ptrp = x + offset
-    return where[0]
-
-
-@native
-def set_slot(x: ptr, offset: i64, value: ptr) -> void:
-    """Fills an empty member; takes over the caller's reference."""
-    where: ptrp = x + offset
-    where[0] = value
-
-
-@native
-def as_integer(x: ptr) -> i64:
-    overflow = stack(i32, 1)
-    return PyLong_AsLongLongAndOverflow(x, overflow)
 
 
 @native
@@ -494,10 +466,13 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         storage = slot(x, world[SLOT_STORAGE])
         offset = slot(x, world[SLOT_OFFSET])
         Py_IncRef(storage)
-        if block[B_DELTA] == 0:
+        delta = block[B_DELTA]
+        if n > 1:
+            delta += numbers[1]
+        if delta == 0:
             outputs[0] = new_tensor(storage, ptr(block[B_OUTPUT]), offset)
         else:
-            moved = PyLong_FromLongLong(as_integer(offset) + block[B_DELTA])
+            moved = PyLong_FromLongLong(as_integer(offset) + delta)
             outputs[0] = new_tensor(storage, ptr(block[B_OUTPUT]), moved)
             Py_DecRef(moved)
         if outputs[0] == None:  # noqa: E711
@@ -591,6 +566,30 @@ def run_python_plan(block: i64p, operands: ptrp) -> ptr:
 
 
 @native
+def take_window(op: i64, self: ptr, args: ptrp, key: i64p, counts: i64p, moved: i64p, mode: i64) -> ptr:
+    """x[...] with an index of ints, slices, None and Ellipsis: the offsets are operands of the plan."""
+    operands = stack(ptr, 24)
+    hashed = hash_key(key, counts[0])
+    entry = find_plan(key, counts[0], hashed)
+    plan: ptr = None
+    if entry != None:  # noqa: E711
+        plan = ptr(entry[0])
+        Py_IncRef(plan)
+    else:
+        plan = call_python(ptr(world[MISS]), op, self, args, 1, None)
+        if plan == None or type_of(plan) != world[PLAN_TYPE]:  # noqa: E711
+            return plan
+        remember_plan(key, counts[0], hashed, plan)
+    operands[0] = self
+    operands[1], operands[2] = PyLong_FromLongLong(moved[0]), PyLong_FromLongLong(moved[1])
+    result = execute(ptr(as_integer(slot(plan, world[PLAN_BLOCK]))), operands, mode)
+    Py_DecRef(operands[1])
+    Py_DecRef(operands[2])
+    Py_DecRef(plan)
+    return result
+
+
+@native
 def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
     key, operands, counts = stack(i64, 96), stack(ptr, 24), stack(i64, 2)
     mode = thread_mode()
@@ -599,6 +598,11 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
     flags = op_flags[op]
     key[0] = op
     key[1] = i64(names)
+    if flags & TAKES_INDEX:
+        moved = stack(i64, 2)
+        if nargs == 1 and self != None and names == None:  # noqa: E711
+            if add_index(self, args[0], key, counts, moved):
+                return take_window(op, self, args, key, counts, moved, mode)
     counts[0], counts[1] = 2, 0
     known = i64(1)
     if self != None:  # noqa: E711
@@ -629,7 +633,9 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
             Py_IncRef(names)  # its address is in the key: it must stay this tuple's
         remember_plan(key, counts[0], hashed, plan)
     result: ptr = None
-    if block[B_KIND] == KIND_PYTHON:
+    if block[B_KIND] == KIND_VIEW and block[B_INPUTS] > counts[1]:
+        result = call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
+    elif block[B_KIND] == KIND_PYTHON:
         result = run_python_plan(block, operands)
     else:
         result = execute(block, operands, mode)
@@ -690,11 +696,6 @@ def make_tensor(self: ptr, args: ptrp, nargs: i64) -> ptr:
     """make_tensor(storage, spec, offset)"""
     Py_IncRef(args[0])
     return new_tensor(args[0], args[1], args[2])
-
-
-@native
-def world_words() -> i64:
-    return i64(world)
 
 
 @native

@@ -26,7 +26,8 @@ from flambeau.core.config import config
 from flambeau.core.device import device
 from flambeau.core.dtype import dtype
 from flambeau.core.shape import Size
-from flambeau.runtime import dispatch, memory, threads
+from flambeau.core.spec import Spec
+from flambeau.runtime import dispatch, indexing, memory, objects, threads
 
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
@@ -34,7 +35,7 @@ EXPORTS: list[NativeFunction] = [
     dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, dispatch.get_mode, dispatch.set_mode,
     dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.world_words, dispatch.op_flag_words,
     dispatch.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
-    memory.allocate, memory.deallocate,
+    memory.allocate, memory.deallocate, indexing.call_kernel,
     threads.stop_workers, threads.forget_workers, threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
 
@@ -91,7 +92,7 @@ class NativeCore:
             raise NotImplementedError("Flambeau needs the GIL: the free-threaded build of Python is not supported yet")
         unit = Unit("core", EXPORTS)
         externs = [
-            value for module in (dispatch, memory, threads) for value in vars(module).values() if isinstance(value, Extern)
+            value for module in (dispatch, indexing, memory, objects, threads) for value in vars(module).values() if isinstance(value, Extern)
         ]
         imports = {e.symbol: c_function(e.symbol) for e in externs if _exists(e.symbol)}
         self.symbols = load("core-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(f) for f in EXPORTS], imports)
@@ -111,6 +112,7 @@ class NativeCore:
         self.make_borrowed = self.builtin("make_borrowed", self.address(dispatch.make_borrowed), fast)
         self.make_tensor = self.builtin("make_tensor", self.address(dispatch.make_tensor), fast)
         self.execute_plan = self.builtin("execute_plan", self.address(dispatch.execute_plan), fast)
+        self.call_kernel = self.builtin("call_kernel", self.address(indexing.call_kernel), fast)
         self.get_mode = self.builtin("get_mode", self.address(dispatch.get_mode), fast)
         self.set_mode = self.builtin("set_mode", self.address(dispatch.set_mode), fast)
         self.stop_workers = self.builtin("stop_workers", self.address(threads.stop_workers), fast)
@@ -130,7 +132,7 @@ class NativeCore:
     ) -> None:
         """Tells native code the engine's classes and the Python side of the dispatcher."""
         world = self.world
-        objects = {
+        known = {
             dispatch.TENSOR_TYPE: tensor, dispatch.PARAMETER_TYPE: parameter, dispatch.NODE_TYPE: node,
             dispatch.EDGE_TYPE: edge, dispatch.PLAN_TYPE: plan, dispatch.LONG_TYPE: int, dispatch.FLOAT_TYPE: float,
             dispatch.BOOL_TYPE: bool, dispatch.TUPLE_TYPE: tuple, dispatch.LIST_TYPE: list, dispatch.SLICE_TYPE: slice,
@@ -138,13 +140,14 @@ class NativeCore:
             dispatch.NONE: None, dispatch.ELLIPSIS: Ellipsis, dispatch.TRUE: True, dispatch.ZERO: 0,
             dispatch.MISS: miss, dispatch.FALLBACK: fallback, dispatch.FAIL: fail,
         }  # fmt: skip
-        self._keep.append(objects)
-        for word, value in objects.items():
+        self._keep.append(known)
+        for word, value in known.items():
             world[word] = id(value)
         members = {
             dispatch.SLOT_STORAGE: (tensor, "_storage"), dispatch.SLOT_SPEC: (tensor, "_spec"),
             dispatch.SLOT_OFFSET: (tensor, "_offset"), dispatch.SLOT_NODE: (tensor, "_node"),
-            dispatch.SLOT_BASE: (tensor, "_base"),
+            dispatch.SLOT_BASE: (tensor, "_base"), objects.SPEC_SHAPE: (Spec, "shape"), objects.SPEC_STRIDES: (Spec, "strides"),
+            objects.SPEC_CONTIGUOUS: (Spec, "contiguous"), objects.SPEC_ITEMSIZE: (Spec, "itemsize"),
             dispatch.NODE_PLAN: (node, "plan"), dispatch.NODE_EDGES: (node, "edges"), dispatch.NODE_SAVED: (node, "saved"),
             dispatch.NODE_HOOKS: (node, "hooks"), dispatch.NODE_EXTRA: (node, "extra"),
             dispatch.EDGE_NODE: (edge, "node"), dispatch.EDGE_INDEX: (edge, "index"),

@@ -26,19 +26,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> torch.nn.functional.linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
     tensor([[11.]])
     """
-    if bias is not None and input.dim() == 2:
-        return flambeau.addmm(bias, input, weight.t())
-    if input.dim() == 0 or weight.dim() == 0:
-        raise RuntimeError(
-            "both arguments to linear need to be at least 1D, but they are "
-            f"{input.dim()}D and {weight.dim()}D"
-        )
-    if bias is None or weight.dim() == 1:
-        output = flambeau.matmul(input, weight.t())
-        return output if bias is None else output + bias
-    rows = input.reshape(-1, input.size(-1)) if input.numel() else input.flatten(0, -2)
-    output = flambeau.addmm(bias, rows, weight.t())
-    return output.reshape(*input.shape[:-1], weight.size(0))
+    return flambeau._linear(input, weight, bias)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

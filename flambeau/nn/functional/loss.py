@@ -61,13 +61,13 @@ def mse_loss(
         warn_size_mismatch(input, target)
     if size_average is not None or reduce is not None:
         reduction = legacy_reduction(size_average, reduce, reduction)
-    difference = input - target
-    if not difference.is_floating_point():
-        raise not_implemented("mse_cpu", difference)
-    squares = difference * difference
+    if not (input.is_floating_point() or target.is_floating_point()):
+        raise not_implemented("mse_cpu", input)
     if weight is not None:
-        return _weighted(squares, input, weight, reduction)
-    return reduce_loss(squares, reduction)
+        return _weighted((input - target) * (input - target), input, weight, reduction)
+    if reduction not in REDUCTIONS:
+        raise invalid_reduction(reduction)
+    return flambeau.ops.losses.mse_loss(input, target, reduction)
 
 
 def l1_loss(

@@ -80,7 +80,7 @@ class _ModuleSequence(Module):
 
     def _renumber(self) -> None:
         modules = list(self._modules.values())
-        self._modules = Registry((str(i), module) for i, module in enumerate(modules))
+        self._modules = Registry.of((str(i), module) for i, module in enumerate(modules))
 
     def _shift_up_from(self, index: int, module: Module) -> None:
         """Put `module` at `index` and move what is there and behind it up by one."""

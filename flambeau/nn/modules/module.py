@@ -146,7 +146,7 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
         attributes = self.__dict__
         attributes["training"] = True
         for table_name in REGISTRIES:
-            table = attributes[table_name] = Registry()
+            attributes[table_name] = table = Registry()
             table.owners = [owner]
         attributes["_non_persistent_buffers_set"] = set()
         if self.call_super_init:
@@ -235,7 +235,12 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
             return True
         if hasattr(type(self), name) or type(self).__getattr__ is not Module.__getattr__:
             return hasattr(self, name)
-        return any(name in attributes.get(table_name, ()) for table_name in REGISTRIES)
+        look = attributes.get
+        return (
+            name in look("_parameters", ())
+            or name in look("_buffers", ())
+            or name in look("_modules", ())
+        )
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under any name without a dot.
@@ -437,9 +442,9 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
         replica = self.__new__(type(self))
         replica.__dict__ = self.__getstate__()
         # A replica's parameters are plain tensors that it gets as attributes.
-        replica._parameters = Registry()
-        replica._buffers = Registry(self._buffers)
-        replica._modules = Registry(self._modules)
+        replica._parameters = Registry.of({})
+        replica._buffers = Registry.of(self._buffers)
+        replica._modules = Registry.of(self._modules)
         replica._is_replica = True
         return replica
 

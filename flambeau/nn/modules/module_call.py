@@ -90,11 +90,12 @@ def module_hooks(module: Any, name: str) -> Mapping[int, Any]:
 
 def has_call_hooks(module: Any) -> bool:
     """Whether a call of `module` has any hook to run."""
+    own = module.__dict__.get
     return bool(
-        module_hooks(module, "_forward_hooks")
-        or module_hooks(module, "_forward_pre_hooks")
-        or module_hooks(module, "_backward_hooks")
-        or module_hooks(module, "_backward_pre_hooks")
+        own("_forward_hooks")
+        or own("_forward_pre_hooks")
+        or own("_backward_hooks")
+        or own("_backward_pre_hooks")
         or has_any_global_hook()
     )
 
@@ -121,6 +122,8 @@ def backward_pre_hooks(module: Any) -> list[Callable]:
 class HookedCall:
     """One call of a module with its hooks, in order: pre-hooks, forward, hooks, graph hooks."""
 
+    __slots__ = ("module", "args", "kwargs", "result", "always_called_done")
+
     def __init__(self, module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         self.module = module
         self.args = args
@@ -130,33 +133,41 @@ class HookedCall:
 
     def run(self) -> Any:
         """Call the module; hooks with `always_call` run even when this raises."""
+        module = self.module
+        own = module.__dict__.get
         try:
-            return self._run()
+            full: Any = ()
+            pre: Any = ()
+            non_full: Any = ()
+            if own("_backward_hooks") or _global_backward_hooks:
+                full, non_full = backward_hooks(module)
+            if own("_backward_pre_hooks") or _global_backward_pre_hooks:
+                pre = backward_pre_hooks(module)
+            if own("_forward_pre_hooks") or _global_forward_pre_hooks:
+                self._run_forward_pre_hooks()
+            if full or pre:
+                self._run_between_nodes(BackwardHook(module, full, pre))
+            else:
+                self.result = module.forward(*self.args, **self.kwargs)
+                self._run_forward_hooks()
+            if non_full:
+                self._register_non_full(non_full)
+            return self.result
         except Exception:
             self._run_always_called()
             raise
 
-    def _run(self) -> Any:
-        full, non_full = backward_hooks(self.module)
-        pre = backward_pre_hooks(self.module)
-        self._run_forward_pre_hooks()
-        backward_hook = None
-        if full or pre:
-            backward_hook = BackwardHook(self.module, full, pre)
-            self.args = backward_hook.setup_input_hook(self.args)
+    def _run_between_nodes(self, backward_hook: BackwardHook) -> None:
+        self.args = backward_hook.setup_input_hook(self.args)
         self.result = self.module.forward(*self.args, **self.kwargs)
         self._run_forward_hooks()
-        if backward_hook is not None:
-            if not isinstance(self.result, (flambeau.Tensor, tuple)):
-                warnings.warn(
-                    "For backward hooks to be called, module output should be a Tensor or a tuple "
-                    f"of Tensors but received {type(self.result)}",
-                    stacklevel=4,
-                )
-            self.result = backward_hook.setup_output_hook(self.result)
-        if non_full:
-            self._register_non_full(non_full)
-        return self.result
+        if not isinstance(self.result, (flambeau.Tensor, tuple)):
+            warnings.warn(
+                "For backward hooks to be called, module output should be a Tensor or a tuple "
+                f"of Tensors but received {type(self.result)}",
+                stacklevel=5,
+            )
+        self.result = backward_hook.setup_output_hook(self.result)
 
     def _run_forward_pre_hooks(self) -> None:
         module = self.module

@@ -63,10 +63,13 @@ class CrossMapLRN2d(Module):
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        # Channel c sums the squares of channels c - side + 1 ... c + side - 1.
+        # Channel c sums the squares of channels c - side + 1 ... c + side - 1, and, as torch never
+        # takes it off again, that of channel 0.
         side = int((self.size - 1) / 2 + 1)
-        squares = F.pad(input * input, (0, 0, 0, 0, side - 1, side - 1))
-        sums = squares.unfold(1, 2 * side - 1, 1).sum(-1)
+        squares = input * input
+        window = F.pad(squares, (0, 0, 0, 0, side - 1, side - 1)).unfold(1, 2 * side - 1, 1)
+        beyond = flambeau.arange(input.size(1), device=input.device) >= side
+        sums = window.sum(-1) + squares[:, :1] * beyond.reshape(1, -1, 1, 1)
         return input * (sums * (self.alpha / self.size) + self.k) ** -self.beta
 
     def extra_repr(self) -> str:

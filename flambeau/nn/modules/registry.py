@@ -32,8 +32,11 @@ class Registry(dict):
     # Weak, or every module would be a reference cycle that only the collector frees.
     owners: list[weakref.ref]
 
-    def __new__(cls, *entries: Any) -> Registry:
-        table = dict.__new__(cls)
+    @classmethod
+    def of(cls, entries: Any) -> Registry:
+        """A registry with these entries and no owner yet."""
+        # Not in `__init__`: three are made for each module.
+        table = cls(entries)
         table.owners = []
         return table
 
@@ -126,7 +129,7 @@ def attach(module: Any) -> None:
         if table is None:
             continue
         if type(table) is not Registry:
-            attributes[table_name] = table = Registry(table)
+            attributes[table_name] = table = Registry.of(table)
         table.add_owner(module)
 
 

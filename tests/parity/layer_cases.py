@@ -1,0 +1,143 @@
+"""The layers that test_layers.py compares: how to make each and what to call it with.
+
+In a case `f(2, 3)` is a float tensor of that shape (its gradient is compared too), `c(2, 3)` one without
+gradient, `p(2, 3)` one between 0 and 1, `i(5, 2, 3)` integers below 5, `sign(2)` a tensor of -1 and 1 and
+`nn`, `lib` the library.
+"""
+
+from __future__ import annotations
+
+ACTIVATIONS = [
+    "CELU()", "CELU(0.5, inplace=True)", "ELU()", "ELU(2.0)", "GELU()", "GELU('tanh')", "GLU(1)",
+    "Hardshrink()", "Hardsigmoid()", "Hardswish()", "Hardtanh()", "Hardtanh(-2, 0.5)",
+    "LeakyReLU()", "LeakyReLU(0.2)", "LogSigmoid()", "LogSoftmax(1)", "Mish()", "PReLU()",
+    "PReLU(4, init=0.1)", "ReLU()", "ReLU6()", "RReLU()", "SELU()", "Sigmoid()", "SiLU()",
+    "Softmax(0)", "Softmax(-1)", "Softmin(1)", "Softplus()", "Softplus(2.0, 1.0)", "Softshrink()",
+    "Softsign()", "Tanh()", "Tanhshrink()", "Threshold(0.1, 20.0)", "Identity()", "Flatten()",
+    "Flatten(0, 1)", "Unflatten(1, (2, 2))", "Dropout(0.3)", "AlphaDropout(0.3)",
+    "FeatureAlphaDropout(0.3)", "Dropout1d(0.3)", "ChannelShuffle(2)", "BatchNorm1d(4)",
+    "BatchNorm1d(4, momentum=None)", "BatchNorm1d(4, affine=False)",
+    "BatchNorm1d(4, track_running_stats=False)", "BatchNorm1d(4, bias=False)", "SyncBatchNorm(4)",
+    "InstanceNorm1d(4)", "InstanceNorm1d(4, affine=True, track_running_stats=True)",
+    "LayerNorm(6)", "LayerNorm((4, 6), bias=False)", "LayerNorm(6, elementwise_affine=False)",
+    "GroupNorm(2, 4)", "GroupNorm(4, 4, affine=False)", "RMSNorm(6)", "RMSNorm((4, 6), eps=1e-3)",
+    "LocalResponseNorm(2)", "Conv1d(4, 6, 3)", "Conv1d(4, 6, 3, padding='same', bias=False)",
+    "Conv1d(4, 6, 2, padding='same')", "Conv1d(4, 6, 3, 2, 2, padding_mode='circular')",
+    "Conv1d(4, 8, 3, dilation=2, groups=2)", "ConvTranspose1d(4, 6, 3, stride=2)",
+    "LazyConv1d(6, 3)", "LazyConvTranspose1d(6, 3)", "LazyLinear(5)", "LazyBatchNorm1d()",
+    "LazyInstanceNorm1d(affine=True)", "MaxPool1d(2)", "MaxPool1d(3, 2, 1, return_indices=True)",
+    "AvgPool1d(2)", "AvgPool1d(3, 2, 1, count_include_pad=False)", "LPPool1d(2, 3)",
+    "AdaptiveAvgPool1d(4)", "AdaptiveMaxPool1d(4)", "Linear(6, 5)", "Linear(6, 5, bias=False)",
+    "CircularPad1d((1, 2))", "ConstantPad1d(1, 3.5)", "ReflectionPad1d((2, 1))",
+    "ReplicationPad1d(2)", "ZeroPad1d((1, -1))", "Upsample(scale_factor=2)",
+    "Upsample(size=9, mode='linear')", "RNN(6, 5)", "RNN(6, 5, nonlinearity='relu')",
+    "RNN(6, 5, 2, bidirectional=True, dropout=0.2)", "LSTM(6, 5)",
+    "LSTM(6, 5, 2, batch_first=True, bidirectional=True)", "LSTM(6, 5, proj_size=3)", "GRU(6, 5)",
+    "GRU(6, 5, num_layers=2, bias=False)", "TransformerEncoderLayer(6, 2, 8)",
+    "TransformerEncoderLayer(6, 2, 8, batch_first=True, norm_first=True, activation='gelu')",
+    "TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 8), 2, enable_nested_tensor=False)",
+]  # fmt: skip
+
+IMAGES = [
+    "Softmax2d()", "Dropout2d(0.3)", "BatchNorm2d(4)", "InstanceNorm2d(4)", "GroupNorm(2, 4)",
+    "LocalResponseNorm(3)", "Conv2d(4, 6, 3)", "Conv2d(4, 6, (3, 2), padding=1)",
+    "Conv2d(4, 6, 3, stride=2, padding=1, bias=False)", "Conv2d(4, 4, 3, groups=4)",
+    "Conv2d(4, 6, 3, dilation=2)", "Conv2d(4, 6, 3, padding=1, padding_mode='reflect')",
+    "Conv2d(4, 6, 3, padding='same', padding_mode='replicate')", "Conv2d(4, 6, (2, 4), padding='same')",
+    "Conv2d(4, 6, 1)", "ConvTranspose2d(4, 6, 3)",
+    "ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1)",
+    "ConvTranspose2d(4, 6, 3, groups=2, dilation=2)", "LazyConv2d(6, 3)", "LazyBatchNorm2d()",
+    "MaxPool2d(2)", "MaxPool2d(3, stride=2, padding=1)", "MaxPool2d((2, 3), ceil_mode=True)",
+    "MaxPool2d(2, dilation=2, return_indices=True)", "AvgPool2d(2)", "AvgPool2d(3, 2, 1)",
+    "AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)", "AvgPool2d(2, divisor_override=3)",
+    "AdaptiveAvgPool2d(1)", "AdaptiveAvgPool2d((5, None))", "AdaptiveMaxPool2d(3)", "LPPool2d(3, 2)",
+    "FractionalMaxPool2d(2, output_ratio=0.5)", "CircularPad2d(1)", "ConstantPad2d((1, 0, 2, -1), 7.0)",
+    "ReflectionPad2d((1, 2, 3, 0))", "ReplicationPad2d((1, 2, 3, 0))", "ZeroPad2d(1)",
+    "PixelShuffle(2)", "PixelUnshuffle(2)", "ChannelShuffle(2)", "Unfold(3)",
+    "Unfold((2, 3), dilation=2, padding=1, stride=2)", "Upsample(scale_factor=2)",
+    "Upsample(size=(3, 9), mode='nearest')", "Upsample(scale_factor=1.5, mode='bilinear')",
+    "Upsample(scale_factor=2, mode='bicubic')", "UpsamplingNearest2d(scale_factor=2)",
+    "UpsamplingBilinear2d(size=(9, 3))", "Flatten()", "Conv2d(4, 6, 3, dtype=lib.float64).float()",
+]  # fmt: skip
+
+VOLUMES = [
+    "Conv3d(2, 3, 2)", "Conv3d(2, 4, (1, 2, 3), padding=(0, 1, 1), groups=2)",
+    "ConvTranspose3d(2, 3, 2, stride=2)", "BatchNorm3d(2)", "InstanceNorm3d(2, affine=True)",
+    "Dropout3d(0.3)", "MaxPool3d(2)", "AvgPool3d(2)", "AdaptiveAvgPool3d((1, 2, None))",
+    "AdaptiveMaxPool3d(2)", "LPPool3d(2, 2)", "CircularPad3d(1)", "ReflectionPad3d(1)",
+    "ReplicationPad3d((1, 0, 2, 1, 0, 1))", "ConstantPad3d(1, 2.0)", "ZeroPad3d(1)",
+    "Upsample(scale_factor=2, mode='trilinear')", "FractionalMaxPool3d(2, output_size=2)",
+]  # fmt: skip
+
+LOSSES = [
+    ("L1Loss", "", "f(4, 3), f(4, 3)"),
+    ("MSELoss", "", "f(4, 3), f(4, 3)"),
+    ("SmoothL1Loss", "", "f(4, 3), f(4, 3)"),
+    ("SmoothL1Loss", "beta=0.3, ", "f(4, 3), f(4, 3)"),
+    ("HuberLoss", "delta=0.3, ", "f(4, 3), f(4, 3)"),
+    ("BCELoss", "", "p(4, 3), c(4, 3).sigmoid()"),
+    ("BCELoss", "weight=p(3).detach(), ", "p(4, 3), c(4, 3).sigmoid()"),
+    ("BCEWithLogitsLoss", "", "f(4, 3), c(4, 3).sigmoid()"),
+    ("BCEWithLogitsLoss", "weight=c(4, 3), pos_weight=c(3), ", "f(4, 3), c(4, 3).sigmoid()"),
+    ("NLLLoss", "", "f(4, 3), i(3, 4)"),
+    ("NLLLoss", "weight=p(3).detach(), ignore_index=1, ", "f(4, 3, 2), i(3, 4, 2)"),
+    ("NLLLoss", "", "f(2, 3, 4, 5), i(3, 2, 4, 5)"),
+    ("CrossEntropyLoss", "", "f(4, 3), i(3, 4)"),
+    ("CrossEntropyLoss", "", "f(3), i(3)"),
+    ("CrossEntropyLoss", "weight=p(3).detach(), ", "f(4, 3), i(3, 4)"),
+    ("CrossEntropyLoss", "ignore_index=2, label_smoothing=0.1, ", "f(4, 3), i(3, 4)"),
+    ("CrossEntropyLoss", "weight=p(3).detach(), label_smoothing=0.3, ", "f(4, 3, 2), i(3, 4, 2)"),
+    ("CrossEntropyLoss", "", "f(4, 3), p(4, 3)"),
+    ("CrossEntropyLoss", "weight=p(3).detach(), label_smoothing=0.3, ", "f(4, 3), p(4, 3)"),
+    ("KLDivLoss", "", "f(4, 3), p(4, 3)"),
+    ("KLDivLoss", "log_target=True, ", "f(4, 3), f(4, 3)"),
+    ("PoissonNLLLoss", "full=True, ", "f(4, 3), p(4, 3)"),
+    ("PoissonNLLLoss", "log_input=False, ", "p(4, 3), p(4, 3)"),
+    ("GaussianNLLLoss", "full=True, ", "f(4, 3), f(4, 3), p(4, 1)"),
+    ("HingeEmbeddingLoss", "", "f(4, 3), sign(4, 3)"),
+    ("MultiLabelMarginLoss", "", "f(4, 3), lib.tensor([[0, 1, -1], [2, -1, 0], [-1, 0, 1], [0, 1, 2]])"),
+    ("SoftMarginLoss", "", "f(4, 3), sign(4, 3)"),
+    ("MultiLabelSoftMarginLoss", "weight=c(3), ", "f(4, 3), c(4, 3).sigmoid()"),
+    ("CosineEmbeddingLoss", "margin=0.1, ", "f(4, 3), f(4, 3), sign(4)"),
+    ("MarginRankingLoss", "margin=0.1, ", "f(4), f(4), sign(4)"),
+    ("MultiMarginLoss", "p=2, weight=c(3), ", "f(4, 3), i(3, 4)"),
+    ("MultiMarginLoss", "", "f(3), i(3)"),
+    ("TripletMarginLoss", "swap=True, ", "f(4, 3), f(4, 3), f(4, 3)"),
+    ("TripletMarginWithDistanceLoss", "", "f(4, 3), f(4, 3), f(4, 3)"),
+    ("CTCLoss", "", "f(6, 2, 4).log_softmax(2), i(3, 2, 3) + 1, lib.tensor([6, 5]), lib.tensor([3, 2])"),
+]  # fmt: skip
+
+CASES = [
+    *((text, "f(2, 4, 6)") for text in ACTIVATIONS),
+    *((text, "f(2, 4, 6, 7 if 'Unshuffle' not in text else 8)") for text in IMAGES),
+    *((text, "f(2, 2, 4, 5, 6)") for text in VOLUMES),
+    *(
+        (f"{name}({options}reduction={reduction!r})", inputs)
+        for name, options, inputs in LOSSES
+        for reduction in ("none", "mean", "sum")
+    ),
+    ("Bilinear(3, 4, 5)", "f(2, 3), f(2, 4)"),
+    ("Linear(3, 2, dtype=lib.float64)", "f(3).double()"),
+    ("CosineSimilarity()", "f(4, 3), f(4, 3)"),
+    ("PairwiseDistance(3.0, keepdim=True)", "f(4, 3), f(4, 3)"),
+    ("Embedding(5, 3)", "i(5, 2, 4)"),
+    ("Embedding(5, 3, padding_idx=-2)", "i(5, 2, 4)"),
+    ("Embedding(5, 3, max_norm=1.0, scale_grad_by_freq=True)", "i(5, 2, 4)"),
+    ("EmbeddingBag(5, 3)", "i(5, 2, 4)"),
+    ("EmbeddingBag(5, 3, mode='sum', padding_idx=1)", "i(5, 6), lib.tensor([0, 2, 2])"),
+    ("EmbeddingBag(5, 3, mode='max')", "i(5, 6), lib.tensor([0, 2, 4])"),
+    ("Fold((4, 5), (2, 3))", "f(2, 12, 9)"),
+    ("MaxUnpool1d(2)", "*lib.nn.functional.max_pool1d(f(2, 3, 6), 2, return_indices=True)"),
+    ("MaxUnpool2d(2)", "*lib.nn.functional.max_pool2d(f(2, 3, 6, 6), 2, return_indices=True)"),
+    ("RNNCell(4, 3)", "f(2, 4)"),
+    ("LSTMCell(4, 3)", "f(2, 4), (f(2, 3), f(2, 3))"),
+    ("GRUCell(4, 3, bias=False)", "f(4), f(3)"),
+    ("LSTM(4, 3, 2)", "f(5, 4), (f(2, 3), f(2, 3))"),
+    ("MultiheadAttention(6, 2)", "*(f(5, 2, 6),) * 3"),
+    ("MultiheadAttention(6, 2, kdim=4, vdim=3, add_bias_kv=True)", "f(5, 2, 6), f(7, 2, 4), f(7, 2, 3)"),
+    ("MultiheadAttention(6, 2, batch_first=True, add_zero_attn=True)", "*(f(2, 5, 6),) * 3"),
+    ("TransformerDecoderLayer(6, 2, 8, dropout=0.2)", "f(3, 2, 6), f(5, 2, 6)"),
+    ("Transformer(6, 2, 1, 1, 8, batch_first=True)", "f(2, 5, 6), f(2, 3, 6)"),
+    ("AdaptiveLogSoftmaxWithLoss(6, 12, [3, 7], div_value=2.0)", "f(5, 6), i(12, 5)"),
+    ("LinearCrossEntropyLoss(6, 3, bias=True)", "f(5, 6), i(3, 5)"),
+]  # fmt: skip
