@@ -81,6 +81,16 @@ def adopt(target: Any, edge: Any) -> None:
     target._node = Window(base._node, base._spec, target._spec, target._offset - base._offset)
 
 
+def in_place(name: str) -> Any:
+    """The method `NAME_` of an op without an in-place kernel: the result of `NAME`, written into the tensor."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return replace(self, lambda: getattr(self, name)(*args, **kwargs))
+
+    method.__name__, method.__doc__ = name + "_", f"`{name}`, written into the tensor."
+    return method
+
+
 class CopySlices(Node):
     """A base of which one window was overwritten: its gradient goes to what was written there and, around it, to the old base."""
 

@@ -170,14 +170,16 @@ def pow(input, exponent):
 
 def power(input: Any, exponent: Any) -> Any:
     """The expression of a power; small constant exponents are products."""
-    value = getattr(exponent, "value", None) if getattr(exponent, "op", "") == "constant" else exponent
-    if value in (2, 2.0):
+    value = exponent.value if getattr(exponent, "op", "") == "constant" else exponent
+    if not isinstance(value, (int, float)):
+        return input.pow(exponent)
+    if value == 2:
         return input * input
-    if value in (3, 3.0):
+    if value == 3:
         return input * input * input
-    if value in (1, 1.0):
+    if value == 1:
         return input
-    if isinstance(value, (int, float)) and not str(input.dtype).startswith(("int", "uint", "bool")):
+    if not str(input.dtype).startswith(("int", "uint", "bool")):
         if value == 0.5:
             return input.sqrt()
         if value == -0.5:

@@ -126,7 +126,7 @@ class Reading:
         """An index tensor; 0-d ones count as truth values or numbers."""
         kind = item.dtype
         if item.ndim == 0 and kind.name in ("bool", "uint8"):
-            self.new(item.reshape(1).to(dtypes.bool))
+            self.new(item.reshape(1).to(dtypes.bool_))
             return
         if item.ndim == 0 and kind.category == 1:
             self.number(int(item.item()))

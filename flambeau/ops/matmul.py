@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.autograd.inplace import in_place
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
@@ -294,9 +295,10 @@ def matmul(call, input, other):
 def batched(a: Any, b: Any) -> Any:
     """matmul with more than two dimensions: folds a shared matrix into one product, else broadcasts the batches."""
     if a.ndim >= 3 and b.ndim <= 2:
+        matrix = a.reshape(count_of(a.shape[:-1]), a.shape[-1])
         if b.ndim == 1:
-            return a.reshape(-1, a.shape[-1]).mv(b).reshape(a.shape[:-1])
-        return a.reshape(-1, a.shape[-1]).mm(b).view(*a.shape[:-1], b.shape[-1])
+            return matrix.mv(b).reshape(a.shape[:-1])
+        return matrix.mm(b).view(*a.shape[:-1], b.shape[-1])
     if a.ndim == 1:
         return batched(a.unsqueeze(0), b).squeeze(-2)
     if a.shape[-1] != b.shape[-2]:
@@ -305,15 +307,20 @@ def batched(a: Any, b: Any) -> Any:
             f"{errors.brackets((broadcast_count(a, b), a.shape[-1]))} but got: {errors.brackets((broadcast_count(a, b), b.shape[-2]))}."
         )
     lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    left = a.expand(*lead, *a.shape[-2:]).reshape(-1, *a.shape[-2:])
-    right = b.expand(*lead, *b.shape[-2:]).reshape(-1, *b.shape[-2:])
+    left = a.expand(*lead, *a.shape[-2:]).reshape(count_of(lead), *a.shape[-2:])
+    right = b.expand(*lead, *b.shape[-2:]).reshape(count_of(lead), *b.shape[-2:])
     return left.bmm(right).view(*lead, a.shape[-2], b.shape[-1])
 
 
 def broadcast_count(a: Any, b: Any) -> int:
     """Number of matrices after broadcasting the batch dimensions."""
+    return count_of(broadcast_shapes(a.shape[:-2], b.shape[:-2]))
+
+
+def count_of(shape: Any) -> int:
+    """Number of elements of a shape."""
     count = 1
-    for size in broadcast_shapes(a.shape[:-2], b.shape[:-2]):
+    for size in shape:
         count *= size
     return count
 
@@ -420,3 +427,6 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     tensor([[1., 1.]])
     """
     return combine("addr", input, vec1.outer(vec2), beta, alpha)
+
+
+METHODS = [in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]

@@ -14,6 +14,7 @@ from typing import Any
 
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
+from flambeau.core import errors
 from flambeau.ops.kinds import BOOL_RESULT, COMPLEX_TO_FLOAT, FLOAT, NONE, SAME, pointwise
 
 
@@ -773,3 +774,43 @@ def gcd(input, other):
         zero = b == 0
         a, b = choose(zero, a, b), choose(zero, b, a.remainder(choose(zero, b + 1, b)))
     return a
+
+
+def check_condition(condition: Any, input: Any, other: Any) -> None:
+    """The condition must be boolean (or, deprecated, bytes)."""
+    kind = getattr(condition, "dtype", None)
+    if kind is None:
+        raise errors.argument_type_error("where", "condition", 1, "Tensor", condition)
+    if kind is not dtypes.bool_ and kind is not dtypes.uint8:
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind.scalar_name}")
+
+
+@pointwise(
+    promotes=("input", "other"), public=None, methods=(), inplace=False, check=check_condition, name="where",
+    grad={"input": lambda g, condition: choose(condition, g, 0), "other": lambda g, condition: choose(condition, 0, g)},
+)  # fmt: skip
+def _where(condition, input, other):
+    """`input` where the condition holds, else `other`."""
+    return choose(truth(condition), input, other)
+
+
+def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """`input` where the condition holds, else `other`; with one argument the places where it holds.
+
+    >>> torch.where(torch.tensor([True, False]), torch.tensor([1, 2]), 0)
+    tensor([1, 0])
+    """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    result = _where.call(condition, input, other)
+    return result if out is None else out.resize_(result.shape).copy_(result)
+
+
+def method_where(self: Any, condition: Any, other: Any) -> Any:
+    """The tensor where the condition holds, else `other`."""
+    return _where.call(condition, self, other)
+
+
+method_where.__name__ = "where"
+METHODS = [method_where]
+__all__ = ["where"]

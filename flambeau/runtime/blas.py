@@ -137,6 +137,8 @@ def gemm_address(dtype: str, bias: bool) -> int:
 def leading(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | None:
     """(transpose flag, leading dimension) of a matrix that BLAS can read in place; None when it must be copied."""
     (rows, columns), (row, column) = shape, strides
+    if rows == 0 or columns == 0:
+        return NO_TRANSPOSE, max(columns, 1)
     if (column == 1 or columns <= 1) and (row >= max(1, columns) or rows <= 1):
         return NO_TRANSPOSE, max(row if rows > 1 else columns, columns, 1)
     if (row == 1 or rows <= 1) and (column >= max(1, rows) or columns <= 1):

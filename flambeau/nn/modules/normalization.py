@@ -46,8 +46,8 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """`LocalResponseNorm` for (N, C, H, W), as Caffe and Lua Torch have it: an even size leans
-    forward.
+    """`LocalResponseNorm` for (N, C, H, W), as Caffe and Lua Torch have it: an even size counts
+    as the odd one below.
 
     >>> torch.nn.CrossMapLRN2d(3)(torch.zeros(1, 4, 2, 2)).shape
     torch.Size([1, 4, 2, 2])
