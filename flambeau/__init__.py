@@ -54,12 +54,12 @@ newaxis = None
 #: submodules, imported when first named
 SUBMODULES = (
     "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions", "fft", "func", "functional", "hub", "linalg",
-    "mps", "nn", "onnx", "ops", "optim", "printing", "random", "serialization", "special", "testing", "utils", "version",
+    "mps", "nn", "onnx", "ops", "optim", "printing", "random", "return_types", "serialization", "special", "testing", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {
     "set_printoptions": "printing", "get_printoptions": "printing", "save": "serialization", "load": "serialization",
-    "as_torch": "alias", "UntypedStorage": "storage", "Generator": "generator", "manual_seed": "random", "seed": "random",
+    "as_torch": "alias", "UntypedStorage": "storage", "TypedStorage": "storage", "Generator": "generator", "manual_seed": "random", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random", "default_generator": "random",
 }  # fmt: skip
 

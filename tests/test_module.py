@@ -297,6 +297,7 @@ def test_global_hooks():
     hook.remove()
     m(1)
     assert seen == [m[0], m]
+    assert not m._has_call_hooks
 
 
 def test_backward_hooks():

@@ -289,7 +289,33 @@ def backward(node: Node, grads: list[Any], create: bool) -> list[Any]:
                 grad = rule(*[saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v for kind, v in sources])
                 if grad is not None:
                     found[i] = grad if grad._spec is spec else fit(grad, spec)
+                    if create and grad._node is None:
+                        found[i] = connected(found[i], [saved[v] for kind, v in sources if kind == SAVED])
     return found
+
+
+class Flat(Node):
+    """Stands between a gradient and the values it is piecewise constant in: its own gradient is zero."""
+
+    __slots__ = ()
+
+    def name(self) -> str:
+        """Shown as the function whose gradient it is part of."""
+        return "ZerosBackward0"
+
+    def apply(self, grads: list[Any]) -> Any:
+        """Nothing flows on."""
+        return [None] * len(self.edges)
+
+
+def connected(grad: Any, values: Sequence[Any]) -> Any:
+    """The gradient of a function with flat pieces (relu) still counts as computed from the function's input, as in torch."""
+    edges = tuple(v._node for v in values if isinstance(v, engine.Tensor) and v._node is not None)
+    if not edges or not (grad.dtype.is_floating_point or grad.dtype.is_complex):
+        return grad
+    twin = engine.core.make_tensor(grad._storage, grad._spec, grad._offset)
+    twin._node = Flat(None, edges)
+    return twin
 
 
 def restored(node: Node) -> list[Any]:

@@ -1,5 +1,4 @@
-"""Circular functions and their inverses of float32 as polynomials, so that loops over them are
-vectorised.
+"""Circular functions and their inverses as polynomials, so that loops over them are vectorised.
 
 Called through `codegen/math.py`; for the coefficients see `codegen/exponential.py`. The argument is
 reduced in float64.
@@ -7,79 +6,86 @@ reduced in float64.
 
 from __future__ import annotations
 
-from flambeau.codegen.exponential import polynomial
-from flambeau.codegen.expr import Expr, fma, where
+from flambeau.codegen.exponential import FORMATS, polynomial
+from flambeau.codegen.expr import Expr, fma, library, where
 from flambeau.codegen.math import expansion
 
 PI = 3.141592653589793
-# pi / 2 in three parts of 33 bits, so that products with 20-bit integers are exact (fdlibm,
-# e_rem_pio2.c).
+# pi / 2 in three parts, the first two of 33 bits, so that products with 20-bit integers are exact
+# (fdlibm, e_rem_pio2.c).
 HALF_PI_PARTS = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
-ROUNDER = (
-    6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which stands in the low bits
-)
-SIN = (-0.166666672, 0.00833332911, -0.000198393303, 2.71827457e-06)
-COS = (0.0416666679, -0.00138888834, 2.47995158e-05, -2.72099442e-07)
+ROUNDER = FORMATS["float64"].rounder
+# Beyond these the reduction loses too much. A float32 needs less of it.
+LARGE = {"float32": 2.0**30, "float64": 2.0**20}
+# fmt: off
+# (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4 by r**2, for |r| <= pi / 4
+SIN = {
+    "float32": (-0.166666672, 0.00833332911, -0.000198393303, 2.71827457e-06),
+    "float64": (
+        -0.16666666666666632, 0.008333333333322413, -0.00019841269829807865,
+        2.7557313691941534e-06, -2.5050758119152938e-08, 1.589679587377617e-10,
+    ),
+}
+COS = {
+    "float32": (0.0416666679, -0.00138888834, 2.47995158e-05, -2.72099442e-07),
+    "float64": (
+        0.0416666666666666, -0.0013888888888874125, 2.4801587289482344e-05,
+        -2.7557314352377933e-07, 2.0875723279083294e-09, -1.1359648088325183e-11,
+    ),
+}
+# (f(r) - r) / r**3 by r**2: tan up to pi / 4, asin up to 1 / 2, atan up to 1
 TAN = (
-    0.333333522,
-    0.133326054,
-    0.0540661328,
-    0.021251848,
-    0.0109106386,
-    -1.19242043e-06,
+    0.333333522, 0.133326054, 0.0540661328, 0.021251848, 0.0109106386, -1.19242043e-06,
     0.0044192709,
 )
 ASIN = (0.166667551, 0.0749519616, 0.0454832986, 0.0241146684, 0.042278219)
 ATAN = (
-    -0.333333015,
-    0.199986354,
-    -0.14265202,
-    0.109573148,
-    -0.0841860846,
-    0.0582185797,
-    -0.0314384252,
-    0.0110544525,
-    -0.00182482356,
+    -0.333333015, 0.199986354, -0.14265202, 0.109573148, -0.0841860846, 0.0582185797,
+    -0.0314384252, 0.0110544525, -0.00182482356,
 )
-LARGE = 2.0**30
+# fmt: on
 
 
 def quadrant(x: Expr) -> tuple[Expr, Expr]:
-    """x = q pi/2 + r for |x| < LARGE: q (int64, right in its low bits) and r (float32)."""
+    """x = q pi/2 + r for |x| < LARGE: q (int64, right in its low bits) and r of x's dtype."""
     wide = x.to("float64")
     shifted = fma(wide, 2 / PI, ROUNDER)
     n = shifted - ROUNDER
     for part in HALF_PI_PARTS:
         wide = fma(n, -part, wide)
-    return shifted.bitcast("int64"), wide.to("float32")
+    return shifted.bitcast("int64"), wide.to(x.dtype)
 
 
 def _sine(r: Expr) -> Expr:
     square = r * r
-    return fma(r * square, polynomial(square, SIN), r)
+    return fma(r * square, polynomial(square, SIN[r.dtype]), r)
 
 
 def _cosine(r: Expr) -> Expr:
     square = r * r
-    return fma(square * square, polynomial(square, COS), fma(square, -0.5, 1))
+    return fma(square * square, polynomial(square, COS[r.dtype]), fma(square, -0.5, 1))
 
 
-def _wave(x: Expr, shift: int, slow: Expr) -> Expr:
+def _unless_large(value: Expr, x: Expr, function: str) -> Expr:
+    slow = library(function, x.to("float64")).to(x.dtype)
+    return value.unless(x.abs() >= LARGE[x.dtype], slow)
+
+
+def _wave(x: Expr, shift: int, function: str) -> Expr:
     q, r = quadrant(x)
     q = q + shift if shift else q
     value = where((q & 1) != 0, _cosine(r), _sine(r))
-    value = where((q & 2) != 0, -value, value)
-    return value.unless(x.abs() >= LARGE, slow.to("float32"))
+    return _unless_large(where((q & 2) != 0, -value, value), x, function)
 
 
-@expansion("sin", "s")
+@expansion("sin", "sd")
 def _sin(x: Expr) -> Expr:
-    return where(x == 0, x, _wave(x, 0, x.to("float64").sin()))
+    return where(x == 0, x, _wave(x, 0, "sin"))
 
 
-@expansion("cos", "s")
+@expansion("cos", "sd")
 def _cos(x: Expr) -> Expr:
-    return _wave(x, 1, x.to("float64").cos())
+    return _wave(x, 1, "cos")
 
 
 @expansion("tan", "s")
@@ -88,8 +94,15 @@ def _tan(x: Expr) -> Expr:
     square = r * r
     value = fma(r * square, polynomial(square, TAN), r)
     value = where((q & 1) != 0, -1 / value, value)
-    value = value.unless(x.abs() >= LARGE, x.to("float64").tan().to("float32"))
-    return where(x == 0, x, value)
+    return where(x == 0, x, _unless_large(value, x, "tan"))
+
+
+@expansion("tan", "d")
+def _tan_double(x: Expr) -> Expr:
+    q, r = quadrant(x)
+    sine, cosine, odd = _sine(r), _cosine(r), (q & 1) != 0
+    value = where(odd, -cosine, sine) / where(odd, sine, cosine)
+    return where(x == 0, x, _unless_large(value, x, "tan"))
 
 
 def from_half_pi(angle: Expr) -> Expr:

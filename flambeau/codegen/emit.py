@@ -115,10 +115,7 @@ def _lower_node(node: Expr, known: dict[Expr, tuple[Expr, ...]]) -> tuple[Expr, 
 
 def template(op: str, dtype: str) -> str | None:
     """The LLVM template of a table operation on arguments of `dtype`, None if it has none."""
-    templates = TABLE[op].llvm
-    if dtype == "float64" and "d" in templates:
-        return templates["d"]
-    return templates.get(KIND[dtype])
+    return TABLE[op].llvm.get(KIND[dtype])
 
 
 class Emitter:
@@ -223,6 +220,8 @@ class Emitter:
             return self.convert(names[0], node.args[0].dtype, dtype, lanes)
         if op == "bitcast":
             return self.let(f"bitcast {types[0]} {names[0]} to {llvm_type(dtype, lanes)}")
+        if op == "library":
+            return self._library(node.value, names, lanes)
         if op == "round_to":
             half = self.let(f"fptrunc {types[0]} {names[0]} to {llvm_type(node.value, lanes)}")
             return self.let(f"fpext {llvm_type(node.value, lanes)} {half} to {types[0]}")
@@ -235,9 +234,6 @@ class Emitter:
         argument = node.args[0].dtype
         text = template(node.op, argument)
         assert text is not None, node.op
-        library = "call" in text and "@llvm." not in text
-        if library and lanes > 1:
-            return self._scalarise(text, argument, node.dtype, names, lanes)
         ones = "true" if argument == "bool" else "-1"
         text = text.format(
             *names,
@@ -247,18 +243,15 @@ class Emitter:
         )
         return self.call(text) if text.startswith("call") else self.let(text)
 
-    def _scalarise(
-        self, text: str, argument: str, result: str, names: list[str], lanes: int
-    ) -> str:
-        """A C library call on vectors: lane by lane."""
-        vector, scalar = llvm_type(argument, lanes), llvm_type(argument)
-        total, whole = "poison", llvm_type(result, lanes)
+    def _library(self, function: str, names: list[str], lanes: int) -> str:
+        """A call of a C function on float64 values; of vectors, lane by lane."""
+        if lanes == 1:
+            return self.call(f"call double @{function}({', '.join('double ' + n for n in names)})")
+        total, vector = "poison", llvm_type("float64", lanes)
         for lane in range(lanes):
-            elements = [self.let(f"extractelement {vector} {name}, i64 {lane}") for name in names]
-            one = self.call(text.format(*elements, t=scalar, s=suffix(argument)))
-            total = self.let(
-                f"insertelement {whole} {total}, {llvm_type(result)} {one}, i64 {lane}"
-            )
+            picked = [self.let(f"extractelement {vector} {name}, i64 {lane}") for name in names]
+            one = self._library(function, picked, 1)
+            total = self.let(f"insertelement {vector} {total}, double {one}, i64 {lane}")
         return total
 
     def convert(self, name: str, source: str, target: str, lanes: int = 1) -> str:

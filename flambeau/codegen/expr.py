@@ -411,6 +411,11 @@ def fma(a: Operand, b: Operand, c: Operand) -> Expr:
     return build("fma", a, b, c)
 
 
+def library(function: str, *args: Expr) -> Expr:
+    """A call of a function of the C library on float64 values; loops around it are not vectorised."""
+    return Expr.make("library", args, "float64", function)
+
+
 def postorder(roots: Iterable[Expr]) -> Iterator[Expr]:
     """Every node below `roots` once, arguments before what uses them."""
     seen: set[Expr] = set()

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
-from flambeau.codegen.expr import Expr, build, where
-from flambeau.codegen.table import TABLE
+from flambeau.codegen.expr import Expr, build, fma, library, where
 
 Expansion = Callable[..., Expr]
 EXPANSIONS: dict[tuple[str, str], Expansion] = {}
+# Functions that have no expansion for some float dtype, and are left to the C library there.
+LIBRARY = frozenset({"asin", "acos", "atan", "atan2", "erf", "erfc", "lgamma", "pow"})
 
 
 def expansion(name: str, kinds: str) -> Callable[[Expansion], Expansion]:
@@ -39,8 +40,8 @@ def find(name: str, dtype: str) -> Expansion | None:
     """The expansion of `name` for arguments of `dtype`, None if there is none."""
     kind = {"float32": "s", "float64": "d"}.get(dtype, KIND[dtype])
     found = EXPANSIONS.get((name, kind))
-    if found is None and kind == "s" and "f" not in TABLE[name].llvm and "d" in TABLE[name].llvm:
-        return lambda *args: build(name, *(arg.to("float64") for arg in args)).to("float32")
+    if found is None and kind in "sd" and name in LIBRARY:
+        return lambda *args: library(name, *(arg.to("float64") for arg in args)).to(dtype)
     return found
 
 
@@ -279,9 +280,28 @@ def _instruction(op: str, a: Expr, b: Expr) -> Expr:
     return Expr.make(op, (a, _divisor(a, b)), a.dtype)
 
 
+def _quotient(a: Expr, b: Expr) -> Expr:
+    """a / b towards zero; what is not representable and division by 0 give some number.
+
+    Vectors have no integer division: it is done in float64, where quotients of up to 52 bits, cut
+    off, are exact; longer ones are rare.
+    """
+    if b.op == "constant":
+        return _instruction("trunc_divide", a, b)
+    divisor, dtype = _divisor(a, b), a.dtype
+    quotient = Expr.make("truncate", (a.to("float64") / divisor.to("float64"),), dtype)
+    if ITEMSIZE[dtype] < 8:
+        return quotient
+    bound = 1 << 52
+    large = (a >= bound) | (b >= bound)
+    if KIND[dtype] == "i":
+        large = large | (a <= -bound) | (b <= -bound)
+    return quotient.unless(large, Expr.make("trunc_divide", (a, divisor), dtype))
+
+
 @expansion("floor_divide", "iu")
 def _floor_divide(a: Expr, b: Expr) -> Expr:
-    quotient = _instruction("trunc_divide", a, b)
+    quotient = _quotient(a, b)
     if KIND[a.dtype] == "u":
         return _divided(quotient, b)
     rest = a - quotient * b
@@ -290,7 +310,7 @@ def _floor_divide(a: Expr, b: Expr) -> Expr:
 
 @expansion("remainder", "iu")
 def _remainder(a: Expr, b: Expr) -> Expr:
-    rest = _instruction("trunc_remainder", a, b)
+    rest = _rest(a, b)
     if KIND[a.dtype] == "u":
         return _divided(rest, b)
     return _divided(where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest), b)
@@ -298,7 +318,30 @@ def _remainder(a: Expr, b: Expr) -> Expr:
 
 @expansion("fmod", "iu")
 def _fmod(a: Expr, b: Expr) -> Expr:
-    return _divided(_instruction("trunc_remainder", a, b), b)
+    return _divided(_rest(a, b), b)
+
+
+def _rest(a: Expr, b: Expr) -> Expr:
+    """What the division towards zero leaves."""
+    return a - _quotient(a, b) * b
+
+
+@expansion("fmod", "s")
+def _fmod_single(a: Expr, b: Expr) -> Expr:
+    # In float64 a quotient of 29 bits and its product with 24 bits are exact.
+    x, y = a.to("float64"), b.to("float64")
+    rest = fma(-(x / y).trunc(), y, x).to("float32").copysign(a)
+    slow = library("fmod", x, y).to("float32")
+    return rest.unless(~((x.abs() < y.abs() * 2.0**29) & b.isfinite()), slow)
+
+
+@expansion("fmod", "d")
+def _fmod_double(a: Expr, b: Expr) -> Expr:
+    # The rounded quotient may be too large by 1, and then the rest has the wrong sign.
+    size, divisor = a.abs(), b.abs()
+    rest = build("exact_fma", -(size / divisor).trunc(), divisor, size)
+    rest = where(rest < 0, rest + divisor, rest).copysign(a)
+    return rest.unless(~((size < divisor * 2.0**52) & b.isfinite()), library("fmod", a, b))
 
 
 @expansion("floor_divide", "sd")

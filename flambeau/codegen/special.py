@@ -4,29 +4,40 @@ coefficients see `codegen/exponential.py`.
 
 from __future__ import annotations
 
-from flambeau.codegen.exponential import INFINITY, NAN, polynomial
-from flambeau.codegen.expr import Expr, fma, where
+from flambeau.codegen.exponential import INFINITY, LOG2_E, NAN, normal_exp2, polynomial
+from flambeau.codegen.expr import Expr, fma, library, where
 from flambeau.codegen.math import expansion
 
-ERF_SMALL = (
-    1.12837911,
-    -0.37612626,
-    0.112835996,
-    -0.0268544015,
-    0.00518944394,
-    -0.000801994291,
-    7.88584584e-05,
-)
-LOG_ERFC = (
-    0.000188467369,
-    -1.12958026,
-    -0.633216381,
-    -0.108422093,
-    0.0252103359,
-    -0.00420528371,
-    0.000441472454,
-    -2.16975986e-05,
-)
+# fmt: off
+# erf(x) / x - 1 by x**2 below 1, log(1 - erf(x)) by x from there to where erf(x) is 1
+ERF_SMALL = {
+    "float32": (
+        0.128379107, -0.37612626, 0.112835996, -0.0268544015, 0.00518944394, -0.000801994291,
+        7.88584584e-05,
+    ),
+    "float64": (
+        0.12837916709551257, -0.3761263890318375, 0.11283791670954882, -0.026866170645077365,
+        0.005223977624823159, -0.0008548326981106062, 0.00012055331120733565,
+        -1.4925595465516356e-05, 1.646100336155761e-06, -1.6350340005264212e-07,
+        1.4659937977469205e-08, -1.1373399075145577e-09, 5.957977687301131e-11,
+    ),
+}
+LOG_ERFC = {
+    "float32": (
+        0.000188467369, -1.12958026, -0.633216381, -0.108422093, 0.0252103359, -0.00420528371,
+        0.000441472454, -2.16975986e-05,
+    ),
+    "float64": (
+        -4.995007350937261e-07, -1.128374120637762, -0.6366434934317902, -0.10270379834209366,
+        0.018990839103461596, 0.0004097378436237374, -0.001915033267337101, 0.0007699224118570016,
+        -0.00013460272297356434, -2.048588470221004e-05, 2.2907158672584623e-05,
+        -8.69279420599148e-06, 2.1416861561345575e-06, -3.743707499737123e-07,
+        4.656182121138453e-08, -3.9467304078112665e-09, 2.0518585861881453e-10,
+        -4.946311366287612e-12,
+    ),
+}
+ERF_ONE = {"float32": 4.0, "float64": 6.0}
+# fmt: on
 # Asymptotic series of digamma: B(2k) / 2k (Abramowitz and Stegun, 6.3.18).
 DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
 # Giles, Approximating the erfinv function (GPU Computing Gems, 2010), single precision.
@@ -54,12 +65,13 @@ ERFINV_TAIL = (
 )
 
 
-@expansion("erf", "s")
+@expansion("erf", "sd")
 def _erf(x: Expr) -> Expr:
-    size = x.abs()
-    small = x * polynomial(x * x, ERF_SMALL)
-    bound = where(size < 4, size, 4.0)
-    large = (1 - polynomial(bound, LOG_ERFC).exp()).copysign(x)
+    size, last = x.abs(), ERF_ONE[x.dtype]
+    small = fma(x, polynomial(x * x, ERF_SMALL[x.dtype]), x)
+    bound = where(size < last, size, last)
+    exponent = polynomial(bound, [c * LOG2_E for c in LOG_ERFC[x.dtype]])
+    large = (1 - normal_exp2(exponent)).copysign(x)
     return where(size < 1, small, where(x.isnan(), x, large))
 
 
@@ -154,5 +166,18 @@ def _pow(x: Expr, y: Expr) -> Expr:
             return x.sqrt()
         if y.value == -0.5:
             return 1 / x.sqrt()
-    general = Expr.make("power", (x.to("float64"), y.to("float64")), "float64")
-    return general.to(x.dtype)
+    if x.dtype == "float64":
+        return library("pow", x, y)
+    return _pow_single(x, y)
+
+
+def _pow_single(x: Expr, y: Expr) -> Expr:
+    """The power of float32 numbers, as 2 ** (y log2 |x|) in float64."""
+    size, exponent = x.abs().to("float64"), y.to("float64")
+    result = (exponent * size.log2()).exp2().to("float32")
+    whole, half = y == y.trunc(), y * 0.5
+    odd = whole & (half != half.trunc())
+    signed = where(odd & x.signbit(), -result, result)
+    # No power of a negative number but to a whole exponent; infinite exponents count as whole.
+    result = where((x < 0) & ~whole & (x.abs() < INFINITY), NAN, signed)
+    return where((y == 0) | (x == 1) | ((x == -1) & y.isinf()), 1.0, result)

@@ -20,12 +20,14 @@ from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.rules import Gradient, Rules
+from flambeau.return_types import ReturnType
 from flambeau.runtime import dispatch as d
 
 if TYPE_CHECKING:
     from flambeau.runtime.native import NativeCore
 
 OPS: dict[str, Op] = {}
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 NUMBERED: list[Op] = []
 
 
@@ -91,9 +93,17 @@ class Op:
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError:
+            renamed = self._numpy_names(kwargs)
+            if renamed != kwargs:
+                return self.bind(args, renamed)
             raise self._binding_error(args, kwargs) from None
         bound.apply_defaults()
         return bound.arguments
+
+    def _numpy_names(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keywords with NumPy's names (axis, keepdims ...) replaced by this op's own."""
+        own = {p.name for p in self.parameters}
+        return {NUMPY_NAMES[k] if k not in own and NUMPY_NAMES.get(k) in own else k: v for k, v in kwargs.items()}
 
     def _takes_ints(self, args: Sequence[Any]) -> bool:
         """`x.view(2, 3)` means `x.view((2, 3))` where the second parameter is a list of sizes."""
@@ -238,7 +248,7 @@ def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = op.call(*args, **rest)
     for target, value in zip(targets, result if isinstance(result, tuple) else (result,), strict=True):
         write_out(target, value)
-    return out if not isinstance(out, (tuple, list)) or not hasattr(result, "_fields") else type(result)(*targets)
+    return type(result)(targets) if isinstance(result, ReturnType) else out
 
 
 def write_out(target: Any, value: Any) -> None:

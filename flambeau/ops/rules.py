@@ -84,8 +84,14 @@ class Gradient:
             return None, (), self.specs[i]
         count = len(self.names)
         flat = {"g": lambda v: (INCOMING, v), "input": lambda v: (SAVED, 2 * v), "y": lambda v: (SAVED, 2 * (count + v))}
+        rule = self.rule(i)
+        if any(kind == "inputs" for kind, _ in sources):
+            rule = grouping(rule, [len(value) if kind == "inputs" else 0 for kind, value in sources])
+            sources = tuple(
+                each for kind, value in sources for each in ([("input", k) for k in value] if kind == "inputs" else [(kind, value)])
+            )  # fmt: skip
         found = tuple(flat[kind](value) if kind in flat else (VALUE, value) for kind, value in sources)
-        return self.rule(i), found, self.specs[i]
+        return rule, found, self.specs[i]
 
     def save_mask(self, i: int) -> int:
         """Bits of the operands (and, from bit 32, of the results) that input i's rule wants."""
@@ -118,3 +124,16 @@ class Gradient:
     def rule(self, i: int) -> Callable[..., Any]:
         """The rule of input i."""
         return self.rules.functions[self.names[i].partition("[")[0]]
+
+
+def grouping(rule: Callable[..., Any], lengths: Sequence[int]) -> Callable[..., Any]:
+    """The rule for arguments in a row, some of which are the items of lists (0: a single argument)."""
+
+    def grouped(*values: Any) -> Any:
+        arguments, place = [], 0
+        for length in lengths:
+            arguments.append(list(values[place : place + length]) if length else values[place])
+            place += length or 1
+        return rule(*arguments)
+
+    return grouped

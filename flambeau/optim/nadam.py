@@ -5,7 +5,7 @@
 >>> weight.sum().backward()
 >>> optimizer.step()
 >>> weight.data
-tensor([0.8647, 1.8647])
+tensor([0.8944, 1.8944])
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ _TORCH_MODULES = {
     "nn.modules.lazy_conv": "nn.modules.conv",
     "nn.modules.margin_loss": "nn.modules.loss",
     "nn.modules.parameter_container": "nn.modules.container",
+    "nn.modules.rnn_cell": "nn.modules.rnn",
+    "nn.modules.softmax": "nn.modules.activation",
     "nn.modules.special_pooling": "nn.modules.pooling",
+    "nn.modules.transformer_layer": "nn.modules.transformer",
     "optim._adafactor": "optim",
     "optim._muon": "optim",
 }

@@ -80,6 +80,9 @@ class DataPickler(_PythonPickler):
             return flambeau.Size, (tuple(obj),)
         if isinstance(obj, flambeau.layout):
             return rebuild.get_layout, (str(obj),)
+        module_class = _loaded("flambeau.nn.modules.module", "Module")
+        if module_class is not None and isinstance(obj, module_class):
+            return reduce_module(obj, self.proto)
         return NotImplemented
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
@@ -105,10 +108,51 @@ class DataPickler(_PythonPickler):
     dispatch[types.FunctionType] = save_global
 
 
+def _loaded(module: str, name: str) -> Any:
+    # Objects of a class exist only where its module has been imported: saving need not import it.
+    return getattr(sys.modules.get(module), name, None)
+
+
+# The attributes of torch's modules in their order; those that Flambeau's modules do not have while
+# they are empty are written as torch expects them.
+_MODULE_STATE: tuple[tuple[str, type | None], ...] = (
+    ("training", None),
+    ("_parameters", dict),
+    ("_buffers", dict),
+    ("_non_persistent_buffers_set", set),
+    ("_backward_pre_hooks", OrderedDict),
+    ("_backward_hooks", OrderedDict),
+    ("_is_full_backward_hook", None),
+    ("_forward_hooks", OrderedDict),
+    ("_forward_hooks_with_kwargs", OrderedDict),
+    ("_forward_hooks_always_called", OrderedDict),
+    ("_forward_pre_hooks", OrderedDict),
+    ("_forward_pre_hooks_with_kwargs", OrderedDict),
+    ("_state_dict_hooks", OrderedDict),
+    ("_state_dict_pre_hooks", OrderedDict),
+    ("_load_state_dict_pre_hooks", OrderedDict),
+    ("_load_state_dict_post_hooks", OrderedDict),
+    ("_modules", dict),
+)
+
+
+def reduce_module(module: Any, protocol: int) -> Any:
+    """How a whole module is written: with the state that a module of torch would have."""
+    reduced = module.__reduce_ex__(protocol)
+    state = reduced[2] if isinstance(reduced, tuple) and len(reduced) > 2 else None
+    if not isinstance(state, dict) or "_parameters" not in state:
+        return reduced
+    own = dict(state)
+    written = {}
+    for name, kind in _MODULE_STATE:
+        value = own.pop(name, None)
+        written[name] = value if kind is None else kind(value or ())
+    return (*reduced[:2], {**written, **own}, *reduced[3:])
+
+
 def reduce_tensor(tensor: Any) -> Any:
     """The call that rebuilds `tensor`, with a `StorageReference` for its memory."""
-    # A Parameter exists only where its module has been imported: saving need not import it.
-    parameter_class = getattr(sys.modules.get("flambeau.nn.parameter"), "Parameter", None)
+    parameter_class = _loaded("flambeau.nn.parameter", "Parameter")
     known = [cls.__reduce_ex__ for cls in (flambeau.Tensor, parameter_class) if cls is not None]
     if type(tensor).__reduce_ex__ not in known:
         return NotImplemented
@@ -125,7 +169,7 @@ def reduce_tensor(tensor: Any) -> Any:
 
 
 def _reduce_plain(tensor: Any) -> tuple[Any, tuple[Any, ...]]:
-    dtype, size, stride = tensor.dtype, tuple(tensor.size()), tensor.stride()
+    dtype, size, stride = tensor.dtype, (*tensor.size(),), (*tensor.stride(),)
     if tensor.device.type == "meta":
         return rebuild.rebuild_meta_tensor, (dtype, size, stride, tensor.requires_grad)
     is_typed = names.storage_type_of(dtype) is not None

@@ -82,6 +82,8 @@ def assert_same(ours, theirs, what):
     if isinstance(theirs, numpy.ndarray):
         assert ours.shape == theirs.shape, what
         tolerance = 1e-9 if theirs.dtype == numpy.float64 else 5e-5
+        if what.startswith("hardsigmoid"):  # torch divides by 6 in single precision
+            tolerance = max(tolerance, 1e-7)
         numpy.testing.assert_allclose(ours, theirs, tolerance, tolerance, err_msg=what)
     elif isinstance(theirs, (list, tuple)):
         assert len(ours) == len(theirs), (what, ours, theirs)
@@ -115,7 +117,7 @@ PUBLIC = sorted(
     if callable(value)
     and not name.startswith("_")
     and getattr(value, "__module__", "") in (THEIRS.__name__, None, "torch._C._nn")
-    and name not in UNSUPPORTED | {"assert_int_or_pair", "boolean_dispatch"}
+    and name not in UNSUPPORTED | {"ScalingType", "SwizzleType", "assert_int_or_pair"}
 )
 
 

@@ -93,6 +93,17 @@ def _check_steps(
         raise RuntimeError("non-positive dilation is not supported")
 
 
+def _raise_wrong_rank(
+    ndim: int, input: tuple[int, ...], weight: tuple[int, ...], stride: Any
+) -> None:
+    """The error for kernels of another rank than the convolution."""
+    _expand("stride", (stride,) * ndim if isinstance(stride, int) else stride, len(weight) - 2)
+    raise RuntimeError(
+        f"Expected {len(weight)}-dimensional input for {len(weight)}-dimensional weight "
+        f"{list(weight)}, but got {len(input)}-dimensional input of size {list(input)} instead"
+    )
+
+
 @lru_cache(maxsize=1024)
 def _geometry(
     name: str,
@@ -119,6 +130,8 @@ def _geometry(
     if len(input) == ndim + 1:
         input = (1, *input)
     spatial = len(weight) - 2
+    if spatial != ndim:
+        _raise_wrong_rank(ndim, input, weight, stride)
     transposed = name.startswith("conv_transpose")
     stride = _expand("stride", stride, spatial)
     dilation = _expand("dilation", dilation, spatial)

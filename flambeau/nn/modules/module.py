@@ -38,7 +38,7 @@ from .module_call import (  # noqa: F401
     _global_forward_pre_hooks,
 )
 from .module_call import WrappedHook as _WrappedHook  # noqa: F401
-from .module_call import has_any_global_hook as _has_any_global_hook  # noqa: F401
+from .module_call import has_any_global_hook as _has_any_global_hook
 from .module_conversion import ModuleConversion
 from .module_hooks import (
     ModuleHooks,
@@ -449,11 +449,12 @@ class Module(ModuleHooks, ModuleState, ModuleTree, ModuleConversion):
         return replica
 
 
-def _enable_global_hooks() -> None:
-    ModuleHooks._has_call_hooks = True
+def _look_for_global_hooks() -> None:
+    # All modules inherit the flag; those with hook tables have one of their own.
+    ModuleHooks._has_call_hooks = _has_any_global_hook()
 
 
-GlobalHookTable.on_first_hook = _enable_global_hooks
+GlobalHookTable.on_change = _look_for_global_hooks
 
 
 def _is_marked(tensor: Any) -> bool:

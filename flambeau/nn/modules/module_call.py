@@ -50,13 +50,17 @@ class HookTable:
 
 
 class GlobalHookTable(OrderedDict):
-    """Hooks that run on every module; the first one makes every call look for hooks."""
+    """Hooks that run on every module. While there are any, every call looks for hooks."""
 
-    on_first_hook: Callable[[], None]
+    on_change: Callable[[], None]
 
     def __setitem__(self, number: int, hook: Any) -> None:
         super().__setitem__(number, hook)
-        GlobalHookTable.on_first_hook()
+        GlobalHookTable.on_change()
+
+    def __delitem__(self, number: int) -> None:
+        super().__delitem__(number)
+        GlobalHookTable.on_change()
 
 
 _global_backward_pre_hooks = GlobalHookTable()

@@ -2,8 +2,14 @@
 
 >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.9)
 >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
->>> scheduler.get_last_lr()
-[0.04]
+>>> for _ in range(4):
+...     print(round(scheduler.get_last_lr()[0], 2), round(optimizer.param_groups[0]["momentum"], 2))
+...     optimizer.step()
+...     scheduler.step()
+0.04 0.95
+0.52 0.9
+1.0 0.85
+0.95 0.86
 """
 
 from __future__ import annotations

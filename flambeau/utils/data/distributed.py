@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sized
+from typing import Any
 
 import flambeau
 from flambeau.utils.data.sampler import Sampler
 
 __all__ = ["DistributedSampler"]
+
+
+def _distributed() -> Any:
+    package = getattr(flambeau, "distributed", None)
+    if package is None or not package.is_available():
+        raise RuntimeError(
+            "Requires distributed package to be available\n"
+            "  hint: give num_replicas and rank themselves"
+        )
+    return package
 
 
 class DistributedSampler(Sampler[int]):
@@ -33,9 +44,9 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None:
-            num_replicas = flambeau.distributed.get_world_size()
+            num_replicas = _distributed().get_world_size()
         if rank is None:
-            rank = flambeau.distributed.get_rank()
+            rank = _distributed().get_rank()
         if rank >= num_replicas or rank < 0:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"

@@ -1,0 +1,294 @@
+"""Masks: masked_fill, masked_select, masked_scatter, nonzero and what `x[mask]` runs on.
+
+    >>> torch.masked_select(torch.arange(4), torch.tensor([True, False, True, False]))
+    tensor([0, 2])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.codegen.expr import where as choose
+from flambeau.core import dtype as dtypes
+from flambeau.core import errors
+from flambeau.core.promotion import number_dtype
+from flambeau.core.shape import broadcast_shapes
+from flambeau.core.spec import Spec
+from flambeau.ops.arrays import empty, record
+from flambeau.ops.kernels.masks import chunk_starts, kernel, run
+from flambeau.ops.kinds import NONE, Pointwise, composite, structured
+from flambeau.ops.registry import engine, is_tensor
+
+
+# ---- masked_fill -----------------------------------------------------------------------------------------------------------
+
+
+def check_masked_fill(input: Any, mask: Any, value: Any) -> None:
+    """torch's errors of masked_fill."""
+    if not is_tensor(mask):
+        raise errors.argument_type_error("masked_fill", "mask", 1, "Tensor", mask)
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.c_name}")
+    if is_tensor(value):
+        if value.ndim:
+            raise RuntimeError(
+                f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            )
+        given = value.dtype
+    else:
+        given = number_dtype(value)
+        check_fits(value, input.dtype)
+    if given.is_complex and not input.dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {input.dtype.c_name} without overflow")
+
+
+def check_fits(value: Any, dtype: Any) -> None:
+    """torch's error for a number that the dtype cannot hold."""
+    if isinstance(value, (bool, complex)) or dtype.category != 1:
+        return
+    low, high = (-(1 << (8 * dtype.itemsize - 1)), (1 << (8 * dtype.itemsize - 1)) - 1)
+    if not dtype.is_signed:
+        low, high = low * 0 - high * 2 - 1, high * 2 + 1
+    if not low <= value <= high:
+        raise RuntimeError(f"value cannot be converted to type {dtype.c_name} without overflow")
+
+
+class MaskedFill(Pointwise):
+    """The node's name tells tensors from numbers."""
+
+    def make(self, arguments: dict[str, Any], places: Any) -> Any:
+        plan = super().make(arguments, places)
+        if is_tensor(arguments["value"]):
+            plan.node_name = "MaskedFillBackward1"
+        return plan
+
+    def in_place(self) -> Any:
+        """`masked_fill_`."""
+        other = super().in_place()
+        other.__class__ = MaskedFill
+        return other
+
+
+def fill_where(input, mask, value):  # type: ignore[no-untyped-def]
+    """`value` where the mask is true, else `input`.
+
+    >>> torch.masked_fill(torch.zeros(2), torch.tensor([True, False]), 5)
+    tensor([5., 0.])
+    """
+    if isinstance(value, (bool, int, float, complex)):
+        return choose(mask, value, input)
+    return choose(mask, value.to(input.dtype), input)
+
+
+masked_fill = MaskedFill(
+    fill_where, name="masked_fill", promote=NONE, promotes=("input",), numbers="static", check=check_masked_fill,
+    grad={"input": lambda g, mask: choose(mask, 0, g), "value": lambda g, mask: choose(mask, g, 0)},
+)  # fmt: skip
+
+
+# ---- positions -------------------------------------------------------------------------------------------------------------
+
+
+def as_mask(tensor: Any) -> Any:
+    """The tensor as a row-major mask, without a graph."""
+    plain = engine.core.make_tensor(tensor._storage, tensor._spec, tensor._offset)
+    mask = plain if plain.dtype is dtypes.bool_ else plain != 0
+    return mask.contiguous()
+
+
+def positions(input: Any) -> Any:
+    """Coordinates of the elements that are not 0: a row for each, stored column after column."""
+    mask = as_mask(input)
+    starts, total = chunk_starts(mask)
+    rank = input.ndim
+    spec = Spec.of((total, rank), (1, max(total, 1)), dtypes.int64, input.device)
+    result = empty(spec)
+    if total and rank:
+        name = "list_flat" if rank == 1 else "list_positions"
+        run(kernel(name), [total, rank, *mask.shape], mask.numel(), mask, starts, result)
+    return result
+
+
+@structured()
+def nonzero(call, input, *, as_tuple=False):  # type: ignore[no-untyped-def]
+    """Indices of the elements that are not 0: a row for each, or a tuple of one tensor for each dimension.
+
+    >>> torch.nonzero(torch.tensor([0, 3, 0, 4]))
+    tensor([[1],
+            [3]])
+    """
+    spec = call.op.check_tensor(input, "input")._spec
+    if spec.device.type == "meta":
+        raise NotImplementedError("nonzero of a meta tensor: the size of its result depends on values")
+    dummy = Spec.of((0,), None, dtypes.int64, spec.device)
+    plan = call.plan(["input"], [dummy])
+    if not as_tuple:
+        return plan.use_python(positions)
+    return plan.use_python(lambda x: (positions(x) if x.ndim else positions(x.reshape(1))).unbind(1))
+
+
+@composite
+def argwhere(input: Any) -> Any:
+    """Indices of the elements that are not 0, a row for each.
+
+    >>> torch.argwhere(torch.tensor([[0, 1]]))
+    tensor([[0, 1]])
+    """
+    return input.nonzero()
+
+
+# ---- rows of a mask --------------------------------------------------------------------------------------------------------
+
+
+def row_words(spec: Spec, rank: int) -> tuple[int, int]:
+    """A table's rows below its first `rank` dimensions: number of words, and the size of a word."""
+    count = 1
+    for size in spec.shape[rank:]:
+        count *= size
+    word = min(spec.itemsize, 8)
+    return count * (spec.itemsize // word), word
+
+
+@structured(public=None, node="IndexBackward", grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)))
+def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
+    """`input[mask]`: rows of `input` where a mask over its first dimensions is true."""
+    spec, rank = input._spec, mask.ndim
+    plan = call.plan(["input", "mask"], [spec])
+
+    def take(table: Any, mask: Any) -> Any:
+        plain = as_mask(mask)
+        starts, total = chunk_starts(plain)
+        result = empty(Spec.of((total, *spec.shape[rank:]), None, spec.dtype, spec.device))
+        row, word = row_words(spec, rank)
+        if total and row:
+            source = engine.core.make_tensor(table._storage, table._spec, table._offset).contiguous()
+            run(kernel("take_rows", word), [row], plain.numel(), plain, source, starts, result)
+        record(plan, [table, mask], [result])
+        return result
+
+    return plan.use_python(take)
+
+
+@structured(public=None, node="IndexPutBackward", grad=lambda g, mask: g._mask_take(mask))
+def _mask_put(call, input, mask, size):  # type: ignore[no-untyped-def]
+    """Zeros of a size with the rows of `input` where the mask is true: the gradient of `_mask_take`."""
+    spec = input._spec
+    output = Spec.of(tuple(size), None, spec.dtype, spec.device)
+    plan = call.plan(["input", "mask"], [output])
+
+    def put(rows: Any, mask: Any) -> Any:
+        result = empty(output).zero_()
+        fill_rows(result, as_mask(mask), engine.core.make_tensor(rows._storage, rows._spec, rows._offset))
+        record(plan, [rows, mask], [result])
+        return result
+
+    return plan.use_python(put)
+
+
+def fill_rows(table: Any, mask: Any, rows: Any) -> None:
+    """Writes `rows`, one after the other, into a row-major table where the mask is true."""
+    starts, total = chunk_starts(mask)
+    row, word = row_words(table._spec, mask.ndim)
+    if total and row:
+        run(kernel("put_rows", word), [row], mask.numel(), mask, rows.contiguous(), starts, table)
+
+
+@composite
+def masked_select(input: Any, mask: Any) -> Any:
+    """The elements where the (broadcast) mask is true, as one dimension.
+
+    >>> torch.masked_select(torch.tensor([[1, 2], [3, 4]]), torch.tensor([True, False]))
+    tensor([1, 3])
+    """
+    if not is_tensor(mask):
+        raise errors.argument_type_error("masked_select", "mask", 2, "Tensor", mask)
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    if input.shape == mask.shape:
+        return input._mask_select(mask)
+    shape = broadcast_shapes(input.shape, mask.shape)
+    return input.expand(shape)._mask_select(mask.expand(shape))
+
+
+@structured(public=None, node="MaskedSelectBackward", grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)))
+def _mask_select(call, input, mask):  # type: ignore[no-untyped-def]
+    """`masked_select` for equal shapes."""
+    plan = _mask_take.function(call, input=input, mask=mask)
+    return plan
+
+
+# ---- masked_scatter --------------------------------------------------------------------------------------------------------
+
+
+def check_masked_scatter(input: Any, mask: Any, source: Any) -> Any:
+    """torch's errors; the mask in the input's shape."""
+    if mask.dtype is not dtypes.bool_:
+        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.scalar_name}")
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got"
+            f"{input.dtype.scalar_name} and {source.dtype.scalar_name}"
+        )
+    return mask if mask.shape == input.shape else mask.expand(input.shape)
+
+
+def scattered_source(g: Any, mask: Any, source_like: Spec) -> Any:
+    """The gradient of masked_scatter's source: the elements where the mask is true, then zeros."""
+    import flambeau
+
+    found = g.masked_select(mask)
+    missing = source_like.numel - found.numel()
+    if missing > 0:
+        found = flambeau.cat([found, found.new_zeros(missing)])
+    return found.reshape(source_like.shape)
+
+
+@structured(
+    public=None, node="MaskedScatterBackward",
+    grad={"input": lambda g, mask: g.masked_fill(mask, 0), "source": lambda g, mask, source_like: scattered_source(g, mask, source_like)},
+)  # fmt: skip
+def _masked_scatter(call, input, mask, source):  # type: ignore[no-untyped-def]
+    """`masked_scatter` with the mask in the input's shape."""
+    output = Spec.of(input._spec.shape, None, input._spec.dtype, input._spec.device)
+    plan = call.plan(["input", "mask", "source"], [output])
+
+    def scatter(input: Any, mask: Any, source: Any) -> Any:
+        result = empty(output)
+        plain = as_mask(mask)
+        result.copy_(engine.core.make_tensor(input._storage, input._spec, input._offset))
+        starts, total = chunk_starts(plain)
+        if total > source.numel():
+            raise RuntimeError("Number of elements of source < number of ones in mask")
+        if total:
+            row, word = row_words(output, output.ndim)
+            rows = engine.core.make_tensor(source._storage, source._spec, source._offset).contiguous()
+            run(kernel("put_rows", word), [row], plain.numel(), plain, rows, starts, result)
+        record(plan, [input, mask, source], [result])
+        return result
+
+    return plan.use_python(scatter)
+
+
+@composite
+def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
+    """A copy with the elements of `source`, in order, where the mask is true.
+
+    >>> torch.masked_scatter(torch.zeros(3), torch.tensor([True, False, True]), torch.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
+    shape = broadcast_shapes(input.shape, mask.shape)
+    wide = input if input.shape == shape else input.expand(shape)
+    return wide._masked_scatter(check_masked_scatter(wide, mask, source), source)
+
+
+@composite(public=None, methods=("masked_scatter_",))
+def masked_scatter_(input: Any, mask: Any, source: Any) -> Any:
+    """`masked_scatter` in place.
+
+    >>> torch.zeros(2).masked_scatter_(torch.tensor([False, True]), torch.tensor([7.0]))
+    tensor([0., 7.])
+    """
+    from flambeau.autograd.inplace import replace
+
+    wide = check_masked_scatter(input, mask, source)
+    return replace(input, lambda: input._masked_scatter(wide, source))
