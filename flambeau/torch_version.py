@@ -15,8 +15,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from flambeau.version import __version__ as _version_text
-
 _PATTERN = re.compile(
     r"""\s*v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)
     (?:[-_.]?(?P<phase>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<phase_number>\d*))?
@@ -107,6 +105,3 @@ class TorchVersion(str):
         return equal if equal is NotImplemented else not equal
 
     __hash__ = str.__hash__
-
-
-__version__ = TorchVersion(_version_text)

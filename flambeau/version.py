@@ -7,12 +7,14 @@ True
 
 from __future__ import annotations
 
+from flambeau.torch_version import TorchVersion
+
 # The release of torch whose names and behaviour this release follows: programs gate on it.
 api_level = "2.13.0"
 # The version of the distribution itself.
 release = "0.1.0"
 
-__version__ = f"{api_level}+flambeau.{release}"
+__version__ = TorchVersion(f"{api_level}+flambeau.{release}")
 
 # What programs look up in `torch.version`: no compiled back end belongs to the distribution.
 debug = False

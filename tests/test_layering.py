@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "flambeau"
 
 ENGINE: dict[str, set[str]] = {
-    "version": set(),
+    "torch_version": set(),
+    "version": {"torch_version"},
     "core": {"version"},
     "codegen": {"version", "core"},
     "runtime": {"version", "core", "codegen"},
@@ -29,7 +30,7 @@ ENGINE: dict[str, set[str]] = {
     "compiler": {"version", "core", "codegen", "runtime", "ops", "autograd"},
 }
 # The entry points, which tie everything together.
-ANYTHING = {"__init__", "__main__", "info", "start", "torch_version"}
+ANYTHING = {"__init__", "__main__", "info", "start"}
 # Loaded when first needed, so their import may stand inside a function.
 LATE = {"numpy", "llvmlite", "scipy_openblas64", "ctypes"}
 OPTIONAL = {"matplotlib", "sklearn", "PIL", "scipy"}

@@ -147,6 +147,17 @@ class Expr:
         """
         return Expr.make("unless", (self, rare, slow), self.dtype)
 
+    def renamed(self, names: dict[str, str]) -> Expr:
+        """This expression with other slots in place of those named.
+
+        >>> (Expr.slot("acc0", "int64") + 1).renamed({"acc0": "acc1"})
+        add(acc1, 1)
+        """
+        if self.op == "slot":
+            return Expr.slot(names.get(self.value, self.value), self.dtype)
+        args = tuple(arg.renamed(names) for arg in self.args)
+        return self if not args else Expr.make(self.op, args, self.dtype, self.value)
+
     def __bool__(self) -> bool:
         raise TypeError("a scalar expression has no truth value: use where()")
 

@@ -169,6 +169,28 @@ def _extreme(
     return _fold(start, pick, pick, dtype, dtype, lambda s: s.to(output))
 
 
+def both_extremes_of(dtype: str, outputs: Sequence[str]) -> Reduction:
+    """The least and the greatest element; NaN if there is one."""
+    least, greatest = minimum_of(dtype, outputs[0]), maximum_of(dtype, outputs[1])
+
+    def second(expr: Expr) -> Expr:
+        return expr.renamed({f"{name}0": f"{name}1" for name in ("acc", "other", "left", "right", "state")})
+
+    stage, other = least.stages[0], greatest.stages[0]
+    stage = Stage(
+        stage.start + other.start,
+        (stage.step[0], second(other.step[0])),
+        (stage.merge[0], second(other.merge[0])),
+    )
+    return Reduction(
+        (stage,),
+        slots("stage0.", (dtype, dtype)),
+        least.start + greatest.start,
+        (least.combine[0], second(greatest.combine[0])),
+        (least.finish[0], second(greatest.finish[0])),
+    )
+
+
 def any_of(output: str) -> Reduction:
     """Whether some element (a bool) holds."""
     return _fold(

@@ -4,7 +4,17 @@ coefficients see `codegen/exponential.py`.
 
 from __future__ import annotations
 
-from flambeau.codegen.exponential import INFINITY, LOG2_E, NAN, normal_exp2, polynomial
+from flambeau.codegen.exponential import (
+    INFINITY,
+    LOG2_E,
+    NAN,
+    clamp,
+    nearest_integer,
+    normal_exp2,
+    polynomial,
+    power_of_two,
+    split_mantissa,
+)
 from flambeau.codegen.expr import Expr, fma, library, where
 from flambeau.codegen.math import expansion
 
@@ -37,6 +47,19 @@ LOG_ERFC = {
     ),
 }
 ERF_ONE = {"float32": 4.0, "float64": 6.0}
+# fmt: on
+# log2(1 + f) / f and 2**r to the precision that a float32 power needs
+# fmt: off
+LOG2 = (
+    1.4426950408687074, -0.7213475208688087, 0.48089836139474823, -0.3606736748260336,
+    0.28853729351799245, -0.24045316554832877, 0.20617535796378536, -0.18030060294314848,
+    0.15876982508974558, -0.14315645410953007, 0.14474829971960665, -0.1428392782789769,
+    0.07737058748458983,
+)
+EXP2 = (
+    1.0000000005546157, 0.6931472057704139, 0.2402264688685821, 0.05550328708094414,
+    0.009618489205217176, 0.001339995865203473, 0.00015345795398936444,
+)
 # fmt: on
 # Asymptotic series of digamma: B(2k) / 2k (Abramowitz and Stegun, 6.3.18).
 DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
@@ -173,8 +196,17 @@ def _pow(x: Expr, y: Expr) -> Expr:
 
 def _pow_single(x: Expr, y: Expr) -> Expr:
     """The power of float32 numbers, as 2 ** (y log2 |x|) in float64."""
-    size, exponent = x.abs().to("float64"), y.to("float64")
-    result = (exponent * size.log2()).exp2().to("float32")
+    size = x.abs()
+    e, m = split_mantissa(where(size < 2.0**-126, size * 2.0**23, size))
+    e = where(size < 2.0**-126, e - 23, e)
+    f = m.to("float64") - 1
+    logarithm = fma(f, polynomial(f, LOG2), e.to("float64"))
+    logarithm = where(size.isinf(), INFINITY, where(size == 0, -INFINITY, logarithm))
+    exponent = clamp(y.to("float64") * logarithm, -200.0, 200.0)
+    n, integer = nearest_integer(exponent)
+    r = exponent - n
+    result = (polynomial(r, EXP2) * power_of_two(integer, "float64")).to("float32")
+    result = where(x.isnan() | y.isnan(), x + y, result)
     whole, half = y == y.trunc(), y * 0.5
     odd = whole & (half != half.trunc())
     signed = where(odd & x.signbit(), -result, result)

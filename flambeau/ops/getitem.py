@@ -14,8 +14,9 @@ from typing import Any
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
-from flambeau.ops.index import _index, check_mask, index_at, index_plan, resolve
-from flambeau.ops.kinds import composite, structured
+from flambeau.ops.index import _index, index_at, index_plan, resolve
+from flambeau.ops.kinds import Call, composite, structured
+from flambeau.ops.mask import _mask_take, check_covers
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import geometry
@@ -241,10 +242,19 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
     if not reading.advanced:
         return reading.window(input)
     entries = reading.entries()
-    if reading.plain and all(t is None or t.dtype.name == "int64" and call.places.holds(t) for t in entries):
-        tensors, dims = resolve(input, entries)
-        return index_plan(_index, call.places, input, tensors, dims)
+    given = [t for t in entries if t is not None]
+    if reading.plain and all(call.places.holds(t) for t in given):
+        if all(t.dtype.name == "int64" for t in given):
+            tensors, dims = resolve(input, entries)
+            return index_plan(_index, call.places, input, tensors, dims)
+        if len(given) == 1 and entries[0].dtype is dtypes.bool_:
+            return delegate(_mask_take, call.places, input=input, mask=entries[0])
     return index_at(reading.window(input), entries)
+
+
+def delegate(op: Any, places: Any, **arguments: Any) -> Any:
+    """Another op's plan for operands of this call."""
+    return op.function(Call(op, arguments, places), **arguments)
 
 
 getitem.takes_index = True
@@ -319,7 +329,7 @@ def assign_at(window: Any, entries: list[Any], value: Any) -> None:
     masks = [t for t in entries if t is not None]
     if len(masks) == 1 and entries[0] is masks[0] and masks[0].dtype.name == "bool" and value.numel() == 1 and not window_needs(window, value):
         mask = masks[0]
-        check_mask(window, mask, 0)
+        check_covers(window._spec, mask)
         wide = mask.reshape((*mask.shape, *(1,) * (window.ndim - mask.ndim)))
         window.masked_fill_(wide, value.reshape(()) if value.ndim else value)
         return

@@ -20,6 +20,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides, contiguous_strides
 from flambeau.ops.kernels.indexed import Nest, read_kernel, write_kernel
 from flambeau.ops.kinds import composite, structured
+from flambeau.ops.mask import check_covers
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
 
@@ -29,6 +30,7 @@ class Layout:
 
     def __init__(self, table: Spec, indices: Sequence[Spec], dims: Sequence[int]):
         self.table, self.indices, self.dims = table, list(indices), list(dims)
+        self.index_size = indices[0].itemsize
         try:
             self.index_shape = broadcast_shapes(*[i.shape for i in indices])
         except RuntimeError:
@@ -57,7 +59,7 @@ class Layout:
         for d in self.before:
             nest.add(table.shape[d], table.strides[d] * size, next(places) * size, nothing)
         for k, length in enumerate(self.index_shape):
-            nest.add(length, 0, next(places) * size, [s[k] * 8 for s in steps])
+            nest.add(length, 0, next(places) * size, [s[k] * self.index_size for s in steps])
         for d in self.after:
             nest.add(table.shape[d], table.strides[d] * size, next(places) * size, nothing)
         return nest
@@ -85,20 +87,19 @@ def index_failure(plan: Any, code: int) -> Exception:
 # ---- reading ---------------------------------------------------------------------------------------------------------------
 
 
-def index_plan(op: Any, places: Any, input: Any, indices: Sequence[Any], dims: Sequence[int]) -> Any:
-    """The plan that reads `input` at int64 tensors; the call's operands must contain all of them."""
+def index_plan(op: Any, places: Any, input: Any, indices: Sequence[Any], dims: Sequence[int], wrap: bool = True) -> Any:
+    """The plan that reads `input` at int64 (or all int32) tensors; the call's operands must contain all of them."""
     spec = input._spec
     layout = Layout(spec, [i._spec for i in indices], dims)
     output = Spec.of(layout.shape, None, spec.dtype, spec.device)
     arguments = {"input": input, "indices": list(indices), "dims": tuple(dims), "bounds": layout.sizes}
     plan = op.plan(arguments, places, ["input", "indices"], [output])
-    plan.node_name = "IndexBackward0"
     count = len(dims)
     nest = layout.nest(spec.itemsize, output.strides, spec.itemsize == 16)
-    params, items = nest.params(layout.sizes, layout.steps, wrap=True, places=(0, count + 1, count + 2, 1))
+    params, items = nest.params(layout.sizes, layout.steps, wrap=wrap, places=(0, count + 1, count + 2, 1))
     if not plan.is_meta:
         grain = max(1, (1 << 15) * items // max(1, output.numel))
-        plan.use_native(read_kernel(spec.itemsize, params, count), params, items, output.numel, grain)
+        plan.use_native(read_kernel(spec.itemsize, params, count, layout.index_size), params, items, output.numel, grain)
     else:
         plan.use_native(0, params)
     return can_fail(plan)
@@ -136,7 +137,7 @@ def _index_sum(call, input, indices, dims, size):  # type: ignore[no-untyped-def
         layout.sizes, layout.steps, wrap=True, places=(count + 1, 0, count + 2, 1), cleared=output.nbytes
     )  # fmt: skip
     plan = call.plan(["input", "indices"], [output], bounds=layout.sizes)
-    return can_fail(plan.use_native(write_kernel(output.dtype, "add", count, clears=True), params, 1))
+    return can_fail(plan.use_native(write_kernel(output.dtype, "add", count, layout.index_size, clears=True), params, 1))
 
 
 @update(
@@ -173,7 +174,7 @@ def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[
     params, items = layout.nest(target.itemsize, strides, pairs).params(
         layout.sizes, layout.steps, wrap=True, places=(0, count + 1, count + 3, 1)
     )  # fmt: skip
-    address = write_kernel(target.dtype, mode, count)
+    address = write_kernel(target.dtype, mode, count, layout.index_size)
     return call.update(["input", "indices", "values"], address, params, items, layout.rows, bounds=layout.sizes)
 
 
@@ -199,7 +200,7 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
             continue
         name = entry.dtype.name
         if name in ("bool", "uint8"):
-            check_mask(input, entry, dim)
+            check_covers(input._spec, entry, dim)
             found = entry.nonzero(as_tuple=True) if entry.ndim else (entry.unsqueeze(0).nonzero(as_tuple=True)[0],)
             for column in found:
                 tensors.append(column)
@@ -216,20 +217,10 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
     return tensors, dims
 
 
-def check_mask(input: Any, mask: Any, dim: int) -> None:
-    """torch's error for a mask whose shape is not that of the dimensions it covers."""
-    for d, size in enumerate(mask.shape):
-        if dim + d >= input.ndim:
-            raise errors.too_many_indices(input.ndim)
-        if input.shape[dim + d] != size:
-            raise IndexError(
-                f"The shape of the mask {errors.brackets(mask.shape)} at index {d} does not match the shape of the indexed tensor "
-                f"{errors.brackets(input.shape)} at index {dim + d}"
-            )
-
-
 def index_at(input: Any, indices: Sequence[Any]) -> Any:
     """`input[indices]` for a list of tensors and Nones."""
+    if len(indices) == 1 and indices[0].dtype is dtypes.bool_ and indices[0].ndim:
+        return input._mask_take(indices[0])
     tensors, dims = resolve(input, indices)
     return input._index(tensors, tuple(dims))
 

@@ -149,10 +149,23 @@ def row_words(spec: Spec, rank: int) -> tuple[int, int]:
     return count * (spec.itemsize // word), word
 
 
+def check_covers(spec: Spec, mask: Any, dim: int = 0) -> None:
+    """torch's error for a mask whose shape is not that of the dimensions from `dim` on."""
+    for d, size in enumerate(mask.shape):
+        if dim + d >= spec.ndim:
+            raise errors.too_many_indices(spec.ndim)
+        if spec.shape[dim + d] != size:
+            raise IndexError(
+                f"The shape of the mask {errors.brackets(mask.shape)} at index {d} does not match the shape of the indexed tensor "
+                f"{errors.brackets(spec.shape)} at index {dim + d}"
+            )
+
+
 @structured(public=None, node="IndexBackward", grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)))
 def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
     """`input[mask]`: rows of `input` where a mask over its first dimensions is true."""
     spec, rank = input._spec, mask.ndim
+    check_covers(spec, mask)
     plan = call.plan(["input", "mask"], [spec])
 
     def take(table: Any, mask: Any) -> Any:

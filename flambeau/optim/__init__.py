@@ -1,4 +1,4 @@
-"""Optimizers, and the schedulers of their learning rates.
+"""Optimizers, and the schedulers of their learning rates; each is imported at its first use.
 
 >>> model = torch.nn.Linear(2, 1)
 >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -6,20 +6,41 @@
 >>> optimizer.step()
 """
 
-from flambeau.optim import lr_scheduler as lr_scheduler
-from flambeau.optim import swa_utils as swa_utils
-from flambeau.optim._adafactor import Adafactor as Adafactor
-from flambeau.optim._muon import Muon as Muon
-from flambeau.optim.adadelta import Adadelta as Adadelta
-from flambeau.optim.adagrad import Adagrad as Adagrad
-from flambeau.optim.adam import Adam as Adam
-from flambeau.optim.adamax import Adamax as Adamax
-from flambeau.optim.adamw import AdamW as AdamW
-from flambeau.optim.asgd import ASGD as ASGD
-from flambeau.optim.lbfgs import LBFGS as LBFGS
-from flambeau.optim.nadam import NAdam as NAdam
-from flambeau.optim.optimizer import Optimizer as Optimizer
-from flambeau.optim.radam import RAdam as RAdam
-from flambeau.optim.rmsprop import RMSprop as RMSprop
-from flambeau.optim.rprop import Rprop as Rprop
-from flambeau.optim.sgd import SGD as SGD
+import importlib as _importlib
+from typing import Any as _Any
+
+# Each name and the module that defines it.
+_MODULES = {
+    "Adadelta": "adadelta",
+    "Adafactor": "_adafactor",
+    "Adagrad": "adagrad",
+    "Adam": "adam",
+    "AdamW": "adamw",
+    "Adamax": "adamax",
+    "ASGD": "asgd",
+    "LBFGS": "lbfgs",
+    "Muon": "_muon",
+    "NAdam": "nadam",
+    "Optimizer": "optimizer",
+    "RAdam": "radam",
+    "RMSprop": "rmsprop",
+    "Rprop": "rprop",
+    "SGD": "sgd",
+}
+_SUBMODULES = ("lr_scheduler", "swa_utils")
+
+__all__ = [*_MODULES, *_SUBMODULES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _SUBMODULES:
+        return _importlib.import_module(f"{__name__}.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'torch.optim' has no attribute '{name}'")
+    value = getattr(_importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -26,11 +26,11 @@ from flambeau.serialization.globals import GlobalTable
 from flambeau.serialization.names import UNTYPED_STORAGE, StorageType
 from flambeau.serialization.pickler import DataPickler
 from flambeau.serialization.storages import (
-    LoadedStorage,
     MapLocation,
     new_storage,
     restore_function,
     storage_bytes,
+    typed,
 )
 from flambeau.serialization.unpickler import DataUnpickler
 
@@ -89,9 +89,9 @@ class StorageReader:
         self._restore = restore_function(map_location)
         self._is_meta = str(map_location).partition(":")[0] == "meta"
         self._mapped = mapped
-        self._loaded: dict[str, LoadedStorage] = {}
+        self._loaded: dict[str, Any] = {}
 
-    def __call__(self, saved_id: Any) -> LoadedStorage:
+    def __call__(self, saved_id: Any) -> Any:
         storage_type, key, location, count = parse_storage_id(saved_id, 5)
         dtype = flambeau.uint8 if storage_type is UNTYPED_STORAGE else storage_type.dtype
         nbytes = count * dtype.itemsize
@@ -99,22 +99,18 @@ class StorageReader:
             record = self._archive.find(f"data/{key}")
             _check_length(record.size, nbytes)
             self._loaded[key] = self._load(record, location)
-        loaded = self._loaded[key]
-        _check_length(loaded.nbytes, nbytes)
-        return loaded._replace(dtype=dtype)
+        _check_length(self._loaded[key].nbytes(), nbytes)
+        return typed(self._loaded[key], dtype)
 
-    def _load(self, record: Record, location: str) -> LoadedStorage:
-        nbytes = record.size
+    def _load(self, record: Record, location: str) -> Any:
         if self._is_meta:
-            return LoadedStorage(None, None, nbytes, flambeau.device("meta"))
-        if self._mapped is not None and nbytes:
-            storage = self._mapped(self._archive.payload_offset(record), nbytes)
+            return flambeau.UntypedStorage(record.size, device="meta")
+        if self._mapped is not None and record.size:
+            storage = self._mapped(self._archive.payload_offset(record), record.size)
         else:
-            storage, memory = new_storage(nbytes)
+            storage, memory = new_storage(record.size)
             self._archive.read_into(record, memory)
-        storage = self._restore(storage, location)
-        is_meta = storage.device.type == "meta"
-        return LoadedStorage(None if is_meta else storage, None, nbytes, storage.device)
+        return self._restore(storage, location)
 
 
 def _check_length(nbytes: int, expected: int) -> None:

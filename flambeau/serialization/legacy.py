@@ -24,11 +24,11 @@ from flambeau.serialization.globals import GlobalTable
 from flambeau.serialization.names import UNTYPED_STORAGE
 from flambeau.serialization.pickler import DataPickler
 from flambeau.serialization.storages import (
-    LoadedStorage,
     MapLocation,
     new_storage,
     restore_function,
     storage_bytes,
+    typed,
 )
 from flambeau.serialization.unpickler import DataUnpickler
 
@@ -84,7 +84,7 @@ class _LegacyStorages:
         self._restore = restore_function(map_location)
         # What all storages together may hold at most: the file itself.
         self._left = size
-        self.loaded: dict[str, LoadedStorage] = {}
+        self.loaded: dict[str, Any] = {}
         self.memory: dict[str, tuple[memoryview, int]] = {}
 
     def __call__(self, saved_id: Any) -> Any:
@@ -98,13 +98,15 @@ class _LegacyStorages:
             self.loaded[key] = self._make(key, location, nbytes, dtype.itemsize)
         whole = self.loaded[key]
         view = saved_id[5]
-        if view is None:
-            if nbytes != whole.nbytes:
-                raise pickle.UnpicklingError(f"Two storages have the key {key!r}")
-            return whole._replace(dtype=dtype)
-        return self._view(whole, view, dtype)
+        if view is not None:
+            # Views of storages went out of use with torch 0.4; one of the whole is none.
+            if type(view) is not tuple or len(view) != 3 or view[1:] != (0, count):
+                raise NotImplementedError("The file holds views of storages (torch before 0.4).")
+        if nbytes != whole.nbytes():
+            raise pickle.UnpicklingError(f"Two storages have the key {key!r}")
+        return typed(whole, dtype)
 
-    def _make(self, key: str, location: str, nbytes: int, itemsize: int) -> LoadedStorage:
+    def _make(self, key: str, location: str, nbytes: int, itemsize: int) -> Any:
         self._left -= nbytes
         if self._left < 0:
             raise RuntimeError(
@@ -118,17 +120,7 @@ class _LegacyStorages:
                 "Files of the old format can be loaded to the CPU only: use "
                 "map_location=torch.device('cpu')."
             )
-        return LoadedStorage(
-            None if placed is not storage else storage, None, nbytes, placed.device
-        )
-
-    def _view(self, whole: LoadedStorage, view: Any, dtype: Any) -> LoadedStorage:
-        if type(view) is not tuple or len(view) != 3:
-            raise pickle.UnpicklingError("The persistent id of a storage is malformed")
-        _, offset, count = view
-        if offset != 0 or count * dtype.itemsize != whole.nbytes:
-            raise NotImplementedError("The file holds views of storages (torch before 0.4).")
-        return whole._replace(dtype=dtype)
+        return placed
 
 
 def _check_prefix(data: memoryview, table: GlobalTable) -> int:

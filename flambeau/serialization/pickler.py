@@ -45,6 +45,8 @@ class DataPickler(_PythonPickler):
         """Stands for a storage in the pickle: kind, storage class, key, device, length."""
         if isinstance(obj, flambeau.UntypedStorage):
             obj = StorageReference(obj, None)
+        elif isinstance(obj, flambeau.TypedStorage):
+            obj = StorageReference(obj._untyped_storage, obj.dtype)
         if type(obj) is not StorageReference:
             return None
         storage, dtype = obj
@@ -75,7 +77,9 @@ class DataPickler(_PythonPickler):
         if isinstance(obj, (flambeau.dtype, names.StorageType)):
             return names.torch_global(obj)[1]  # type: ignore[index]
         if isinstance(obj, flambeau.device):
-            return flambeau.device, (obj.type,) if obj.index is None else (obj.type, obj.index)
+            # A text of its own, as in torch: not the one that says where storages are.
+            kind = "".join(list(obj.type))
+            return flambeau.device, (kind,) if obj.index is None else (kind, obj.index)
         if isinstance(obj, flambeau.Size):
             return flambeau.Size, (tuple(obj),)
         if isinstance(obj, flambeau.layout):

@@ -15,7 +15,6 @@ from typing import Any
 
 import flambeau
 from flambeau.serialization.names import written_as
-from flambeau.serialization.storages import LoadedStorage
 
 # What a tensor keeps beside the user's own attributes; a file neither holds nor sets it.
 GRADIENT_STATE = frozenset({"_grad", "_retains"})
@@ -50,15 +49,16 @@ def _check_geometry(available: int | None, offset: Any, size: Any, stride: Any) 
 
 
 def _build(storage: Any, dtype: Any, offset: Any, size: Any, stride: Any) -> Any:
-    if type(storage) is not LoadedStorage:
+    if type(storage) is not flambeau.TypedStorage:
         _refuse(f"its storage is of type {type(storage).__name__}")
     if not isinstance(dtype, flambeau.dtype):
         _refuse(f"its dtype is {dtype!r:.80}")
-    _check_geometry(storage.nbytes // dtype.itemsize, offset, size, stride)
-    if storage.storage is None:
-        return flambeau.empty_strided(size, stride, dtype=dtype, device=storage.device)
-    empty = flambeau.empty(0, dtype=dtype, device=storage.device)
-    return empty.set_(storage.storage, offset, tuple(size), tuple(stride))
+    untyped = storage._untyped_storage
+    _check_geometry(untyped.nbytes() // dtype.itemsize, offset, size, stride)
+    if untyped.device.type == "meta":
+        return flambeau.empty_strided(size, stride, dtype=dtype, device="meta")
+    empty = flambeau.empty(0, dtype=dtype, device=untyped.device)
+    return empty.set_(untyped, offset, tuple(size), tuple(stride))
 
 
 def _finish(tensor: Any, requires_grad: Any, metadata: Any) -> Any:

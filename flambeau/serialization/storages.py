@@ -1,6 +1,6 @@
 """Storages on their way into and out of files, and the tensors that are built on them.
 
-The pickler hands `StorageReference`s to the archive; the unpickler gets `LoadedStorage`s back and
+The pickler hands `StorageReference`s to the archive; the unpickler gets typed storages back and
 builds tensors on them with the functions of `rebuild`. The two functions that touch memory,
 `storage_bytes` and `new_storage`, see it as an array of bytes.
 
@@ -29,13 +29,9 @@ class StorageReference(NamedTuple):
     dtype: Any
 
 
-class LoadedStorage(NamedTuple):
-    """A storage read from a file; `storage` is None on the meta device, which has no memory."""
-
-    storage: Any
-    dtype: Any
-    nbytes: int
-    device: Any
+def typed(storage: Any, dtype: Any) -> Any:
+    """A storage with the dtype of its elements, as the functions of `rebuild` take it."""
+    return flambeau.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)
 
 
 def storage_bytes(storage: Any) -> memoryview:

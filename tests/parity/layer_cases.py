@@ -1,8 +1,8 @@
 """The layers that test_layers.py compares: how to make each and what to call it with.
 
-In a case `f(2, 3)` is a float tensor of that shape (its gradient is compared too), `c(2, 3)` one without
-gradient, `p(2, 3)` one between 0 and 1, `i(5, 2, 3)` integers below 5, `sign(2)` a tensor of -1 and 1 and
-`nn`, `lib` the library.
+In a case `f(2, 3)` is a float tensor of that shape (its gradient is compared too), `c(2, 3)` one
+without gradient, `p(2, 3)` one between 0 and 1, `i(5, 2, 3)` integers below 5, `sign(2)` a tensor of
+-1 and 1, `lib` the library and `nn` its layers.
 """
 
 from __future__ import annotations
@@ -43,15 +43,19 @@ IMAGES = [
     "LocalResponseNorm(3)", "Conv2d(4, 6, 3)", "Conv2d(4, 6, (3, 2), padding=1)",
     "Conv2d(4, 6, 3, stride=2, padding=1, bias=False)", "Conv2d(4, 4, 3, groups=4)",
     "Conv2d(4, 6, 3, dilation=2)", "Conv2d(4, 6, 3, padding=1, padding_mode='reflect')",
-    "Conv2d(4, 6, 3, padding='same', padding_mode='replicate')", "Conv2d(4, 6, (2, 4), padding='same')",
+    "Conv2d(4, 6, 3, padding='same', padding_mode='replicate')",
+    "Conv2d(4, 6, (2, 4), padding='same')",
     "Conv2d(4, 6, 1)", "ConvTranspose2d(4, 6, 3)",
     "ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1)",
     "ConvTranspose2d(4, 6, 3, groups=2, dilation=2)", "LazyConv2d(6, 3)", "LazyBatchNorm2d()",
     "MaxPool2d(2)", "MaxPool2d(3, stride=2, padding=1)", "MaxPool2d((2, 3), ceil_mode=True)",
     "MaxPool2d(2, dilation=2, return_indices=True)", "AvgPool2d(2)", "AvgPool2d(3, 2, 1)",
-    "AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)", "AvgPool2d(2, divisor_override=3)",
-    "AdaptiveAvgPool2d(1)", "AdaptiveAvgPool2d((5, None))", "AdaptiveMaxPool2d(3)", "LPPool2d(3, 2)",
-    "FractionalMaxPool2d(2, output_ratio=0.5)", "CircularPad2d(1)", "ConstantPad2d((1, 0, 2, -1), 7.0)",
+    "AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)",
+    "AvgPool2d(2, divisor_override=3)",
+    "AdaptiveAvgPool2d(1)", "AdaptiveAvgPool2d((5, None))", "AdaptiveMaxPool2d(3)",
+    "LPPool2d(3, 2)",
+    "FractionalMaxPool2d(2, output_ratio=0.5)", "CircularPad2d(1)",
+    "ConstantPad2d((1, 0, 2, -1), 7.0)",
     "ReflectionPad2d((1, 2, 3, 0))", "ReplicationPad2d((1, 2, 3, 0))", "ZeroPad2d(1)",
     "PixelShuffle(2)", "PixelUnshuffle(2)", "ChannelShuffle(2)", "Unfold(3)",
     "Unfold((2, 3), dilation=2, padding=1, stride=2)", "Upsample(scale_factor=2)",
@@ -95,7 +99,8 @@ LOSSES = [
     ("PoissonNLLLoss", "log_input=False, ", "p(4, 3), p(4, 3)"),
     ("GaussianNLLLoss", "full=True, ", "f(4, 3), f(4, 3), p(4, 1)"),
     ("HingeEmbeddingLoss", "", "f(4, 3), sign(4, 3)"),
-    ("MultiLabelMarginLoss", "", "f(4, 3), lib.tensor([[0, 1, -1], [2, -1, 0], [-1, 0, 1], [0, 1, 2]])"),
+    ("MultiLabelMarginLoss", "",
+     "f(4, 3), lib.tensor([[0, 1, -1], [2, -1, 0], [-1, 0, 1], [0, 1, 2]])"),
     ("SoftMarginLoss", "", "f(4, 3), sign(4, 3)"),
     ("MultiLabelSoftMarginLoss", "weight=c(3), ", "f(4, 3), c(4, 3).sigmoid()"),
     ("CosineEmbeddingLoss", "margin=0.1, ", "f(4, 3), f(4, 3), sign(4)"),
@@ -104,7 +109,8 @@ LOSSES = [
     ("MultiMarginLoss", "", "f(3), i(3)"),
     ("TripletMarginLoss", "swap=True, ", "f(4, 3), f(4, 3), f(4, 3)"),
     ("TripletMarginWithDistanceLoss", "", "f(4, 3), f(4, 3), f(4, 3)"),
-    ("CTCLoss", "", "f(6, 2, 4).log_softmax(2), i(3, 2, 3) + 1, lib.tensor([6, 5]), lib.tensor([3, 2])"),
+    ("CTCLoss", "",
+     "f(6, 2, 4).log_softmax(2), i(3, 2, 3) + 1, lib.tensor([6, 5]), lib.tensor([3, 2])"),
 ]  # fmt: skip
 
 CASES = [
@@ -134,7 +140,8 @@ CASES = [
     ("GRUCell(4, 3, bias=False)", "f(4), f(3)"),
     ("LSTM(4, 3, 2)", "f(5, 4), (f(2, 3), f(2, 3))"),
     ("MultiheadAttention(6, 2)", "*(f(5, 2, 6),) * 3"),
-    ("MultiheadAttention(6, 2, kdim=4, vdim=3, add_bias_kv=True)", "f(5, 2, 6), f(7, 2, 4), f(7, 2, 3)"),
+    ("MultiheadAttention(6, 2, kdim=4, vdim=3, add_bias_kv=True)",
+     "f(5, 2, 6), f(7, 2, 4), f(7, 2, 3)"),
     ("MultiheadAttention(6, 2, batch_first=True, add_zero_attn=True)", "*(f(2, 5, 6),) * 3"),
     ("TransformerDecoderLayer(6, 2, 8, dropout=0.2)", "f(3, 2, 6), f(5, 2, 6)"),
     ("Transformer(6, 2, 1, 1, 8, batch_first=True)", "f(2, 5, 6), f(2, 3, 6)"),

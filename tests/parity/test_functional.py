@@ -1,4 +1,4 @@
-"""nn.functional beside torch's: signatures, values and gradients on torch's own samples, wrong calls."""
+"""nn.functional beside torch's: signatures, torch's own samples (with gradients), wrong calls."""
 
 import inspect
 import warnings
@@ -65,9 +65,7 @@ def run(library, function, arguments, options):
                 library.from_numpy(generator.standard_normal(tuple(o.shape))).to(o.dtype)
                 for o in differentiable
             ]
-            gradients = library.autograd.grad(
-                differentiable, leaves, cotangents, allow_unused=True
-            )
+            gradients = library.autograd.grad(differentiable, leaves, cotangents, allow_unused=True)
     except Exception as error:  # noqa: BLE001 (whatever it is, it must be torch's)
         return type(error), str(error).split("\n")[0]
     shown = [output.detach().numpy() for output in outputs]

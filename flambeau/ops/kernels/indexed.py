@@ -19,17 +19,18 @@ from typing import Any
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    Unit, bf16, copy_memory, f16, fill_memory, f32, f64, i8, i16, i32, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
+    Unit, bf16, copy_memory, f16, fill_memory, f32, f64, i8, i16, i32, i32p, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
     void,
 )  # fmt: skip
 
+POINTERS = {4: i32p, 8: i64p}
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64}
 NUMBERS = {
     "bool": u8, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16": u16, "uint32": u32, "uint64": u64,
     "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64, "complex64": f32, "complex128": f64, "complex32": f16,
 }  # fmt: skip
-# replaced by `Unit`: element type, type of arithmetic, its pointer, bytes, number of index tensors, arithmetic
-T, C, TP, SIZE, K, MODE = u8, u8, pointer(u8), 1, 1, 0
+# replaced by `Unit`: element type, type of arithmetic, its pointer, bytes, pointer to index values, number of indices, arithmetic
+T, C, TP, SIZE, IP, K, MODE = u8, u8, pointer(u8), 1, i64p, 1, 0
 SET, ADD, MULTIPLY, MINIMUM, MAXIMUM, OR, AND = range(7)
 MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 
@@ -48,8 +49,8 @@ def table_offset(indices: ptrp, position: i64, params: i64p, flag: i64p) -> i64:
     result = i64(0)
     for j in range(K):
         words = params + INDICES + 3 * j
-        where: i64p = indices[j] + position * words[2]
-        value = where[0]
+        where: IP = indices[j] + position * words[2]
+        value = i64(where[0])
         wrapped = value + words[0] if value < 0 and params[WRAP] != 0 else value
         if unlikely(wrapped < 0 or wrapped >= words[0]):
             flag[0] = value * 16 + 1 + j
@@ -166,8 +167,8 @@ def gather_elements(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     row = buffers[params[ROW_AT]] + params[ROW_OFFSET]
     wraps = size if params[WRAP] != 0 else i64(0)
     for p in range(start, stop):
-        where: i64p = buffers[params[INDEX_AT]] + p * index_step
-        value = where[0]
+        where: IP = buffers[params[INDEX_AT]] + p * index_step
+        value = i64(where[0])
         wrapped = value + wraps if value < 0 else value
         if unlikely(wrapped < 0 or wrapped >= size):
             flag[0] = value * 16 + 1
@@ -247,11 +248,11 @@ class Nest:
         return params, items
 
 
-def read_kernel(itemsize: int, params: Sequence[int], count: int) -> int:
-    """Address of the kernel that gathers."""
+def read_kernel(itemsize: int, params: Sequence[int], count: int, index_size: int = 8) -> int:
+    """Address of the kernel that gathers; index values have `index_size` bytes."""
     word = WORDS[min(itemsize, 8)]
-    options = {"T": word, "C": word, "TP": pointer(word), "SIZE": word.bits // 8, "K": count, "MODE": SET}
-    name = f"gather-{word.name}-{count}"
+    options = {"T": word, "C": word, "TP": pointer(word), "SIZE": word.bits // 8, "IP": POINTERS[index_size], "K": count, "MODE": SET}
+    name = f"gather-{word.name}-{count}-{index_size}"
     kernels = [gather_rows, gather_elements]
     unit = Unit(name, kernels, **options)
     symbols = load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
@@ -259,7 +260,7 @@ def read_kernel(itemsize: int, params: Sequence[int], count: int) -> int:
     return symbols[unit.symbol(gather_elements if simple else gather_rows)]
 
 
-def write_kernel(dtype: Any, mode: str, count: int, clears: bool = False) -> int:
+def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8, clears: bool = False) -> int:
     """Address of the kernel that scatters with an arithmetic; with `clears` into zeros."""
     if mode == "set":
         kind = compute = WORDS[min(dtype.itemsize, 8)]
@@ -268,8 +269,11 @@ def write_kernel(dtype: Any, mode: str, count: int, clears: bool = False) -> int
         compute = f32 if kind in (f16, bf16) else kind
         if dtype.name == "bool":
             mode = {"add": "or", "multiply": "and", "minimum": "and", "maximum": "or"}[mode]
-    options = {"T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "K": count, "MODE": MODES.index(mode)}
-    name = f"scatter-{kind.name}-{mode}-{count}"
+    options = {
+        "T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "IP": POINTERS[index_size], "K": count,
+        "MODE": MODES.index(mode),
+    }  # fmt: skip
+    name = f"scatter-{kind.name}-{mode}-{count}-{index_size}"
     kernels = [scatter_rows, sum_rows]
     unit = Unit(name, kernels, **options)
     symbols = load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])

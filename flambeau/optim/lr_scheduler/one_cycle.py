@@ -9,7 +9,7 @@
 0.04 0.95
 0.52 0.9
 1.0 0.85
-0.95 0.86
+0.95 0.85
 """
 
 from __future__ import annotations

@@ -1,0 +1,185 @@
+"""Reading with an index tensor along one dimension: gather, index_select, take, take_along_dim.
+
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
+    tensor([[1, 1],
+            [4, 3]])
+"""
+
+from __future__ import annotations
+
+from operator import index as as_int
+from typing import Any
+
+from flambeau.core import dtype as dtypes
+from flambeau.core import errors
+from flambeau.core.shape import broadcast_shapes, wrap_dim
+from flambeau.core.spec import Spec
+from flambeau.ops.index import can_fail, index_plan
+from flambeau.ops.kernels.indexed import Nest, read_kernel
+from flambeau.ops.kinds import composite, structured
+
+INDEX_NAMES = ("int64", "int32")
+
+
+def along(table: Spec, rows: Any, index: Spec, dim: int, itemsize: int, pairs: bool) -> tuple[Nest, int, int]:
+    """The loop nest over an index tensor of the table's rank, with the size and byte step of the indexed dimension."""
+    nest = Nest(itemsize, pairs)
+    if table.ndim == 0:
+        nest.add(index.numel, 0, 0, (0,))
+        return nest, 1, 0
+    if index.ndim == 0:
+        nest.add(1, 0, 0, (0,))
+    for d, size in enumerate(index.shape):
+        table_step = 0 if d == dim else table.strides[d] * itemsize
+        nest.add(size, table_step, rows[d] * itemsize, (index.strides[d] * index.itemsize,))
+    return nest, table.shape[dim], table.strides[dim] * itemsize
+
+
+def gather_failure(plan: Any, code: int) -> Exception:
+    """An index outside its dimension."""
+    return errors.gather_out_of_bounds(code >> 4, plan.options["dim"], plan.options["bound"])
+
+
+# ---- gather ----------------------------------------------------------------------------------------------------------------
+
+
+def check_gather(spec: Spec, index: Spec, dim: int) -> int:
+    """torch's checks; the wrapped dimension."""
+    wrapped = wrap_dim(dim, spec.ndim)
+    if index.dtype.name not in INDEX_NAMES:
+        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
+    if index.numel == 0:
+        return wrapped
+    if max(spec.ndim, 1) != max(index.ndim, 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+    for d in range(index.ndim):
+        if d != wrapped and spec.ndim and index.shape[d] > spec.shape[d]:
+            raise RuntimeError(
+                f"Size does not match at dimension {d} expected index {errors.brackets(index.shape)} to be no larger than self "
+                f"{errors.brackets(spec.shape)} apart from dimension {wrapped}"
+            )
+    return wrapped
+
+
+@structured(grad=lambda g, input_like, dim, index: g.new_zeros(input_like.shape).scatter_add(dim, index, g))
+def gather(call, input, dim, index, *, sparse_grad=False):  # type: ignore[no-untyped-def]
+    """`result[i][j] = input[index[i][j]][j]` for `dim` 0, and likewise for others.
+
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 0, torch.tensor([[1, 0]]))
+    tensor([[3, 2]])
+    """
+    spec, at = call.op.check_tensor(input, "input")._spec, call.op.check_tensor(index, "index")._spec
+    wrapped = check_gather(spec, at, as_int(dim))
+    output = Spec.of(tuple(at.shape), None, spec.dtype, spec.device)
+    nest, size, step = along(spec, output.strides, at, wrapped, spec.itemsize, spec.itemsize == 16)
+    params, items = nest.params((size,), (step,), wrap=False, places=(0, 2, 3, 1))
+    plan = call.plan(["input", "index"], [output], dim=wrapped, bound=size)
+    if output.numel == 0:
+        items = 0
+    address = 0 if plan.is_meta else read_kernel(spec.itemsize, params, 1, at.itemsize)
+    return can_fail(plan.use_native(address, params, items, output.numel, 1 << 15))
+
+
+gather.failure = gather_failure
+
+
+# ---- index_select ----------------------------------------------------------------------------------------------------------
+
+
+def select_failure(plan: Any, code: int) -> Exception:
+    """An index outside its dimension."""
+    return IndexError("index out of range in self")
+
+
+@structured(
+    public=None, node="IndexSelectBackward", grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape))
+)
+def _index_select(call, input, indices, dims):  # type: ignore[no-untyped-def]
+    """`index_select` with the index as a vector; takes what ops.index takes."""
+    return index_plan(call.op, call.places, input, indices, dims, wrap=False)
+
+
+_index_select.failure = select_failure
+
+
+@structured(node="IndexSelectBackward")
+def index_select(call, input, dim, index):  # type: ignore[no-untyped-def]
+    """The indices of one dimension that a vector lists.
+
+    >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([1]))
+    tensor([[2],
+            [4]])
+    """
+    spec, at = call.op.check_tensor(input, "input")._spec, call.op.check_tensor(index, "index")._spec
+    wrapped = wrap_dim(as_int(dim), spec.ndim)
+    if at.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    if at.dtype.name not in INDEX_NAMES:
+        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+    if spec.ndim == 0:
+        if at.numel != 1:
+            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {at.numel} value(s)")
+        return input.reshape(1)._index_select([index.reshape(1)], (0,)).reshape(())
+    if at.ndim == 0:
+        return input._index_select([index.reshape(1)], (wrapped,))
+    return index_plan(_index_select, call.places, input, [index], [wrapped], wrap=False)
+
+
+# ---- take ------------------------------------------------------------------------------------------------------------------
+
+
+def take_failure(plan: Any, code: int) -> Exception:
+    """An index outside the tensor."""
+    return IndexError(f"out of range: tried to access index {code >> 4} on a tensor of {plan.options['bounds'][0]} elements.")
+
+
+@structured(
+    public=None, node="TakeBackward",
+    grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape)),
+)  # fmt: skip
+def _take(call, input, indices, dims):  # type: ignore[no-untyped-def]
+    """`take` from one dimension."""
+    return index_plan(call.op, call.places, input, indices, dims)
+
+
+_take.failure = take_failure
+
+
+@composite
+def take(input: Any, index: Any, *, out: Any = None) -> Any:
+    """The elements at places counted through the whole tensor in row-major order.
+
+    >>> torch.take(torch.tensor([[4, 3, 5], [6, 7, 8]]), torch.tensor([0, 2, 5]))
+    tensor([4, 5, 8])
+    """
+    if index.dtype is not dtypes.int64:
+        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.scalar_name}")
+    if input.numel() == 0 and index.numel():
+        raise IndexError("take(): tried to take from an empty tensor")
+    result = input.reshape(-1)._take([index], (0,))
+    return result if out is None else out.resize_(result.shape).copy_(result)
+
+
+@composite
+def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
+    """`gather` with both tensors broadcast against each other first; without `dim` over all elements.
+
+    >>> torch.take_along_dim(torch.tensor([[3, 1, 2]]), torch.tensor([[1, 2, 0]]), 1)
+    tensor([[1, 2, 3]])
+    """
+    if indices.dtype is not dtypes.int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.scalar_name}")
+    if dim is None:
+        result = input.reshape(-1).gather(0, indices.reshape(-1))
+    else:
+        if input.ndim != indices.ndim:
+            raise RuntimeError(
+                "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+                f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+            )
+        wrapped = wrap_dim(dim, input.ndim)
+        shapes = [tuple(1 if d == wrapped else n for d, n in enumerate(t.shape)) for t in (input, indices)]
+        common = list(broadcast_shapes(*shapes))
+        wide = [(*common[:wrapped], t.shape[wrapped], *common[wrapped + 1 :]) for t in (input, indices)] if input.ndim else [(), ()]
+        result = input.expand(wide[0]).gather(wrapped, indices.expand(wide[1]))
+    return result if out is None else out.resize_(result.shape).copy_(result)

@@ -1,0 +1,17 @@
+"""The engine's ops for neural networks, as nn.functional calls them.
+
+    flambeau.ops.nn.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
+"""
+
+from __future__ import annotations
+
+from flambeau.ops.conv import convolution as convolution
+from flambeau.ops.losses import mse_loss as mse_loss
+from flambeau.ops.matmul import _linear as linear
+from flambeau.ops.pool import adaptive_avg_pool as adaptive_avg_pool
+from flambeau.ops.pool import adaptive_max_pool_with_indices as adaptive_max_pool_with_indices
+from flambeau.ops.pool import avg_pool as avg_pool
+from flambeau.ops.pool import max_pool_with_indices as max_pool_with_indices
+
+__all__: list[str] = []
+_ = linear
