@@ -12,7 +12,7 @@ from flambeau.codegen import monoids
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.reduce import plan_reduction
 
-# Shapes and the dimensions that are reduced: short and long rows, outer, split, everything, nothing.
+# Shapes and the dimensions that are reduced: short and long rows, outer, split, all, none.
 CASES = [
     ((5,), (0,)),
     ((1000,), (0,)),
@@ -176,6 +176,16 @@ def test_products_of_operands_are_reduced_without_a_temporary() -> None:
             monoids.sum_of("float32", "float32"), expr, arrays, ("float32",) * 2, ("float32",), dims
         )
         check(total, (a.astype("f8") * b).sum(dims), 1e-5)
+
+
+def test_rare_elements_of_a_reduction() -> None:
+    a = np.random.default_rng(0).standard_normal((40, 500)).astype("f4")
+    a[3, 7], a[20, 499] = 1e20, -3e15
+    expr = (Expr.input(0, "float32").sin(),)
+    for dims in ((0,), (1,), (0, 1)):
+        total = monoids.sum_of("float32", "float32")
+        (result,) = reduce(total, expr, [a], ("float32",), ("float32",), dims)
+        check(result, np.sin(a.astype("f8")).sum(dims), 1e-5)
 
 
 def test_reductions_of_nothing() -> None:

@@ -1,6 +1,7 @@
 """Layers: what they print and keep, training against evaluation, recurrence against loops.
 
-Each layer beside torch's is in parity/test_layers.py, the formulas are in test_functional.py.
+Each layer beside the one of torch is in parity/test_layers_on_torch.py, the formulas are in
+test_functional.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Dtypes by name, as generated code sees them: kind, size, how they are computed and how they meet.
 
-Called throughout `codegen/`, which refers to dtypes by name so that it needs none of the objects of `core/dtype.py`:
+Called throughout `codegen/`, which refers to dtypes by name so that it needs none of the objects of
+`core/dtype.py`:
 
     >>> promote("int64", "float16"), ITEMSIZE["complex64"], KIND["uint8"]
     ('float16', 8, 'u')

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from flambeau.codegen import circular, exponential, math, special  # noqa: F401 - they register expansions
 from flambeau.codegen import complex as complex_rules
 from flambeau.codegen.dtypes import ITEMSIZE, KIND, real_dtype
-from flambeau.codegen.expr import Expr, postorder
+from flambeau.codegen.expr import Expr, postorder, where
 from flambeau.codegen.table import TABLE
 
 # What an expression reads: an operand's number or a slot's name, and the part of a complex value.
@@ -116,6 +116,27 @@ def _lower_node(node: Expr, known: dict[Expr, tuple[Expr, ...]]) -> tuple[Expr, 
 def template(op: str, dtype: str) -> str | None:
     """The LLVM template of a table operation on arguments of `dtype`, None if it has none."""
     return TABLE[op].llvm.get(KIND[dtype])
+
+
+def without_rare(roots: Sequence[Expr], slow: bool) -> list[Expr]:
+    """Lowered expressions with every rare case resolved: left out, or computed and selected if
+    `slow`.
+    """
+    new: dict[Expr, Expr] = {}
+    for node in postorder(roots):
+        args = tuple(new[arg] for arg in node.args)
+        if node.op == "unless":
+            new[node] = where(args[1], args[2], args[0]) if slow else args[0]
+        else:
+            new[node] = Expr.make(node.op, args, node.dtype, node.value)
+    return [new[root] for root in roots]
+
+
+def rare_cases(roots: Sequence[Expr]) -> list[Expr]:
+    """The conditions under which lowered expressions have a rare case."""
+    return without_rare(
+        [node.args[1] for node in postorder(roots) if node.op == "unless"], slow=False
+    )
 
 
 class Emitter:

@@ -6,8 +6,8 @@ Software Manual for the Elementary Functions, 1980; Muller, Elementary Functions
 coefficients are minimax fits (Remez exchange in 50 digits, with the relative error of the function
 as weight). Errors stay about 2 units in the last place.
 
-    >>> find("exp", "float32")(Expr.input(0, "float32")).dtype
-    'float32'
+    >>> polynomial(Expr.input(0, "float32"), (1, 2, 3))
+    fma(fma(3.0, in0, 2.0), in0, 1.0)
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from flambeau.codegen.expr import Expr, fma, where
 from flambeau.codegen.math import build_shift, expansion
-from flambeau.codegen.math import find as find
 
 INFINITY, NAN = float("inf"), float("nan")
 LOG2_E, LN2 = 1.4426950408889634, 0.6931471805599453
@@ -83,7 +82,8 @@ FORMATS = {
         ),
     ),
 }
-# (log(1 + f) - f + f**2 / 2) / f**3 in float32; (log((1 + s) / (1 - s)) - 2 s) / s**3 by s**2 in float64
+# (log(1 + f) - f + f**2 / 2) / f**3 in float32; (log((1 + s) / (1 - s)) - 2 s) / s**3 by s**2 in
+# float64
 LOG_SINGLE = (
     0.333333105, -0.249999866, 0.20002231, -0.166692585, 0.142185658, -0.12384136, 0.118734963,
     -0.117913812, 0.069160834,

@@ -423,7 +423,7 @@ def fma(a: Operand, b: Operand, c: Operand) -> Expr:
 
 
 def library(function: str, *args: Expr) -> Expr:
-    """A call of a function of the C library on float64 values; loops around it are not vectorised."""
+    """A call of a C function on float64 values; a loop around it is not vectorised."""
     return Expr.make("library", args, "float64", function)
 
 

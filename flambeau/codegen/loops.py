@@ -38,7 +38,10 @@ from flambeau.codegen.tile_writer import BAND, TileWriter
 
 Strides = Sequence[int]
 FEW_ROWS, LONG_ROW = 64, 1 << 16  # fewer and longer rows than these are cut, for the threads
-LIGHT, MIN_TILE = 8, 16  # expression nodes up to which tiles are unrolled, elements of a tile's side
+LIGHT, MIN_TILE = (
+    8,
+    16,
+)  # expression nodes up to which tiles are unrolled, elements of a tile's side
 COSTLY = frozenset(
     {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sigmoid", "pow", "erf"}
     | {"lgamma", "digamma", "erfinv", "erfc", "asin", "acos", "atan", "atan2", "sinh", "cosh"}
@@ -190,13 +193,15 @@ def plan_pointwise(
             structure, items, params = "tiles", *_tiles(loops, steps, across)
     kernel = PointwiseKernel(exprs, input_dtypes, output_dtypes, classes, structure)
     items = items if total else 0
-    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), items, total, kernel.can_fail)
+    return LoopPlan(
+        kernel.symbol_name, kernel.ir_text, tuple(params), items, total, kernel.can_fail
+    )
 
 
 def as_bits(
     exprs: Sequence[Expr], input_dtypes: Sequence[str], output_dtypes: Sequence[str]
 ) -> tuple[tuple[Expr, ...], tuple[str, ...], tuple[str, ...]]:
-    """A mere copy as a copy of unsigned integers, so that one kernel serves all dtypes of a size."""
+    """A mere copy as one of unsigned integers: a kernel serves all dtypes of a size."""
     if len(exprs) == 1 and len(input_dtypes) == 1 and exprs[0].op == "input":
         size = ITEMSIZE[input_dtypes[0]]
         if input_dtypes[0] == output_dtypes[0] and size <= 8:

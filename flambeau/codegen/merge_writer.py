@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flambeau.codegen.emit import Emitter, Slot, llvm_type
 from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param, store
-from flambeau.codegen.reduction_writer import evaluate, fill, parts, state_address
+from flambeau.codegen.states import evaluate, fill, parts, state_address
 
 if TYPE_CHECKING:
     from flambeau.codegen.reduce import MergeKernel

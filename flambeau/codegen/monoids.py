@@ -174,7 +174,9 @@ def both_extremes_of(dtype: str, outputs: Sequence[str]) -> Reduction:
     least, greatest = minimum_of(dtype, outputs[0]), maximum_of(dtype, outputs[1])
 
     def second(expr: Expr) -> Expr:
-        return expr.renamed({f"{name}0": f"{name}1" for name in ("acc", "other", "left", "right", "state")})
+        return expr.renamed(
+            {f"{name}0": f"{name}1" for name in ("acc", "other", "left", "right", "state")}
+        )
 
     stage, other = least.stages[0], greatest.stages[0]
     stage = Stage(

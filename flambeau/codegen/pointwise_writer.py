@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flambeau.codegen.dtypes import KIND
-from flambeau.codegen.emit import Emitter, Slot, lower, memory_type
-from flambeau.codegen.expr import Expr, postorder, where
+from flambeau.codegen.emit import Emitter, Slot, lower, memory_type, rare_cases, without_rare
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param, report, store
 
 if TYPE_CHECKING:
@@ -22,27 +22,6 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 _NOTE = ", !llvm.access.group !1"
-
-
-def without_rare(roots: Sequence[Expr], slow: bool) -> list[Expr]:
-    """Lowered expressions with every rare case resolved: left out, or computed and selected if
-    `slow`.
-    """
-    new: dict[Expr, Expr] = {}
-    for node in postorder(roots):
-        args = tuple(new[arg] for arg in node.args)
-        if node.op == "unless":
-            new[node] = where(args[1], args[2], args[0]) if slow else args[0]
-        else:
-            new[node] = Expr.make(node.op, args, node.dtype, node.value)
-    return [new[root] for root in roots]
-
-
-def rare_cases(roots: Sequence[Expr]) -> list[Expr]:
-    """The conditions under which lowered expressions have a rare case."""
-    return without_rare(
-        [node.args[1] for node in postorder(roots) if node.op == "unless"], slow=False
-    )
 
 
 class PointwiseWriter:

@@ -3,6 +3,7 @@ parameters.
 
 Called by the dispatcher when it makes a plan:
 
+    >>> from flambeau.codegen.monoids import sum_of
     >>> x, add = Expr.input(0, "float32"), sum_of("float32", "float32")
     >>> strides = {"kept": ((36,),), "reduced": ((4,),), "output": ((4,),)}
     >>> plan = plan_reduction(add, (x,), ("float32",), ("float32",), (4,), (9,), *strides.values())
@@ -42,7 +43,8 @@ from flambeau.codegen.loops import (
 )
 from flambeau.codegen.merge_writer import MergeWriter
 from flambeau.codegen.monoids import Reduction
-from flambeau.codegen.reduction_writer import ReductionWriter, parts
+from flambeau.codegen.reduction_writer import ReductionWriter
+from flambeau.codegen.states import parts
 
 # Four registers of 64 bytes are enough independent accumulators to hide the latency of an addition;
 # along the outputs, wider tiles read longer pieces of each row, which the hardware prefetches

@@ -4,14 +4,20 @@ explains the structures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND, compute_dtype, real_dtype
-from flambeau.codegen.emit import Emitter, Slot, llvm_type, lower, memory_type
+from flambeau.codegen.emit import (
+    Emitter,
+    Slot,
+    llvm_type,
+    memory_type,
+)
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.monoids import Stage
 from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, param, store
+from flambeau.codegen.states import evaluate, fill, parts, state_address
 
 if TYPE_CHECKING:
     from flambeau.codegen.reduce import ReductionKernel
@@ -22,42 +28,6 @@ BLOCK = {"inner": 2048, "outer": 32}
 STAGED_BLOCK = {"inner": 4096, "outer": 64}
 PREFETCH_DISTANCE = 2048
 FIXED = 8  # params before the reduction's own: see ReductionWriter.text
-
-
-def parts(exprs: Sequence[Expr]) -> list[str]:
-    """The real dtypes that these values consist of."""
-    return [real_dtype(e.dtype) for e in exprs for _ in range(2 if KIND[e.dtype] == "c" else 1)]
-
-
-def fill(prefix: str, exprs: Sequence[Expr], names: Sequence[str]) -> dict[Slot, str]:
-    """The slots prefix0, prefix1, ... filled with the parts of values like `exprs`."""
-    result: dict[Slot, str] = {}
-    remaining = iter(names)
-    for k, expr in enumerate(exprs):
-        for part in range(2 if KIND[expr.dtype] == "c" else 1):
-            result[f"{prefix}{k}", part] = next(remaining)
-    return result
-
-
-def evaluate(
-    emitter: Emitter, exprs: Sequence[Expr], slots: Mapping[Slot, str], lanes: int = 1
-) -> list[str]:
-    """Append the computation of `exprs`, give the names of their parts."""
-    values: dict[Expr, str] = {}
-    known: dict[Expr, tuple[Expr, ...]] = {}
-    return [emitter.value(part, slots, lanes, values) for e in exprs for part in lower(e, known)]
-
-
-def state_address(
-    emitter: Emitter, scratch: str, part: int, states: str, index: str, dtype: str
-) -> str:
-    """Where part number `part` of the state number `index` out of `states` lies in the scratch
-    buffer.
-    """
-    plane = emitter.let(f"mul nsw i64 {states}, {8 * part}")
-    place = emitter.let(f"mul nsw i64 {index}, {ITEMSIZE[dtype]}")
-    offset = emitter.let(f"add nsw i64 {plane}, {place}")
-    return emitter.let(f"getelementptr inbounds i8, ptr {scratch}, i64 {offset}")
 
 
 class ReductionWriter:
@@ -133,8 +103,9 @@ class ReductionWriter:
         return names
 
     def _prefetch(self, address: str, size: int) -> None:
-        """Ask for the cache lines of a later step; the hardware alone leaves a tenth of the memory's
-        speed unused."""
+        """Ask for the cache lines of a later step; the hardware alone leaves a tenth of the
+        memory's speed unused.
+        """
         self.emitter.declare("void", "llvm.prefetch.p0", "ptr a, i32 0, i32 3, i32 1")
         for line in range(0, size, 64):
             later = self.emitter.let(
@@ -176,10 +147,6 @@ class ReductionWriter:
         vector_step = lanes if self.inner else 1
         start = self.evaluate(stage.start, {}, lanes)
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
-        earlier = {
-            slot: self.splat(name, self._slot_dtypes[slot], lanes) if self.inner else name
-            for slot, name in earlier.items()
-        }
         whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
         head, body, after, before = (
             emitter.fresh("sweep"),
@@ -309,16 +276,14 @@ class ReductionWriter:
     def block(self, bases: Sequence[str], begin: str, count: str, first: str) -> list[str]:
         """All stages over one block; the parts of its state."""
         results: dict[Slot, str] = {}
-        self._slot_dtypes: dict[Slot, str] = {}
+        seen: dict[Slot, str] = {}  # the same as the elements see it: in every lane
         for number, stage in enumerate(self.reduction.stages):
-            earlier = {**results, ("count", 0): count} if self._uses_count(stage) else results
-            self._slot_dtypes["count", 0] = "int64"
-            if not self.inner and ("count", 0) in earlier:
-                earlier = {**earlier, ("count", 0): self.splat(count, "int64", self.kernel.lanes)}
-            results.update(self.sweep(number, bases, begin, count, earlier))
-            for k, expr in enumerate(stage.start):
-                for part in range(2):
-                    self._slot_dtypes[f"stage{number}.{k}", part] = real_dtype(expr.dtype)
+            if self._uses_count(stage):
+                seen["count", 0] = self.splat(count, "int64", self.kernel.lanes)
+            slots = self.sweep(number, bases, begin, count, seen)
+            results.update(slots)
+            for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
+                seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
         results["count", 0] = self.splat(count, "int64", self.coarse_lanes)
         results["first", 0] = self.splat(first, "int64", self.coarse_lanes)
         return self.evaluate(self.reduction.block, results, self.coarse_lanes)

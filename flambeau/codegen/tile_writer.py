@@ -1,10 +1,12 @@
-"""Writes the LLVM IR of a pointwise kernel in tiles: for operands whose contiguous axis is not that of the outputs.
+"""Writes the LLVM IR of a pointwise kernel in tiles: for operands whose contiguous axis is not that
+of the outputs.
 
-Called by `codegen/loops.py` for transposed copies and the like. The outputs are contiguous along axis p. A 't' operand is
-contiguous along axis q: a tile of `lanes` x `lanes` elements of it is loaded as vectors along q and transposed in registers, so that
-every access is to whole cache lines. What does not fill a tile is done one element at a time.
-An item is a band of BAND elements along q, over all of p. Params: sizes of p and q, outer rank, every
-operand's stride along q, then the table of the odometer, whose innermost dimension counts the bands.
+Called by `codegen/loops.py` for transposed copies and the like. The outputs are contiguous along
+axis p. A 't' operand is contiguous along axis q: a tile of `lanes` x `lanes` elements of it is
+loaded as vectors along q and transposed in registers, so that every access is to whole cache lines.
+What does not fill a tile is done one element at a time. An item is a band of BAND elements along q,
+over all of p. Params: sizes of p and q, outer rank, every operand's stride along q, then the table
+of the odometer, whose innermost dimension counts the bands.
 """
 
 from __future__ import annotations
@@ -138,7 +140,9 @@ class TileWriter:
     def _compute(self, outputs: Sequence[str], inputs: dict[Slot, str], lanes: int) -> None:
         known: dict[Expr, str] = {}
         values = [self.emitter.value(root, inputs, lanes, known) for root in self.roots]
-        for place, root, value, dtype in zip(outputs, self.roots, values, self.kernel.output_dtypes):
+        for place, root, value, dtype in zip(
+            outputs, self.roots, values, self.kernel.output_dtypes
+        ):
             store(self.emitter, place, [value], [root.dtype], dtype, lanes=lanes)
 
     def _tile(self, places: Sequence[str]) -> None:

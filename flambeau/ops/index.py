@@ -219,7 +219,7 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
 
 def index_at(input: Any, indices: Sequence[Any]) -> Any:
     """`input[indices]` for a list of tensors and Nones."""
-    if len(indices) == 1 and indices[0].dtype is dtypes.bool_ and indices[0].ndim:
+    if len(indices) == 1 and indices[0] is not None and indices[0].dtype is dtypes.bool_ and indices[0].ndim:
         return input._mask_take(indices[0])
     tensors, dims = resolve(input, indices)
     return input._index(tensors, tuple(dims))

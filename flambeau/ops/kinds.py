@@ -203,11 +203,11 @@ class Reduce(Op):
         self, function: Callable[..., Any], *, monoid: Callable[..., Any], promote: Promotion = SAME,
         outputs: Callable[..., Sequence[dtypes.dtype]] | None = None, parameters: Callable[..., Sequence[float]] | None = None,
         finish: Callable[..., Any] | None = None, check: Callable[..., None] | None = None,
-        node: Callable[..., str] | str | None = None, whole: Callable[..., bool] | None = None, **common: Any,
+        node: Callable[..., str] | str | None = None, empty_dim: str = "all", **common: Any,
     ):  # fmt: skip
         super().__init__(function, node=node if isinstance(node, str) else None, **common)
         self.monoid, self.promote, self.outputs, self.param_rule = monoid, promote, outputs, parameters
-        self.finish, self.check, self.name_rule, self.whole = finish, check, node if callable(node) else None, whole
+        self.finish, self.check, self.name_rule, self.empty_dim = finish, check, node if callable(node) else None, empty_dim
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         spec = self.check_tensor(arguments[self.first], self.first)._spec
@@ -215,7 +215,7 @@ class Reduce(Op):
             self.check(**{**arguments, self.first: spec})
         names = [name for name, value in arguments.items() if is_tensor(value)]
         specs = [arguments[name]._spec for name in names]
-        dims, keepdim = reduced_dims(arguments.get("dim"), spec.ndim), bool(arguments.get("keepdim", False))
+        dims, keepdim = self.dims(arguments.get("dim"), spec.ndim), bool(arguments.get("keepdim", False))
         compute, out = resolve(self.promote, [(s.dtype, DIMENSIONED if s.ndim else ZERO_DIM) for s in specs])
         if arguments.get("dtype") is not None:
             compute = out = arguments["dtype"]
@@ -240,6 +240,15 @@ class Reduce(Op):
             () if self.param_rule is None else self.param_rule(**arguments),
         )  # fmt: skip
         return plan.use_kernel(loops).finish(self.finish)
+
+    def dims(self, dim: Any, ndim: int) -> tuple[int, ...]:
+        """The dimensions that are reduced; an empty list of them means all (`empty_dim` "none": none, as in any and all)."""
+        for d in dim if isinstance(dim, (tuple, list)) else (dim,):
+            if d is not None and (not hasattr(d, "__index__") or isinstance(d, bool)):
+                raise errors.argument_type_error(self.name, "dim", None, "tuple of ints", dim)
+        if self.empty_dim == "none" and isinstance(dim, (tuple, list)) and not dim:
+            return ()
+        return reduced_dims(dim, ndim)
 
 
 def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:

@@ -85,23 +85,8 @@ def strong_wolfe(
         return bool(abs(point.slope) <= -c2 * slope)
 
     start = Point(0, value, gradient.clone(memory_format=flambeau.contiguous_format), slope)
-    before, now = start, evaluate(t)
-    iterations, done = 0, False
-    while iterations < max_ls:
-        if too_high(now) or (iterations > 1 and now.value >= before.value):
-            bracket = [before, now]
-            break
-        if flat(now):
-            bracket, done = [now], True
-            break
-        if now.slope >= 0:
-            bracket = [before, now]
-            break
-        bounds = now.t + 0.01 * (now.t - before.t), now.t * 10
-        before, now = now, evaluate(cubic_minimum(before, now, bounds))
-        iterations += 1
-    else:
-        bracket = [start, now]
+    bracket, iterations = _bracket(start, t, evaluate, too_high, flat, max_ls)
+    done = len(bracket) == 1
     low, high = (0, 1) if bracket[0].value <= bracket[-1].value else (1, 0)
     stalled = False
     d_norm = d.abs().max()
@@ -125,6 +110,28 @@ def strong_wolfe(
         bracket[low] = now
     best = bracket[low]
     return best.value, best.gradient, best.t, evaluations
+
+
+def _bracket(
+    start: Point,
+    t: Any,
+    evaluate: Callable[[Any], Point],
+    too_high: Callable[[Point], bool],
+    flat: Callable[[Point], bool],
+    max_ls: int,
+) -> tuple[list[Point], int]:
+    """Two points around a good one, or the good one alone; and the number of longer steps tried."""
+    before, now = start, evaluate(t)
+    for iterations in range(max_ls):
+        if too_high(now) or (iterations > 1 and now.value >= before.value):
+            return [before, now], iterations
+        if flat(now):
+            return [now], iterations
+        if now.slope >= 0:
+            return [before, now], iterations
+        bounds = now.t + 0.01 * (now.t - before.t), now.t * 10
+        before, now = now, evaluate(cubic_minimum(before, now, bounds))
+    return [start, now], max_ls
 
 
 def _inside(t: Any, a: Any, b: Any, stalled: bool) -> tuple[Any, bool]:

@@ -1,8 +1,8 @@
-"""The layers that test_layers.py compares: how to make each and what to call it with.
+"""The layers that test_layers_on_torch.py compares: how to make each and what to call it with.
 
 In a case `f(2, 3)` is a float tensor of that shape (its gradient is compared too), `c(2, 3)` one
-without gradient, `p(2, 3)` one between 0 and 1, `i(5, 2, 3)` integers below 5, `sign(2)` a tensor of
--1 and 1, `lib` the library and `nn` its layers.
+without gradient, `p(2, 3)` one between 0 and 1, `i(5, 2, 3)` integers below 5, `sign(2)` one of -1
+and 1, `lib` the library and `nn` its layers.
 """
 
 from __future__ import annotations
