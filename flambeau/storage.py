@@ -16,7 +16,7 @@ from flambeau.core import dtype as dtypes
 from flambeau.core.device import device as device_type
 from flambeau.core.naming import PublicType
 from flambeau.core.spec import CPU, Spec
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 
 
 class UntypedStorage(metaclass=PublicType):

@@ -22,7 +22,7 @@ from flambeau.core.layout import layout, strided
 from flambeau.core.naming import PublicType
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 from flambeau.runtime.dispatch import PARAMETER_TYPE
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import no_grad as no_grad
 from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
 from flambeau.core import errors
-from flambeau.ops.registry import engine as _system
+from flambeau.runtime.system import engine as _system
 
 __all__ = ["Node", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
 

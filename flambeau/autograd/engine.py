@@ -17,7 +17,7 @@ from flambeau.autograd import fused
 from flambeau.autograd.graph import AccumulateGrad, Edge, Node, edge_to, target
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 from flambeau.ops.rules import INCOMING, SAVED
 from flambeau.runtime.dispatch import NO_GRAD
 

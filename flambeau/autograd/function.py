@@ -25,7 +25,7 @@ from typing import Any
 from flambeau.autograd.graph import Node, edge_to
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad
 from flambeau.core import errors
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 
 
 class FunctionCtx:

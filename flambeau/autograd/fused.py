@@ -18,7 +18,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import elementwise_strides
 from flambeau.ops.kinds import NUMBER_TYPES, byte_strides, compute_name
 from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 
 
 class Recipe:

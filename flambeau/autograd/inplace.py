@@ -16,7 +16,7 @@ from flambeau.autograd.graph import AccumulateGrad, Edge, Node
 from flambeau.autograd.modes import is_grad_enabled, no_grad
 from flambeau.core import errors
 from flambeau.core.spec import Spec
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 
 
 def modify(plan: Any, inputs: Sequence[Any]) -> Any:

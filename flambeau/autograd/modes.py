@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flambeau.ops.registry import engine
+from flambeau.runtime.system import engine
 from flambeau.runtime.dispatch import INFERENCE, NO_GRAD
 
 F = TypeVar("F", bound=Callable[..., Any])

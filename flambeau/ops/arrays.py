@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.autograd.recording import record as record
 from flambeau.core import dtype as dtypes
-from flambeau.core.device import device
+from flambeau.core import errors
 from flambeau.core.spec import CPU, Spec
-from flambeau.ops.registry import engine
+from flambeau.ops.plan import output_bytes
+from flambeau.runtime.memory import CACHED, IN_USE
+from flambeau.runtime.system import engine
 
 
 def as_array(tensor: Any) -> Any:
@@ -96,8 +99,6 @@ def place(array: Any, spec: Spec) -> Any:
 
 def empty(spec: Spec) -> Any:
     """A tensor of this spec with undefined contents."""
-    from flambeau.ops.plan import output_bytes
-
     if spec.device.type == "meta":
         storage = engine.core.make_borrowed(0, output_bytes(spec), None, 1)
     else:
@@ -107,9 +108,6 @@ def empty(spec: Spec) -> Any:
 
 def allocate(nbytes: int) -> Any:
     """A storage of its own; when memory is out, an error that says how much was asked and what is held."""
-    from flambeau.core import errors
-    from flambeau.runtime.memory import CACHED, IN_USE
-
     try:
         return engine.core.make_storage(nbytes)
     except MemoryError:
@@ -117,40 +115,3 @@ def allocate(nbytes: int) -> Any:
         error = errors.cannot_allocate(nbytes)
         held = f"\n  tensors hold {memory[IN_USE]} bytes, {memory[CACHED]} bytes are cached for reuse"
         raise type(error)(str(error) + held) from None
-
-
-def record(plan: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-    """Makes the graph node of a call that ran in Python, as runtime.dispatch.record does natively."""
-    from flambeau.autograd.graph import Node, edge_to
-    from flambeau.autograd.modes import is_grad_enabled
-    from flambeau.runtime.dispatch import SAVE_OUTPUT
-
-    gradient = plan.gradient
-    tensor = engine.Tensor
-    if gradient is None or not gradient.differentiable or not is_grad_enabled():
-        return
-    edges = tuple(x._node if isinstance(x, tensor) else None for x in inputs)
-    if not any(edge is not None for edge in edges):
-        return
-    mask = 0
-    for i, edge in enumerate(edges):
-        if edge is not None:
-            mask |= gradient.save_mask(i)
-    saved: list[Any] = []
-    for i, x in enumerate(inputs):
-        keep = mask >> i & 1
-        saved += [x, x._storage.version if isinstance(x, tensor) else None] if keep else [None, None]
-    for k, y in enumerate(outputs):
-        if mask >> (SAVE_OUTPUT + k) & 1:
-            saved += [engine.core.make_tensor(y._storage, y._spec, y._offset), y._storage.version]
-        else:
-            saved += [None, None]
-    node = Node(plan, edges, tuple(saved))
-    for k, y in enumerate(outputs):
-        if gradient.differentiable >> k & 1:
-            y._node = edge_to(node, k)
-
-
-def on_cpu(where: device) -> bool:
-    """Whether tensors of this device have memory that NumPy can see."""
-    return where.type == "cpu"

@@ -19,13 +19,15 @@ from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import device as device_type
 from flambeau.core.device import get_default_device
+from flambeau.core.promotion import number_dtype as of_number
 from flambeau.core.shape import Size
 from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import dense_strides, format_strides
 from flambeau.ops.arrays import empty as empty_of
-from flambeau.ops.arrays import from_array
+from flambeau.ops.arrays import from_array, raw_array
 from flambeau.ops.kinds import NONE, pointwise
 from flambeau.ops.registry import engine, is_tensor
+from flambeau.ops.sequences import array_from
 
 
 # ---- filling in place ----------------------------------------------------------------------------------------------------------
@@ -205,8 +207,6 @@ def full(
 
 def number_dtype(value: Any) -> Any:
     """The dtype of a tensor made from a Python number."""
-    from flambeau.core.promotion import number_dtype as of_number
-
     return of_number(value)
 
 
@@ -331,8 +331,6 @@ def from_data(data: Any, dtype: Any) -> Any:
         if isinstance(data, complex) and not kind.is_complex:
             raise RuntimeError(f"value cannot be converted to type {kind.c_name} without overflow")
         return empty_of(Spec.of((), None, kind, CPU)).fill_(data)
-    from flambeau.ops.sequences import array_from
-
     return from_array(array_from(data, dtype), dtype or None)
 
 
@@ -491,8 +489,6 @@ def counting_dtype(dtype: Any) -> str:
 def write(made: Any, compute: Callable[[Any], Any]) -> None:
     """Writes the array that `compute(numpy)` gives into a new tensor."""
     import numpy
-
-    from flambeau.ops.arrays import raw_array
 
     values = compute(numpy)
     if made.dtype.numpy_name is None:

@@ -23,8 +23,10 @@ from flambeau.core.promotion import DIMENSIONED, NUMBER, ZERO_DIM, Promotion, nu
 from flambeau.core.shape import broadcast_shapes, reduced_shape, wrap_dim, wrap_dims
 from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, may_overlap
+from flambeau.ops.arrays import run_numpy
 from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
 from flambeau.ops.registry import Op, Places, engine, is_tensor
+from flambeau.ops.rules import Rules
 
 SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
 INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = Promotion.INT_TO_LONG, Promotion.COMPLEX_TO_FLOAT, Promotion.NONE
@@ -294,8 +296,6 @@ class Structured(Op):
         self.signature = self.signature.replace(parameters=self.parameters)
         self.first = self.parameters[0].name
         if self.rules is not None:
-            from flambeau.ops.rules import Rules
-
             self.rules = Rules(self.first, common["grad"])
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
@@ -315,8 +315,6 @@ class Call:
     def numpy(self, tensors: Sequence[str], outputs: Sequence[Spec], compute: Callable[..., Any], finish: Any = None, **options: Any) -> Plan:
         """A plan that runs `compute(*arrays)` on zero-copy NumPy views and puts its arrays into the results."""
         plan = self.plan(tensors, outputs, **options)
-        from flambeau.ops.arrays import run_numpy
-
         def run(*inputs: Any) -> Any:
             return run_numpy(plan, compute, inputs, finish)
 

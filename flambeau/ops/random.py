@@ -14,8 +14,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.autograd.inplace import check_modifiable
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
+from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.generator import default_generator
 from flambeau.ops.arrays import empty as empty_of
@@ -42,8 +44,6 @@ def storage_order(tensor: Any) -> Any:
 
 def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: Any) -> Any:
     """Fills the tensor by `draw(engine, flat array, bfloat16=..., **options)`; the version counts up."""
-    from flambeau.autograd.inplace import check_modifiable
-
     check_modifiable(tensor)
     if tensor.device.type == "meta":
         return tensor
@@ -321,8 +321,6 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
     >>> torch.binomial(torch.tensor([4.0]), torch.tensor([1.0]))
     tensor([4.])
     """
-    from flambeau.core.shape import broadcast_shapes
-
     shape = tuple(broadcast_shapes(count.shape, prob.shape))
     counts, chances = (t.detach().expand(shape).contiguous() for t in (count, prob))
     made = empty_of(Spec.of(shape, None, count.dtype, count.device))

@@ -14,33 +14,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flambeau.autograd.inplace import modify
+from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.rules import Gradient, Rules
 from flambeau.return_types import ReturnType
 from flambeau.runtime import dispatch as d
-
-if TYPE_CHECKING:
-    from flambeau.runtime.native import NativeCore
+from flambeau.runtime.system import engine as engine
 
 OPS: dict[str, Op] = {}
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
 NUMBERED: list[Op] = []
-
-
-class Engine:
-    """What the running engine consists of; filled by flambeau.start, read by ops and tensor methods."""
-
-    core: NativeCore
-    Tensor: type
-    Parameter: type
-    grad_enabled: Callable[[], bool]
-
-
-engine = Engine()
 
 
 class Op:
@@ -233,8 +221,6 @@ def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`out=`: the result is computed and written into the given tensor (or tensors), which is resized if need be."""
-    from flambeau.autograd.modes import is_grad_enabled
-
     rest = {name: value for name, value in kwargs.items() if name != "out"}
     out = kwargs["out"]
     if out is None:
@@ -300,8 +286,6 @@ def run_plan(plan: Plan, inputs: Sequence[Any]) -> Any:
         return plan.keep[0](*inputs)
     result = engine.core.execute_plan(plan, *inputs)
     if result is None:
-        from flambeau.autograd.inplace import modify
-
         return modify(plan, inputs)
     return result
 

@@ -29,7 +29,7 @@ _MODULES = {
 }
 _SUBMODULES = ("lr_scheduler", "swa_utils")
 
-__all__ = [*_MODULES, *_SUBMODULES]  # noqa: PLE0604
+__all__ = [*_MODULES, *_SUBMODULES]
 
 
 def __getattr__(name: str) -> _Any:

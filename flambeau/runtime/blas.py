@@ -104,7 +104,7 @@ def library() -> Any:
 
 def set_threads(handle: Any = None) -> None:
     """OpenBLAS uses as many threads as our own pool."""
-    from flambeau.ops.registry import engine
+    from flambeau.runtime.system import engine
 
     if handle is None:
         if library.cache_info().currsize == 0:

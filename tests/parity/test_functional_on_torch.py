@@ -52,7 +52,7 @@ def tensors(value):
 
 
 def run(library, function, arguments, options):
-    """Outputs and gradients as NumPy arrays, or the class and first line of the error."""
+    """Outputs and gradients as NumPy arrays, or the class and first line of an error."""
     library.manual_seed(0)
     try:
         outputs = tensors(function(*arguments, **options))
@@ -67,13 +67,14 @@ def run(library, function, arguments, options):
             ]
             gradients = library.autograd.grad(differentiable, leaves, cotangents, allow_unused=True)
     except Exception as error:  # noqa: BLE001 (whatever it is, it must be torch's)
-        return type(error), str(error).split("\n")[0]
+        return {"raised": f"{type(error).__name__}: {error}".split("\n")[0]}
     shown = [output.detach().numpy() for output in outputs]
     # A gradient that is None is one of zeros.
-    return shown, [
+    slopes = [
         numpy.zeros(tuple(leaf.shape)) if g is None else g.detach().numpy()
         for leaf, g in zip(leaves, gradients)
     ]
+    return {"output": shown, "gradient": slopes}
 
 
 def assert_same(ours, theirs, what):
@@ -83,8 +84,12 @@ def assert_same(ours, theirs, what):
         if what.startswith("hardsigmoid"):  # torch divides by 6 in single precision
             tolerance = max(tolerance, 1e-7)
         numpy.testing.assert_allclose(ours, theirs, tolerance, tolerance, err_msg=what)
-    elif isinstance(theirs, (list, tuple)):
-        assert len(ours) == len(theirs), (what, ours, theirs)
+    elif isinstance(theirs, dict):
+        assert ours.get("raised") == theirs.get("raised"), what
+        for key in theirs:
+            assert_same(ours[key], theirs[key], f"{what}: {key}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), what
         for place, (a, b) in enumerate(zip(ours, theirs)):
             assert_same(a, b, f"{what}[{place}]")
     else:

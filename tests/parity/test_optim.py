@@ -1,8 +1,8 @@
 """Optimizers beside torch's: one program, two libraries.
 
 The parameters of optimizers that use only arithmetic are compared without tolerance: the updates
-round where torch rounds. Torch's square root may be one unit in the
-last place off (it comes from a vector library), so the others may differ by a few such units.
+round where torch rounds. Torch's square root may be one unit in the last place off (it comes from a
+vector library), so the others may differ by a few such units.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def test_steps(name, options, dtype):
 def test_tensor_learning_rate(name):
     expected, _ = train(torch, name, {"lr": torch.tensor(0.01)}, 20)
     actual, _ = train(flambeau, name, {"lr": flambeau.tensor(0.01)}, 20)
-    assert_alike(actual, expected, name)
+    assert_alike(actual, expected, "")  # ASGD raises the tensor to a power
 
 
 @pytest.mark.parametrize("name", OPTIONS)

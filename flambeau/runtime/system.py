@@ -1,0 +1,25 @@
+"""`engine`: what the running engine consists of. Filled in by flambeau.start and flambeau.tensor, read everywhere above.
+
+It exists so that lower parts can ask for the classes and the native core of the running system without importing them:
+
+    engine.core.execute_plan(plan, x, y)        # runtime.native.NativeCore
+    isinstance(value, engine.Tensor)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flambeau.runtime.native import NativeCore
+
+
+class Engine:
+    """The parts of the running engine; `core` is absent until flambeau.start ran."""
+
+    core: NativeCore
+    Tensor: Any
+    Parameter: Any
+
+
+engine = Engine()
