@@ -12,6 +12,7 @@ from typing import Any
 
 from flambeau.core.device import device as device_type
 from flambeau.core.naming import PublicType
+from flambeau.runtime.system import engine
 
 
 class Generator(metaclass=PublicType):
@@ -24,9 +25,7 @@ class Generator(metaclass=PublicType):
     def __init__(self, device: Any = "cpu"):
         from flambeau.ops.creation import place
         from flambeau.runtime.mt19937 import MT19937
-        from flambeau.start import start
-
-        start()
+        engine.start()
         self.device = place(device_type(device) if isinstance(device, str) else device)
         self.engine = MT19937()
 

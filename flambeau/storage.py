@@ -27,9 +27,7 @@ class UntypedStorage(metaclass=PublicType):
     def __init__(self, nbytes: Any = 0, *, device: Any = "cpu"):
         from flambeau.ops.arrays import empty
         from flambeau.ops.creation import place
-        from flambeau.start import start
-
-        start()
+        engine.start()
         self.device = place(device)
         content = None if isinstance(nbytes, int) else bytes(nbytes)
         size = nbytes if content is None else len(content)

@@ -34,9 +34,7 @@ class TensorMeta(PublicType):
 
     def __getattr__(cls, name: str) -> Any:
         if not hasattr(engine, "core") and not name.startswith("_abc"):
-            from flambeau.start import start
-
-            start()
+            engine.start()
             return getattr(cls, name)
         raise AttributeError(f"type object '{cls.__name__}' has no attribute '{name}'")
 
@@ -624,9 +622,7 @@ def rebuild(cls: type, content: bytes, shape: Sequence[int], strides: Sequence[i
 
     from flambeau.core.spec import CPU
     from flambeau.ops.arrays import allocate
-    from flambeau.start import start
-
-    start()
+    engine.start()
     storage = allocate(len(content))
     ctypes.memmove(storage.data, content, len(content))
     made = Tensor._alias(engine.core.make_tensor(storage, Spec.of(tuple(shape), tuple(strides), dtype, CPU), offset), cls)

@@ -27,9 +27,7 @@ def _set(mode: int) -> None:
     if hasattr(engine, "core"):
         engine.core.set_mode(mode)
     elif mode:
-        from flambeau.start import start
-
-        start()
+        engine.start()
         engine.core.set_mode(mode)
 
 

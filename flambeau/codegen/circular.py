@@ -15,8 +15,8 @@ PI = 3.141592653589793
 # (fdlibm, e_rem_pio2.c).
 HALF_PI_PARTS = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21)
 ROUNDER = FORMATS["float64"].rounder
-# Beyond these the reduction loses too much. A float32 needs less of it.
-LARGE = {"float32": 2.0**30, "float64": 2.0**20}
+# Beyond this, products of the parts would be rounded where there is no fused multiply-add.
+LARGE = 2.0**20
 # fmt: off
 # (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4 by r**2, for |r| <= pi / 4
 SIN = {
@@ -68,7 +68,7 @@ def _cosine(r: Expr) -> Expr:
 
 def _unless_large(value: Expr, x: Expr, function: str) -> Expr:
     slow = library(function, x.to("float64")).to(x.dtype)
-    return value.unless(x.abs() >= LARGE[x.dtype], slow)
+    return value.unless(x.abs() >= LARGE, slow)
 
 
 def _wave(x: Expr, shift: int, function: str) -> Expr:

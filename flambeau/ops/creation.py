@@ -641,9 +641,7 @@ new_empty, new_zeros, new_ones = (globals()[_name] for _name in ("new_empty", "n
 
 def legacy_constructor(cls: type, name: str, *args: Any, **kwargs: Any) -> Any:
     """`torch.Tensor(2, 3)`, `torch.Tensor([1, 2])`, `torch.FloatTensor(...)`: sizes, data or another tensor."""
-    from flambeau.start import start
-
-    start()
+    engine.start()
     kind = legacy_dtype(name)
     where = kwargs.pop("device", None)
     if kwargs:

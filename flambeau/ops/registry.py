@@ -65,9 +65,7 @@ class Op:
         NUMBERED.append(self)
 
     def _not_started(self, *args: Any, **kwargs: Any) -> Any:
-        from flambeau.start import start
-
-        start()
+        engine.start()
         return self.call(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,7 +95,7 @@ class Op:
         """`x.view(2, 3)` means `x.view((2, 3))` where the second parameter is a list of sizes."""
         if len(self.parameters) < 2 or self.parameters[1].annotation not in ("Sizes", "Dims"):
             return False
-        return all(isinstance(a, int) and not isinstance(a, bool) or hasattr(a, "__index__") and not is_tensor(a) for a in args[1:])
+        return all(hasattr(a, "__index__") and not isinstance(a, bool) and not is_tensor(a) for a in args[1:])
 
     def _binding_error(self, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
         names = [p.name for p in self.parameters]

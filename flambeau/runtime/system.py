@@ -8,6 +8,7 @@ It exists so that lower parts can ask for the classes and the native core of the
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ class Engine:
     core: NativeCore
     Tensor: Any
     Parameter: Any
+
+    def start(self) -> None:
+        """Makes the engine ready (flambeau.start), if it is not: the first use of a tensor function."""
+        importlib.import_module("flambeau.start").start()
 
 
 engine = Engine()
