@@ -26,6 +26,27 @@ from flambeau.codegen.table import TABLE
 # What an expression reads: an operand's number or a slot's name, and the part of a complex value.
 Slot = tuple[int | str, int]
 
+# Square and multiply over the bits of the exponent.
+INTEGER_POWER = """define internal {t} {name}({t} %base, {t} %exponent) nounwind memory(none) {{
+entry:
+  br label %head
+head:
+  %result = phi {t} [ 1, %entry ], [ %taken, %body ]
+  %square = phi {t} [ %base, %entry ], [ %next, %body ]
+  %left = phi {t} [ %exponent, %entry ], [ %rest, %body ]
+  %over = icmp eq {t} %left, 0
+  br i1 %over, label %done, label %body
+body:
+  %bit = trunc {t} %left to i1
+  %product = mul {t} %result, %square
+  %taken = select i1 %bit, {t} %product, {t} %result
+  %next = mul {t} %square, %square
+  %rest = lshr {t} %left, 1
+  br label %head
+done:
+  ret {t} %result
+}}"""
+
 _LLVM = {"bool": "i1", "float16": "half", "float32": "float", "float64": "double"}
 _CALL = re.compile(r"call (\S+|<[^>]+>) @([\w.]+)\((.*)\)$")
 
@@ -242,7 +263,11 @@ class Emitter:
         if op == "bitcast":
             return self.let(f"bitcast {types[0]} {names[0]} to {llvm_type(dtype, lanes)}")
         if op == "library":
-            return self._library(node.value, names, lanes)
+            return self._library(f"@{node.value}", dtype, names, lanes)
+        if op == "integer_power":
+            function = f"@integer_power.{suffix(dtype)}"
+            self.declarations[function] = INTEGER_POWER.format(t=llvm_type(dtype), name=function)
+            return self._library(function, dtype, names, lanes)
         if op == "round_to":
             half = self.let(f"fptrunc {types[0]} {names[0]} to {llvm_type(node.value, lanes)}")
             return self.let(f"fpext {llvm_type(node.value, lanes)} {half} to {types[0]}")
@@ -264,15 +289,19 @@ class Emitter:
         )
         return self.call(text) if text.startswith("call") else self.let(text)
 
-    def _library(self, function: str, names: list[str], lanes: int) -> str:
-        """A call of a C function on float64 values; of vectors, lane by lane."""
+    def _library(self, function: str, dtype: str, names: list[str], lanes: int) -> str:
+        """A call of a scalar function whose arguments have the dtype of the result; of vectors,
+        lane by lane.
+        """
+        scalar, vector = llvm_type(dtype), llvm_type(dtype, lanes)
         if lanes == 1:
-            return self.call(f"call double @{function}({', '.join('double ' + n for n in names)})")
-        total, vector = "poison", llvm_type("float64", lanes)
+            text = f"call {scalar} {function}({', '.join(f'{scalar} {n}' for n in names)})"
+            return self.let(text) if function in self.declarations else self.call(text)
+        total = "poison"
         for lane in range(lanes):
             picked = [self.let(f"extractelement {vector} {name}, i64 {lane}") for name in names]
-            one = self._library(function, picked, 1)
-            total = self.let(f"insertelement {vector} {total}, double {one}, i64 {lane}")
+            one = self._library(function, dtype, picked, 1)
+            total = self.let(f"insertelement {vector} {total}, {scalar} {one}, i64 {lane}")
         return total
 
     def convert(self, name: str, source: str, target: str, lanes: int = 1) -> str:

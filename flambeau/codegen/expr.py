@@ -108,6 +108,8 @@ class Expr:
     @property
     def digest(self) -> bytes:
         """16 bytes that are equal exactly for equal expressions, in every process."""
+        if self._digest is not None:
+            return self._digest
         for node in postorder((self,)):
             if node._digest is None:
                 text = f"{node.op} {node.dtype} {node.value!r}".encode()

@@ -365,21 +365,15 @@ def _remainder_float(a: Expr, b: Expr) -> Expr:
 
 @expansion("pow", "iu")
 def _pow_integer(base: Expr, exponent: Expr) -> Expr:
-    """Square and multiply over all bits of the exponent; a negative exponent leaves 1, -1 or 0."""
+    """A negative exponent leaves 1, -1 or 0."""
     if exponent.op == "constant" and 0 <= exponent.value <= 4:
         return _small_power(base, exponent.value)
-    result, square, left = Expr.constant(1, base.dtype), base, exponent
-    one = Expr.constant(1, base.dtype)
-    for _ in range(8 * ITEMSIZE[base.dtype]):
-        result = where((left & 1) != 0, result * square, result)
-        square = square * square
-        left = build_shift("shift_right", left, one)
+    result = Expr.make("integer_power", (base, exponent), base.dtype)
     if KIND[base.dtype] == "u":
         return result
     odd = (exponent & 1) != 0
-    inverse = where(
-        base == 1, 1, where(base == -1, where(odd, Expr.constant(-1, base.dtype), 1), 0)
-    )
+    minus = where(odd, Expr.constant(-1, base.dtype), 1)
+    inverse = where(base == 1, 1, where(base == -1, minus, 0))
     return where(exponent < 0, inverse, result)
 
 

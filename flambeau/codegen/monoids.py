@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.expr import Expr, where
@@ -118,6 +119,7 @@ def _fold(
     )
 
 
+@lru_cache(maxsize=64)
 def sum_of(dtype: str, output: str) -> Reduction:
     """The sum of elements of `dtype`."""
     zero = Expr.constant(0, dtype)
@@ -126,6 +128,7 @@ def sum_of(dtype: str, output: str) -> Reduction:
     )
 
 
+@lru_cache(maxsize=64)
 def mean_of(dtype: str, output: str) -> Reduction:
     """The arithmetic mean."""
     zero, size = Expr.constant(0, dtype), Expr.slot("size", "int64")
@@ -140,6 +143,7 @@ def mean_of(dtype: str, output: str) -> Reduction:
     )
 
 
+@lru_cache(maxsize=64)
 def product_of(dtype: str, output: str) -> Reduction:
     """The product."""
     one = Expr.constant(1, dtype)
@@ -148,11 +152,13 @@ def product_of(dtype: str, output: str) -> Reduction:
     )
 
 
+@lru_cache(maxsize=64)
 def maximum_of(dtype: str, output: str) -> Reduction:
     """The greatest element; NaN if there is one."""
     return _extreme(lowest(dtype), lambda a, b: a > b, dtype, output)
 
 
+@lru_cache(maxsize=64)
 def minimum_of(dtype: str, output: str) -> Reduction:
     """The least element; NaN if there is one."""
     return _extreme(highest(dtype), lambda a, b: a < b, dtype, output)
@@ -169,7 +175,8 @@ def _extreme(
     return _fold(start, pick, pick, dtype, dtype, lambda s: s.to(output))
 
 
-def both_extremes_of(dtype: str, outputs: Sequence[str]) -> Reduction:
+@lru_cache(maxsize=64)
+def both_extremes_of(dtype: str, outputs: tuple[str, ...]) -> Reduction:
     """The least and the greatest element; NaN if there is one."""
     least, greatest = minimum_of(dtype, outputs[0]), maximum_of(dtype, outputs[1])
 
@@ -193,6 +200,7 @@ def both_extremes_of(dtype: str, outputs: Sequence[str]) -> Reduction:
     )
 
 
+@lru_cache(maxsize=64)
 def any_of(output: str) -> Reduction:
     """Whether some element (a bool) holds."""
     return _fold(
@@ -205,6 +213,7 @@ def any_of(output: str) -> Reduction:
     )
 
 
+@lru_cache(maxsize=64)
 def all_of(output: str) -> Reduction:
     """Whether every element (a bool) holds."""
     return _fold(
@@ -217,20 +226,22 @@ def all_of(output: str) -> Reduction:
     )
 
 
-def argmax_of(dtype: str, outputs: Sequence[str]) -> Reduction:
+@lru_cache(maxsize=64)
+def argmax_of(dtype: str, outputs: tuple[str, ...]) -> Reduction:
     """Index of the greatest element (outputs: int64), or it and the index (outputs: dtype, int64).
     NaN counts as greatest, ties go to the first.
     """
     return _argument(maximum_of(dtype, dtype), lambda a, b: a > b, dtype, outputs)
 
 
-def argmin_of(dtype: str, outputs: Sequence[str]) -> Reduction:
+@lru_cache(maxsize=64)
+def argmin_of(dtype: str, outputs: tuple[str, ...]) -> Reduction:
     """Index of the least element, as `argmax_of`; NaN counts as least."""
     return _argument(minimum_of(dtype, dtype), lambda a, b: a < b, dtype, outputs)
 
 
 def _argument(
-    extreme: Reduction, better: Callable[[Expr, Expr], Expr], dtype: str, outputs: Sequence[str]
+    extreme: Reduction, better: Callable[[Expr, Expr], Expr], dtype: str, outputs: tuple[str, ...]
 ) -> Reduction:
     """First find the extreme of the block, then the lowest index at which it stands."""
     best, x = Expr.slot("stage0.0", dtype), Expr.slot("x0", dtype)
@@ -257,7 +268,8 @@ def _argument(
     return Reduction((extreme.stages[0], second), block, start, combine, finish, ordered=True)
 
 
-def variance_of(dtype: str, outputs: Sequence[str], root: bool = False) -> Reduction:
+@lru_cache(maxsize=64)
+def variance_of(dtype: str, outputs: tuple[str, ...], root: bool = False) -> Reduction:
     """The variance (its root if `root`), and the mean if there are two outputs; param0 is the
     correction.
 
@@ -294,6 +306,7 @@ def variance_of(dtype: str, outputs: Sequence[str], root: bool = False) -> Reduc
     return Reduction((first, second), block, zeros, combine, finish, parameters=1)
 
 
+@lru_cache(maxsize=64)
 def logsumexp_of(dtype: str, output: str) -> Reduction:
     """log(sum(exp(x))), safe from overflow: the block's maximum first, then the exponentials of the
     differences.
@@ -324,6 +337,7 @@ def _finite(x: Expr) -> Expr:
     return result
 
 
+@lru_cache(maxsize=64)
 def norm_of(dtype: str, output: str, p: float | None) -> Reduction:
     """The p-norm of elements of a real `dtype`; p None is the general case, with p in param0."""
     zero = Expr.constant(0, dtype)

@@ -96,7 +96,7 @@ def select_failure(plan: Any, code: int) -> Exception:
 )
 def _index_select(call, input, indices, dims):  # type: ignore[no-untyped-def]
     """`index_select` with the index as a vector; takes what ops.index takes."""
-    return index_plan(call.op, call.places, input, indices, dims, wrap=False)
+    return index_plan(call.op, call.places, input, indices, dims, wrap=False, keeps_order=False)
 
 
 _index_select.failure = select_failure
@@ -122,7 +122,7 @@ def index_select(call, input, dim, index):  # type: ignore[no-untyped-def]
         return input.reshape(1)._index_select([index.reshape(1)], (0,)).reshape(())
     if at.ndim == 0:
         return input._index_select([index.reshape(1)], (wrapped,))
-    return index_plan(_index_select, call.places, input, [index], [wrapped], wrap=False)
+    return index_plan(_index_select, call.places, input, [index], [wrapped], wrap=False, keeps_order=False)
 
 
 # ---- take ------------------------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def take_failure(plan: Any, code: int) -> Exception:
 )  # fmt: skip
 def _take(call, input, indices, dims):  # type: ignore[no-untyped-def]
     """`take` from one dimension."""
-    return index_plan(call.op, call.places, input, indices, dims)
+    return index_plan(call.op, call.places, input, indices, dims, keeps_order=False)
 
 
 _take.failure = take_failure

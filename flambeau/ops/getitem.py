@@ -247,7 +247,7 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
         if all(t.dtype.name == "int64" for t in given):
             tensors, dims = resolve(input, entries)
             return index_plan(_index, call.places, input, tensors, dims)
-        if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_:
+        if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_ and input._spec.contiguous:
             return delegate(_mask_take, call.places, input=input, mask=entries[0])
     return index_at(reading.window(input), entries)
 

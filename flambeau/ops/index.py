@@ -17,7 +17,7 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
-from flambeau.core.strides import broadcast_strides, contiguous_strides
+from flambeau.core.strides import broadcast_strides, elementwise_strides
 from flambeau.ops.kernels.indexed import Nest, read_kernel, write_kernel
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.mask import check_covers
@@ -64,6 +64,18 @@ class Layout:
             nest.add(table.shape[d], table.strides[d] * size, next(places) * size, nothing)
         return nest
 
+    def strides(self) -> tuple[int, ...]:
+        """Strides of the result: its dimensions lie in the order in which those of the table and the indices do."""
+        own = self.table.strides
+        rows = (
+            *(own[d] for d in self.before), *(0 for _ in self.index_shape), *(own[d] for d in self.after),
+        )  # fmt: skip
+        operands: list[Any] = [(self.shape, rows)]
+        for index in self.indices:
+            tail = (1,) * len(self.after)
+            operands.append(((*index.shape, *tail), (*index.strides, *(0 for _ in tail))))
+        return elementwise_strides(self.shape, operands)
+
     @property
     def steps(self) -> list[int]:
         """Byte steps of the indexed dimensions."""
@@ -87,11 +99,13 @@ def index_failure(plan: Any, code: int) -> Exception:
 # ---- reading ---------------------------------------------------------------------------------------------------------------
 
 
-def index_plan(op: Any, places: Any, input: Any, indices: Sequence[Any], dims: Sequence[int], wrap: bool = True) -> Any:
+def index_plan(
+    op: Any, places: Any, input: Any, indices: Sequence[Any], dims: Sequence[int], wrap: bool = True, keeps_order: bool = True
+) -> Any:
     """The plan that reads `input` at int64 (or all int32) tensors; the call's operands must contain all of them."""
     spec = input._spec
     layout = Layout(spec, [i._spec for i in indices], dims)
-    output = Spec.of(layout.shape, None, spec.dtype, spec.device)
+    output = Spec.of(layout.shape, layout.strides() if keeps_order else None, spec.dtype, spec.device)
     arguments = {"input": input, "indices": list(indices), "dims": tuple(dims), "bounds": layout.sizes}
     plan = op.plan(arguments, places, ["input", "indices"], [output])
     count = len(dims)
@@ -141,7 +155,7 @@ def _index_sum(call, input, indices, dims, size):  # type: ignore[no-untyped-def
 
 
 @update(
-    public=None, node="IndexPutBackward", failure=index_failure,
+    public=None, node="IndexPutBackward", failure=index_failure, dense=True,
     grad={
         "input": lambda g, indices, dims, accumulate: g if accumulate else g._index_put(indices, dims, g.new_zeros(()), False),
         "values": lambda g, indices, dims, values_like: gathered_like(g._index(indices, dims), values_like.shape),
@@ -219,7 +233,7 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
 
 def index_at(input: Any, indices: Sequence[Any]) -> Any:
     """`input[indices]` for a list of tensors and Nones."""
-    if len(indices) == 1 and indices[0] is not None and indices[0].dtype is dtypes.bool_ and indices[0].ndim:
+    if len(indices) == 1 and indices[0] is not None and indices[0].dtype is dtypes.bool_ and indices[0].ndim and input._spec.contiguous:
         return input._mask_take(indices[0])
     tensors, dims = resolve(input, indices)
     return input._index(tensors, tuple(dims))
@@ -260,5 +274,3 @@ def index_put_(input: Any, indices: Any, values: Any, accumulate: bool = False) 
         return input.add_(values) if accumulate else input.copy_(values)
     return input._index_put_(tensors, tuple(dims), values, bool(accumulate))
 
-
-_ = contiguous_strides

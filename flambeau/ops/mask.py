@@ -14,6 +14,7 @@ from flambeau.core import errors
 from flambeau.core.promotion import number_dtype
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
+from flambeau.core.strides import contiguous_strides
 from flambeau.ops.arrays import empty, record
 from flambeau.ops.kernels.masks import chunk_starts, kernel, run
 from flambeau.ops.kinds import NONE, Pointwise, composite, structured
@@ -82,6 +83,7 @@ def fill_where(input, mask, value):  # type: ignore[no-untyped-def]
 
 masked_fill = MaskedFill(
     fill_where, name="masked_fill", promote=NONE, promotes=("input",), numbers="static", check=check_masked_fill,
+    strides=lambda shape, specs, arguments: contiguous_strides(shape),
     grad={"input": lambda g, mask: choose(mask, 0, g), "value": lambda g, mask: choose(mask, g, 0)},
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import Any
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
-from flambeau.core.strides import broadcast_strides
+from flambeau.core.strides import broadcast_strides, contiguous_strides
 from flambeau.ops.gather import INDEX_NAMES, along, gather_failure
 from flambeau.ops.kernels.indexed import write_kernel
 from flambeau.ops.kinds import composite
@@ -96,7 +96,7 @@ def check_filled(target: Spec, index: Spec, dim: int) -> int:
     public=None, node="ScatterBackward", failure=gather_failure,
     grad={
         "input": lambda g, dim, index, mode: g if mode == "add" else g.scatter(dim, index, 0),
-        "src": lambda g, dim, index: g.gather(dim, index),
+        "src": lambda g, dim, index, src_like: widened(g.gather(dim, index), src_like),
     },
 )  # fmt: skip
 def _scatter(call, input, dim, index, src, mode):  # type: ignore[no-untyped-def]
@@ -123,13 +123,21 @@ def _scatter_number(call, input, dim, index, value, mode):  # type: ignore[no-un
 
 @update(
     public=None, node="ScatterAddBackward", failure=gather_failure,
-    grad={"input": lambda g: g, "src": lambda g, dim, index: g.gather(dim, index)},
+    grad={"input": lambda g: g, "src": lambda g, dim, index, src_like: widened(g.gather(dim, index), src_like)},
 )  # fmt: skip
 def _scatter_add(call, input, dim, index, src):  # type: ignore[no-untyped-def]
     """`src` added at an index along `dim`."""
     target, at, source = call.target, call.op.check_tensor(index, "index")._spec, call.op.check_tensor(src, "src")._spec
     wrapped = check_scatter("scatter_add", target, at, source, as_int(dim))
     return along_plan(call, ["input", "index", "src"], at, source, source.strides if source.ndim else (0,), wrapped, "add")
+
+
+def widened(g: Any, like: Spec) -> Any:
+    """The gradient of a source that is larger than the index: zeros where nothing was read."""
+    if g.shape == like.shape:
+        return g
+    whole = tuple(like.shape)
+    return g._window_backward(whole, tuple(g.shape), contiguous_strides(whole), 0)
 
 
 def scatter_mode(reduce: str | None) -> str:
@@ -348,7 +356,7 @@ def fill_failure(plan: Any, code: int) -> Exception:
 
 
 @update(
-    public=None, node="IndexFillBackward", failure=fill_failure,
+    public=None, node="IndexFillBackward", failure=fill_failure, dense=True,
     grad={"input": lambda g, dim, index: g.index_fill(dim, index, 0), "value": lambda g, dim, index: g.index_select(dim, index).sum()},
 )  # fmt: skip
 def _index_fill(call, input, dim, index, value, number):  # type: ignore[no-untyped-def]
@@ -426,7 +434,7 @@ def put_failure(plan: Any, code: int) -> Exception:
 
 
 @update(
-    public=None, node="PutBackward", failure=put_failure,
+    public=None, node="PutBackward", failure=put_failure, dense=True,
     grad={
         "input": lambda g, index, accumulate: g if accumulate else g.put(index, g.new_zeros(index.shape)),
         "source": lambda g, index, source_like: g.take(index).reshape(source_like.shape),

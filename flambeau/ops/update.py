@@ -28,15 +28,19 @@ from flambeau.runtime import dispatch as d
 class Update(Structured):
     """The out-of-place form; `self.other` is the in-place op."""
 
-    def __init__(self, function: Callable[..., Any], *, failure: Callable[..., Exception] | None = None, **common: Any):
+    def __init__(
+        self, function: Callable[..., Any], *, failure: Callable[..., Exception] | None = None, dense: bool = False, **common: Any
+    ):
         super().__init__(function, **common)
+        self.dense = dense  # whether the result keeps the input's order of dimensions, instead of being row-major
         if failure is not None:
             self.failure = failure
         self.in_place = InPlaceUpdate(function, self, common)
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         spec = self.check_tensor(arguments[self.first], self.first)._spec
-        target = Spec.of(spec.shape, dense_strides(spec.shape, spec.strides), spec.dtype, spec.device)
+        strides = dense_strides(spec.shape, spec.strides) if self.dense else None
+        target = Spec.of(spec.shape, strides, spec.dtype, spec.device)
         return self.function(UpdateCall(self, arguments, places, target, False), **arguments)
 
 

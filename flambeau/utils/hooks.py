@@ -14,13 +14,12 @@ Only the standard library is imported here, so that any layer may use it.
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
+__all__ = ["RemovableHandle", "unserializable_hook"]
 
 
 def _reference(table: Any) -> Callable[[], Any]:
@@ -87,21 +86,6 @@ def unserializable_hook(f: Callable) -> Callable:
     """
     f.__torch_unserializable__ = True  # type: ignore[attr-defined]
     return f
-
-
-def warn_if_has_hooks(tensor: Any) -> None:
-    """Warn for each hook of `tensor` that saving will drop.
-
-    >>> torch.utils.hooks.warn_if_has_hooks(torch.ones(2))
-    """
-    for hook in (tensor._backward_hooks or {}).values():
-        if not hasattr(hook, "__torch_unserializable__"):
-            warnings.warn(
-                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, "
-                "you can decorate the function with @torch.utils.hooks.unserializable_hook to "
-                "suppress this warning",
-                stacklevel=2,
-            )
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import flambeau
 
 if TYPE_CHECKING:
-    from flambeau import Tensor
+    from flambeau import Tensor, dtype
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -38,9 +38,9 @@ _SCALAR_TYPES = {
 }
 
 
-def scalar_type(tensor: Tensor) -> str:
-    """The name torch gives to the dtype of `tensor` in its errors, e.g. "Float"."""
-    name = str(tensor.dtype).rpartition(".")[2]
+def scalar_type(tensor: Tensor | dtype) -> str:
+    """The name torch gives to a dtype, or that of a tensor, in its errors, e.g. "Float"."""
+    name = str(getattr(tensor, "dtype", tensor)).rpartition(".")[2]
     return _SCALAR_TYPES.get(name, (name, name))[0]
 
 

@@ -7,6 +7,7 @@ tensor(0.6931)
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import flambeau
@@ -14,65 +15,75 @@ import flambeau
 from ._common import REDUCTIONS, invalid_reduction, legacy_reduction, reduce_loss, scalar_type
 
 if TYPE_CHECKING:
-    from flambeau import Tensor
+    from flambeau import Tensor, dtype
 
 
-def _spatial_target_error(input: Tensor, target: Tensor, weight: Tensor | None) -> Exception | None:
-    """What is wrong with the targets of a picture: input (N, C, H, W), target (N, H, W)."""
-    if target.dim() != 3:
-        return RuntimeError(
+def _check_spatial_target(
+    input: tuple[int, ...], target: tuple[int, ...], weight: tuple[int, ...] | None
+) -> None:
+    """Check the targets of pictures: input (N, C, H, W), target (N, H, W)."""
+    if len(target) != 3:
+        raise RuntimeError(
             "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
-            f"{target.dim()}"
+            f"{len(target)}"
         )
-    if input.shape[2:] != target.shape[1:]:
-        return RuntimeError(
-            f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}"
-        )
-    if weight is not None and weight.numel() != input.size(1):
-        return RuntimeError("weight tensor should be defined either for all or no classes")
-    return None
+    if input[2:] != target[1:]:
+        raise RuntimeError(f"size mismatch (got input: {list(input)} , target: {list(target)}")
+    if weight is not None and math.prod(weight) != input[1]:
+        raise RuntimeError("weight tensor should be defined either for all or no classes")
 
 
-def _class_target_error(input: Tensor, target: Tensor, weight: Tensor | None) -> Exception | None:
-    """What is wrong with the arguments of `nll_loss`, or None."""
-    if input.dim() == 0:
-        return ValueError("Expected 1 or more dimensions (got 0)")
-    if input.dim() == 1:
-        if target.dim() == 1 and target.size(0) != 1:
-            return ValueError(
-                f"For 1D input, 1D target must have size 1, but got target size: {target.size(0)}"
+def _check_batch(input: tuple[int, ...], target: tuple[int, ...]) -> None:
+    """Check that there is a target for each sample."""
+    if not input:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if len(input) == 1:
+        if len(target) == 1 and target[0] != 1:
+            raise ValueError(
+                f"For 1D input, 1D target must have size 1, but got target size: {target[0]}"
             )
-    else:
-        batch = target.size(0) if target.dim() else 0
-        if input.size(0) != batch:
-            return ValueError(
-                f"Expected input batch_size ({input.size(0)}) to match target batch_size ({batch})."
-            )
-    classes = input.size(0) if input.dim() == 1 else input.size(1)
-    if input.dim() == 4:
-        error = _spatial_target_error(input, target, weight)
-        if error is not None:
-            return error
-    elif input.dim() > 2:
-        expected = [input.size(0), *input.shape[2:]]
-        if list(target.shape) != expected:
-            return RuntimeError(f"Expected target size {expected}, got {list(target.shape)}")
-    elif target.dim() > 1:
-        return RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if weight is not None and (weight.dim() != 1 or weight.numel() != classes):
-        return RuntimeError(
-            f"weight tensor should be defined either for all {classes} classes or no classes but "
-            f"got weight tensor of shape: {list(weight.shape)}"
+        return
+    batch = target[0] if target else 0
+    if input[0] != batch:
+        raise ValueError(
+            f"Expected input batch_size ({input[0]}) to match target batch_size ({batch})."
         )
-    if target.dtype not in (flambeau.int64, flambeau.uint8):
-        return RuntimeError(
-            f"expected target dtype to be Long or Byte, but got {scalar_type(target)}"
+
+
+@lru_cache(maxsize=1024)
+def _check_class_target(
+    input: tuple[int, ...],
+    target: tuple[int, ...],
+    weight: tuple[int, ...] | None,
+    input_dtype: dtype,
+    target_dtype: dtype,
+    weight_dtype: dtype | None,
+) -> int:
+    """Check shapes and dtypes once for all calls that have them; the dimension of the classes."""
+    _check_batch(input, target)
+    class_dim = 0 if len(input) == 1 else 1
+    if len(input) == 4:
+        _check_spatial_target(input, target, weight)
+    elif len(input) > 2:
+        expected = [input[0], *input[2:]]
+        if list(target) != expected:
+            raise RuntimeError(f"Expected target size {expected}, got {list(target)}")
+    elif len(target) > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if weight is not None and weight != (input[class_dim],):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {input[class_dim]} classes or no "
+            f"classes but got weight tensor of shape: {list(weight)}"
         )
-    if weight is not None and weight.dtype != input.dtype:
-        return RuntimeError(
-            f"expected scalar type {scalar_type(input)} but found {scalar_type(weight)}"
+    if target_dtype not in (flambeau.int64, flambeau.uint8):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {scalar_type(target_dtype)}"
         )
-    return None
+    if weight_dtype is not None and weight_dtype != input_dtype:
+        raise RuntimeError(
+            f"expected scalar type {scalar_type(input_dtype)} but found {scalar_type(weight_dtype)}"
+        )
+    return class_dim
 
 
 def nll_loss(
@@ -95,11 +106,15 @@ def nll_loss(
         reduction = legacy_reduction(size_average, reduce, reduction)
     if reduction not in REDUCTIONS:
         raise invalid_reduction(reduction)
-    error = _class_target_error(input, target, weight)
-    if error is not None:
-        raise error
-    class_dim = 0 if input.dim() == 1 else 1
-    if input.dim() == 1:
+    if weight is None:
+        class_dim = _check_class_target(
+            input.shape, target.shape, None, input.dtype, target.dtype, None
+        )
+    else:
+        class_dim = _check_class_target(
+            input.shape, target.shape, weight.shape, input.dtype, target.dtype, weight.dtype
+        )
+    if class_dim == 0:
         target = target.reshape(())
     ignored = target == ignore_index
     index = target.masked_fill(ignored, 0).long().unsqueeze(class_dim)

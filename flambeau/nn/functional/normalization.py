@@ -10,6 +10,7 @@ tensor([[-1.0000,  1.0000]])
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import flambeau
@@ -199,33 +200,49 @@ def instance_norm(
     )
 
 
+@lru_cache(maxsize=1024)
 def _check_normalized_shape(
-    input: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, function: str
-) -> list[int]:
-    """Check that `input` ends in `shape`, and the dimensions that these are."""
+    input: tuple[int, ...],
+    shape: tuple[int, ...] | int,
+    weight: tuple[int, ...] | None,
+    bias: tuple[int, ...] | None,
+    function: str,
+) -> tuple[int, ...]:
+    """Check once for all calls with these shapes that `input` ends in `shape`; its last dimensions."""
     if isinstance(shape, int):
         raise TypeError(
             f"{function}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int"
         )
-    shape = list(shape)
     if not shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
             "element, but got normalized_shape = []"
         )
     for name, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and list(vector.shape) != shape:
+        if vector is not None and vector != shape:
             raise RuntimeError(
                 f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                f"{list(vector.shape)} and normalized_shape = {shape}"
+                f"{list(vector)} and normalized_shape = {list(shape)}"
             )
-    if list(input.shape[-len(shape) :]) != shape:
+    if input[-len(shape) :] != shape:
         star = "*, " if function == "layer_norm" else "*"
         raise RuntimeError(
-            f"Given normalized_shape={shape}, expected input with shape "
-            f"[{star}{', '.join(map(str, shape))}], but got input of size{list(input.shape)}"
+            f"Given normalized_shape={list(shape)}, expected input with shape "
+            f"[{star}{', '.join(map(str, shape))}], but got input of size{list(input)}"
         )
-    return list(range(-len(shape), 0))
+    return tuple(range(-len(shape), 0))
+
+
+def _last_dimensions(
+    input: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, function: str
+) -> tuple[int, ...]:
+    return _check_normalized_shape(
+        input.shape,
+        shape if isinstance(shape, (tuple, int)) else tuple(shape),
+        None if weight is None else weight.shape,
+        None if bias is None else bias.shape,
+        function,
+    )
 
 
 def layer_norm(
@@ -241,7 +258,7 @@ def layer_norm(
     >>> torch.nn.functional.layer_norm(torch.tensor([[1.0, 3.0]]), (2,))
     tensor([[-1.0000,  1.0000]])
     """
-    dims = _check_normalized_shape(input, normalized_shape, weight, bias, "layer_norm")
+    dims = _last_dimensions(input, normalized_shape, weight, bias, "layer_norm")
     _check_dtypes("LayerNormKernelImpl", input, weight, bias)
     return _scale_and_shift(_standardise(input, dims, eps), weight, bias)
 
@@ -259,7 +276,7 @@ def rms_norm(
     >>> torch.nn.functional.rms_norm(torch.tensor([3.0, 4.0]), (2,))
     tensor([0.8485, 1.1314])
     """
-    dims = _check_normalized_shape(input, normalized_shape, weight, None, "rms_norm")
+    dims = _last_dimensions(input, normalized_shape, weight, None, "rms_norm")
     if not (input.is_floating_point() or input.is_complex()):
         raise not_implemented("rms_norm", input)
     if eps is None:

@@ -124,7 +124,28 @@ def copy_windows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         first += lines
 
 
-KERNELS = [copy_window, copy_windows, embed_window]
+@native
+def copy_pieces(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: several windows of operand 0 into windows of the result; parameters and items as for `copy_windows`."""
+    count = params[0]
+    first = i64(0)
+    for i in range(count):
+        window = params + params[1 + i]
+        lines = params[1 + count + i]
+        if start < first + lines and stop > first:
+            low = start - first if start > first else i64(0)
+            high = stop - first if stop < first + lines else lines
+            copy_lines(buffers[1], buffers[0], window, low, high)
+        first += lines
+
+
+@native
+def copy_second(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel of an update: operand 1's window into the target, which is operand 2."""
+    copy_lines(buffers[2], buffers[1], params, start, stop)
+
+
+KERNELS = [copy_second, copy_window, copy_windows, copy_pieces, embed_window]
 
 
 class Window(NamedTuple):
@@ -214,6 +235,27 @@ def address(name: str, itemsize: int) -> int:
     unit = Unit(f"strided-{word.name}", KERNELS, T=word, TP=pointer(word), SIZE=word.bits // 8)
     symbols = load(f"strided-{word.name}-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(k) for k in KERNELS])
     return symbols[f"strided-{word.name}.{name}"]
+
+
+def line_grain(longest: int, itemsize: int) -> int:
+    """Lines that a thread takes at a time: about 256 KB."""
+    return max(1, (1 << 18) // max(1, longest * itemsize))
+
+
+def copy_all(plan: Any, itemsize: int, source: Window, target: Window) -> Any:
+    """Finishes a plan that copies operand 0's window into the result's."""
+    params, lines = copy_params(source, target)
+    return plan.use_native(
+        address("copy_window", itemsize), params, lines, plan.outputs[0].numel, line_grain(params[INNER], itemsize)
+    )  # fmt: skip
+
+
+def copy_each(plan: Any, itemsize: int, sources: Sequence[Window], targets: Sequence[Window]) -> Any:
+    """Finishes a plan that copies several windows of operand 0 into windows of the result."""
+    params, lines, longest = join_params(sources, targets)
+    return plan.use_native(
+        address("copy_pieces", itemsize), params, lines, plan.outputs[0].numel, line_grain(longest, itemsize)
+    )  # fmt: skip
 
 
 def embed(plan: Any, itemsize: int, source: Window, target: Window) -> Any:

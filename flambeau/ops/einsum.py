@@ -1,0 +1,259 @@
+"""Einstein summation and what is made of it: einsum, tensordot, inner, kron, chain_matmul.
+
+Operands are contracted pairwise from the left. A pair is brought to (batch, rows, summed) @ (batch, summed, columns) by permuting
+and flattening, so the work is one bmm; labels that no later operand and no output needs are summed at once.
+
+    >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 4)).shape
+    torch.Size([2, 4])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from flambeau.core.shape import broadcast_shapes, wrap_dim
+from flambeau.ops.kinds import composite
+from flambeau.runtime.system import engine
+
+ELLIPSIS = "..."
+
+
+def parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
+    """Labels of each operand and of the output; an ellipsis becomes labels '.0', '.1', ... counted from the right."""
+    equation = equation.replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if len(terms) < len(operands):
+        raise RuntimeError("einsum(): more operands were provided than specified in the equation")
+    if len(terms) > len(operands):
+        raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
+    inputs = [expand_term(term, operand.ndim, i) for i, (term, operand) in enumerate(zip(terms, operands, strict=True))]
+    dots = sorted({label for labels in inputs for label in labels if label[0] == "."}, key=lambda s: -int(s[1:]))
+    if arrow:
+        output = output_labels(right, inputs, dots)
+    else:
+        counts: dict[str, int] = {}
+        for labels in inputs:
+            for label in labels:
+                counts[label] = counts.get(label, 0) + 1
+        output = dots + sorted(label for label, n in counts.items() if n == 1 and label[0] != ".")
+    return inputs, output
+
+
+def expand_term(term: str, ndim: int, position: int) -> list[str]:
+    """The labels of one operand."""
+    before, dots, after = term.partition(ELLIPSIS)
+    for label in before + after:
+        if not label.isalpha():
+            raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(label)} in the equation string, subscripts must be in [a-zA-Z]")
+    named = len(before) + len(after)
+    if named > ndim or not dots and named != ndim:
+        raise RuntimeError(
+            f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({ndim}) for operand "
+            f"{position} and no ellipsis was given" if named <= ndim or not dots else
+            f"einsum(): the number of subscripts in the equation ({named}) is more than the number of dimensions ({ndim}) for operand {position}"
+        )  # fmt: skip
+    return [*before, *(f".{i}" for i in range(ndim - named - 1, -1, -1)), *after]
+
+
+def output_labels(text: str, inputs: Sequence[Sequence[str]], dots: list[str]) -> list[str]:
+    """The labels after `->`; torch's errors."""
+    before, ellipsis, after = text.partition(ELLIPSIS)
+    known = {label for labels in inputs for label in labels}
+    for label in before + after:
+        if not label.isalpha():
+            raise RuntimeError("einsum(): invalid subscript given at index {} in the equation string, subscripts must be in [a-zA-Z]".format(text.index(label)))
+        if (before + after).count(label) > 1:
+            raise RuntimeError(f"einsum(): output subscript {label} appears more than once in the output")
+        if label not in known:
+            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input operand")
+    return [*before, *(dots if ellipsis else []), *after]
+
+
+def diagonalised(tensor: Any, labels: list[str]) -> tuple[Any, list[str]]:
+    """Repeated labels of one operand mean its diagonal."""
+    labels = list(labels)
+    for label in dict.fromkeys(labels):
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            if tensor.shape[first] != tensor.shape[second]:
+                raise RuntimeError(
+                    f"einsum(): subscript {label} is repeated for operand 0 but the sizes don't match, {tensor.shape[second]} != {tensor.shape[first]}"
+                )
+            tensor = tensor.diagonal(0, first, second)
+            labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [label]
+    return tensor, labels
+
+
+def check_sizes(inputs: Sequence[Sequence[str]], operands: Sequence[Any]) -> None:
+    """A label has one size everywhere (1 broadcasts)."""
+    sizes: dict[str, int] = {}
+    for i, (labels, operand) in enumerate(zip(inputs, operands, strict=True)):
+        for d, label in enumerate(labels):
+            size = operand.shape[d]
+            if sizes.get(label, 1) not in (1, size) and size != 1:
+                raise RuntimeError(
+                    f"einsum(): subscript {label} has size {size} for operand {i} which does not broadcast with previously seen size {sizes[label]}"
+                )
+            sizes[label] = max(size, sizes.get(label, 1)) if size != 0 else 0
+
+
+def contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tuple[Any, list[str]]:
+    """Multiplies two operands and sums the labels that nobody needs any more."""
+    a, la = summed(a, la, keep | set(lb))
+    b, lb = summed(b, lb, keep | set(la))
+    shared = [x for x in la if x in lb]
+    sizes = {x: max(a.shape[la.index(x)], b.shape[lb.index(x)]) if 0 not in (a.shape[la.index(x)], b.shape[lb.index(x)]) else 0 for x in shared}
+    batch, inner = [x for x in shared if x in keep], [x for x in shared if x not in keep]
+    rows, columns = [x for x in la if x not in lb], [x for x in lb if x not in la]
+    if not inner:
+        left = a.permute([la.index(x) for x in (*batch, *rows)])[(...,) + (None,) * len(columns)]
+        right = b.permute([lb.index(x) for x in (*batch, *columns)])
+        for _ in rows:
+            right = right.unsqueeze(len(batch))
+        return left * right, [*batch, *rows, *columns]
+    left = spread(a, la, [*batch, *rows, *inner], sizes)
+    right = spread(b, lb, [*batch, *inner, *columns], sizes)
+    lead, mid = [sizes[x] for x in batch], prod(sizes[x] for x in inner)
+    row_sizes, column_sizes = left.shape[len(batch) : len(batch) + len(rows)], right.shape[len(batch) + len(inner) :]
+    product = left.reshape(prod(lead), prod(row_sizes), mid).bmm(right.reshape(prod(lead), mid, prod(column_sizes)))
+    return product.reshape(*lead, *row_sizes, *column_sizes), [*batch, *rows, *columns]
+
+
+def spread(tensor: Any, labels: list[str], order: list[str], sizes: dict[str, int]) -> Any:
+    """The operand permuted to `order`, shared labels of size 1 expanded."""
+    tensor = tensor.permute([labels.index(x) for x in order])
+    return tensor.expand([sizes.get(x, n) for x, n in zip(order, tensor.shape, strict=True)])
+
+
+def summed(tensor: Any, labels: list[str], keep: set[str]) -> tuple[Any, list[str]]:
+    """Sums the labels that are not kept."""
+    gone = [i for i, x in enumerate(labels) if x not in keep]
+    if gone:
+        tensor = tensor.sum(gone)
+    return tensor, [x for x in labels if x in keep]
+
+
+def einsum(*args: Any) -> Any:
+    """Sums of products over labelled dimensions; also `einsum(op1, [0, 1], op2, [1, 2], [0, 2])`.
+
+    >>> torch.einsum("ii", torch.eye(3))
+    tensor(3.)
+    """
+    if len(args) < 2:
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+    if isinstance(args[0], engine.Tensor):
+        equation, operands = from_lists(args)
+    else:
+        equation, operands = args[0], args[1:]
+        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+            operands = operands[0]
+    inputs, output = parse(equation, operands)
+    pairs = [diagonalised(t, labels) for t, labels in zip(operands, inputs, strict=True)]
+    check_sizes([labels for _, labels in pairs], [t for t, _ in pairs])
+    current, labels = pairs[0]
+    for i, (other, other_labels) in enumerate(pairs[1:], start=1):
+        keep = set(output) | {x for _, later in pairs[i + 1 :] for x in later}
+        current, labels = contract(current, labels, other, other_labels, keep)
+    current, labels = summed(current, labels, set(output))
+    return current.permute([labels.index(x) for x in output])
+
+
+def from_lists(args: Sequence[Any]) -> tuple[str, list[Any]]:
+    """The equation of the interleaved form."""
+
+    def text(sub: Sequence[Any]) -> str:
+        return "".join(ELLIPSIS if s is Ellipsis else (chr(ord("A") + s) if s < 26 else chr(ord("a") + s - 26)) for s in sub)
+
+    operands, terms = list(args[0 : len(args) - len(args) % 2 : 2]), [text(s) for s in args[1::2]]
+    equation = ",".join(terms)
+    return (equation + "->" + text(args[-1]) if len(args) % 2 else equation), operands
+
+
+@composite(methods=())
+def tensordot(a, b, dims=2):
+    """Sums products over given dimensions of both operands.
+
+    >>> torch.tensordot(torch.ones(2, 3), torch.ones(3, 4), 1).shape
+    torch.Size([2, 4])
+    """
+    if isinstance(dims, engine.Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+    else:
+        first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
+    if len(first) != len(second):
+        raise RuntimeError("both dimension lists should have same length")
+    first, second = [wrap_dim(d, a.ndim) for d in first], [wrap_dim(d, b.ndim) for d in second]
+    for x, y in zip(first, second, strict=True):
+        if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and second has size {b.shape[y]} in dim {y}")
+    la: list[str] = [f"a{d}" for d in range(a.ndim)]
+    lb = [f"b{d}" for d in range(b.ndim)]
+    for k, (x, y) in enumerate(zip(first, second, strict=True)):
+        la[x] = lb[y] = f"s{k}"
+    output = [x for x in la if x[0] == "a"] + [x for x in lb if x[0] == "b"]
+    result, labels = contract(a, la, b, lb, set(output))
+    return result.permute([labels.index(x) for x in output])
+
+
+@composite
+def inner(input, other):
+    """Sums of products over the last dimension of both.
+
+    >>> torch.inner(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
+    if input.ndim == 0 or other.ndim == 0:
+        return input * other
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}"
+        )
+    return tensordot.call(input, other, ([-1], [-1]))
+
+
+@composite
+def kron(input, other):
+    """Kronecker product.
+
+    >>> torch.kron(torch.tensor([1, 2]), torch.tensor([1, 1]))
+    tensor([1, 1, 2, 2])
+    """
+    n = max(input.ndim, other.ndim)
+    a, b = (t.reshape((1,) * (n - t.ndim) + tuple(t.shape)) for t in (input, other))
+    left = a.reshape([x for size in a.shape for x in (size, 1)])
+    right = b.reshape([x for size in b.shape for x in (1, size)])
+    return (left * right).reshape([x * y for x, y in zip(a.shape, b.shape, strict=True)])
+
+
+def chain_matmul(*matrices: Any) -> Any:
+    """Product of several matrices, in the order that needs the fewest multiplications.
+
+    >>> torch.chain_matmul(torch.ones(2, 3), torch.ones(3, 1)).shape
+    torch.Size([2, 1])
+    """
+    if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
+        matrices = tuple(matrices[0])
+    sizes = [m.shape[0] for m in matrices] + [matrices[-1].shape[-1]]
+    n = len(matrices)
+    cost = {(i, i): (0, i) for i in range(n)}
+    for length in range(2, n + 1):
+        for i in range(n - length + 1):
+            j = i + length - 1
+            cost[i, j] = min((cost[i, k][0] + cost[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+
+    def build(i: int, j: int) -> Any:
+        return matrices[i] if i == j else build(i, cost[i, j][1]).mm(build(cost[i, j][1] + 1, j))
+
+    return build(0, n - 1)
+
+
+__all__ = ["chain_matmul", "einsum"]
+_ = broadcast_shapes
