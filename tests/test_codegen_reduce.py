@@ -47,8 +47,10 @@ def flattened(a: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     return a.transpose(*kept, *dims).reshape([a.shape[d] for d in kept] + [-1])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape, dims", CASES)
+@pytest.mark.parametrize(
+    "dtype, shape, dims",
+    [("float32", *case) for case in CASES] + [("float64", *case) for case in CASES[2::4]],
+)
 def test_float_reductions(dtype: str, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
     x = (Expr.input(0, dtype),)
     tolerance = 2e-6 if dtype == "float32" else 1e-12

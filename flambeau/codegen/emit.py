@@ -186,6 +186,10 @@ class Emitter:
         self.lines.append(f"{name} = {text}")
         return name
 
+    def at(self, base: str, offset: str) -> str:
+        """The address `offset` bytes behind `base`."""
+        return self.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+
     def fresh(self, label: str) -> str:
         """A label that no other block has."""
         self._count += 1

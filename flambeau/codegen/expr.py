@@ -108,15 +108,16 @@ class Expr:
     @property
     def digest(self) -> bytes:
         """16 bytes that are equal exactly for equal expressions, in every process."""
-        if self._digest is not None:
-            return self._digest
-        for node in postorder((self,)):
-            if node._digest is None:
-                text = f"{node.op} {node.dtype} {node.value!r}".encode()
-                parts = b"".join(arg._digest or b"" for arg in node.args)
-                node._digest = hashlib.blake2b(text + parts, digest_size=16).digest()
-        assert self._digest is not None
-        return self._digest
+        digest = self._digest
+        if digest is None:
+            for node in postorder((self,)):
+                digest = node._digest
+                if digest is None:
+                    text = f"{node.op} {node.dtype} {node.value!r}".encode()
+                    parts = b"".join(arg.digest for arg in node.args)
+                    digest = node._digest = hashlib.blake2b(text + parts, digest_size=16).digest()
+        assert digest is not None
+        return digest
 
     def to(self, dtype: str) -> Expr:
         """The value converted to `dtype`; to float16 or bfloat16 it is rounded and stays a float32

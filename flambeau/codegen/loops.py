@@ -45,6 +45,7 @@ LIGHT, MIN_TILE = (
 COSTLY = frozenset(
     {"exp", "exp2", "log", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sigmoid", "pow", "erf"}
     | {"lgamma", "digamma", "erfinv", "erfc", "asin", "acos", "atan", "atan2", "sinh", "cosh"}
+    | {"fmod", "remainder", "floor_divide"}
 )
 
 

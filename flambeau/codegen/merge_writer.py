@@ -47,7 +47,7 @@ class MergeWriter:
         )
         for k, (base, offset, dtype) in enumerate(zip(buffers[1:], offsets, kernel.output_dtypes)):
             dtypes = parts(reduction.finish[k : k + 1])
-            address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+            address = emitter.at(base, offset)
             store(emitter, address, [next(names) for _ in dtypes], dtypes, dtype)
         following = emitter.let(f"add nuw nsw i64 {item}, 1")
         again = emitter.let(f"icmp slt i64 {following}, %stop")

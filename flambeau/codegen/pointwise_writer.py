@@ -72,10 +72,7 @@ class PointwiseWriter:
         row = emitter.phi("i64", "%start", before)
         failing = emitter.phi("i1", "false", before) if self.kernel.can_fail else None
         offsets = [emitter.phi("i64", offset, before) for offset in first]
-        bases = [
-            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
-            for base, offset in zip(buffers, offsets)
-        ]
+        bases = [emitter.at(base, offset) for base, offset in zip(buffers, offsets)]
         failed = self._inner(bases, "0", size, failing)
         following = emitter.let(f"add nuw nsw i64 {row}, 1")
         again = emitter.let(f"icmp slt i64 {following}, %stop")
@@ -230,4 +227,4 @@ class PointwiseWriter:
             element = f"[{count} x {memory_type(dtype)}]"
             return self.emitter.let(f"getelementptr inbounds {element}, ptr {base}, i64 {index}")
         offset = self.emitter.let(f"mul nsw i64 {index}, {self.strides[operand]}")
-        return self.emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+        return self.emitter.at(base, offset)

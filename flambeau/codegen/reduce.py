@@ -218,82 +218,66 @@ class _Nest:
         """Choose the structure, split if it is worth it, and write the parameters."""
         outer = self._runs_over_outputs()
         limit, rows = self.innermost.size, max(1, prod(d.size for d in self.reduced))
-        units = prod(d.size for d in self.kept[: -1 if outer else None])
         width = self.kept[-1].size if outer else 1
         lanes = self._lanes(width if outer else limit, outer)
-        tiles = -(-width // lanes) if outer else 1
+        tiles = -(-width // lanes)
+        units = prod(d.size for d in self.kept) // width * tiles
         chunk = None
-        if 0 < units * tiles < SPLIT_ITEMS and outputs * size >= SPLIT_WORK:
+        if 0 < units < SPLIT_ITEMS and outputs * size >= SPLIT_WORK:
             chunk = self._split(min(CHUNKS, outputs * size // CHUNK_WORK), rows)
         then = self._merge_plan(outputs, size, chunk.size) if chunk else None
         if chunk:
-            run = 1
-            for dimension in reversed(self.kept):
-                dimension.targets = [run]
-                run *= dimension.size
-            chunk.targets = [run]
+            self._to_scratch(chunk)
             rows = max(1, prod(d.size for d in self.reduced))
-        vector = (
-            self.kept.pop()
-            if outer
-            else self._no_dimension(1 if chunk else len(self.output_dtypes))
-        )
+        targets = 1 if chunk else len(self.output_dtypes)
+        vector = self.kept.pop() if outer else self._no_dimension(targets)
         if outer:
-            steps = [
-                [stride * lanes for stride in strides]
-                for strides in (vector.inputs, vector.targets)
-            ]
-            self.kept.append(_Dimension(tiles, steps[0], steps[1], [lanes, 0, 0]))
+            steps, ends = ([s * lanes for s in side] for side in (vector.inputs, vector.targets))
+            self.kept.append(_Dimension(tiles, steps, ends, [lanes, 0, 0]))
         if chunk:
             self.kept.insert(0, chunk)
-        along = vector if outer else self.innermost
-        classes = "".join(
-            classify(stride, dtype) for stride, dtype in zip(along.inputs, self.input_dtypes)
-        )
-        if not chunk:
-            classes += "".join(
-                classify(stride, dtype) for stride, dtype in zip(vector.targets, self.output_dtypes)
-            )
-        structure = "outer" if outer else "inner"
-        kernel = ReductionKernel(
-            self.reduction,
-            self.elements,
-            self.input_dtypes,
-            self.output_dtypes,
-            structure,
-            classes,
-            lanes,
-            chunk is not None,
-        )
+        kernel = self._kernel(outer, vector, lanes, chunk is not None)
         states = outputs * chunk.size if chunk else 0
-        fixed = [
-            self.innermost.size,
-            limit,
-            rows,
-            size,
-            width,
-            states,
-            len(self.kept),
-            len(self.reduced),
-        ]
-        params = [
-            *fixed,
-            *self.bits,
-            *_table(self.kept, [*vector.inputs, *vector.targets, *vector.places]),
-        ]
+        params = [self.innermost.size, limit, rows, size, width, states]
+        params += [len(self.kept), len(self.reduced), *self.bits]
+        params += _table(self.kept, [*vector.inputs, *vector.targets, *vector.places])
         params += _table(self.reduced, self.innermost.inputs)
-        items = prod(d.size for d in self.kept) if outputs else 0
-        scratch = 8 * states * len(parts(self.reduction.start))
         return LoopPlan(
             kernel.symbol_name,
             kernel.ir_text,
             tuple(params),
-            items,
-            outputs * size,
-            False,
-            scratch,
-            then,
+            items=prod(d.size for d in self.kept) if outputs else 0,
+            work=outputs * size,
+            can_fail=False,
+            scratch_bytes=8 * states * len(parts(self.reduction.start)),
+            then=then,
         )
+
+    def _kernel(
+        self, outer: bool, vector: _Dimension, lanes: int, partial: bool
+    ) -> ReductionKernel:
+        strides = list((vector if outer else self.innermost).inputs)
+        dtypes = self.input_dtypes
+        if not partial:
+            strides, dtypes = strides + vector.targets, dtypes + self.output_dtypes
+        return ReductionKernel(
+            self.reduction,
+            self.elements,
+            self.input_dtypes,
+            self.output_dtypes,
+            structure="outer" if outer else "inner",
+            classes="".join(classify(stride, dtype) for stride, dtype in zip(strides, dtypes)),
+            lanes=lanes,
+            partial=partial,
+        )
+
+    def _to_scratch(self, chunk: _Dimension) -> None:
+        """Let the kernel count outputs and chunks instead of stepping through the outputs."""
+        run = 1
+        for dimension in reversed(self.kept):
+            dimension.targets = [run]
+            run *= dimension.size
+        chunk.targets = [run]
 
     def _no_dimension(self, targets: int) -> _Dimension:
         """A vector axis of one output."""

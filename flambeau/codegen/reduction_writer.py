@@ -37,6 +37,8 @@ class ReductionWriter:
         self.kernel, self.reduction, self.emitter = kernel, kernel.reduction, Emitter()
         self.inner = kernel.structure == "inner"
         self.coarse_lanes = 1 if self.inner else kernel.lanes
+        state = parts(self.reduction.start)
+        self.state_types = [llvm_type(dtype, self.coarse_lanes) for dtype in state]
         self.shared: dict[Slot, str] = {}  # slots that hold everywhere: size and params
         self.strides: list[str] = []
 
@@ -87,7 +89,7 @@ class ReductionWriter:
                 return [emitter.after_load(whole, dtype, lanes)]
             return [self._every_second(whole, wide, lanes, part) for part in range(2)]
         offset = "0" if cls == "0" else emitter.let(f"mul nsw i64 {index}, {self.strides[operand]}")
-        address = emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+        address = emitter.at(base, offset)
         names = []
         for part in range(count):
             at = emitter.let(f"getelementptr inbounds {memory}, ptr {address}, i64 {part}")
@@ -124,7 +126,7 @@ class ReductionWriter:
         total, vector = "poison", memory_type(dtype, lanes)
         for lane in range(lanes):
             offset = emitter.let(f"mul nsw i64 {self.strides[operand]}, {lane}")
-            at = emitter.let(f"getelementptr inbounds i8, ptr {address}, i64 {offset}")
+            at = emitter.at(address, offset)
             one = emitter.let(f"load {memory}, ptr {at}, align {align}")
             total = emitter.let(f"insertelement {vector} {total}, {memory} {one}, i64 {lane}")
         return total
@@ -197,7 +199,7 @@ class ReductionWriter:
             moved = []
             for operand, base in enumerate(bases):
                 distance = emitter.let(f"mul nsw i64 {index}, {self.reduced_strides[operand]}")
-                moved.append(emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {distance}"))
+                moved.append(emitter.at(base, distance))
             slots = self.elements(moved, "0", lanes)
         if any(node.op == "slot" and node.value == "index" for node in postorder(stage.step)):
             narrow = self.splat(emitter.let(f"trunc i64 {position} to i32"), "int32", lanes)
@@ -333,10 +335,7 @@ class ReductionWriter:
         else:
             places = offsets
         moved = buffers[:inputs] if kernel.partial else buffers
-        bases = [
-            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {place}")
-            for base, place in zip(moved, places)
-        ]
+        bases = [emitter.at(base, place) for base, place in zip(moved, places)]
         state = self._reduce(bases[:inputs], offsets[-2], offsets[-1])
         if kernel.partial:
             self._store_state(buffers[inputs], places[inputs], state)
@@ -369,73 +368,69 @@ class ReductionWriter:
 
     def _reduce(self, bases: Sequence[str], chunk: str, first: str) -> list[str]:
         """Reduce one item: rows of blocks; the parts of the final state."""
-        emitter, reduction, lanes = self.emitter, self.reduction, self.coarse_lanes
-        types = [llvm_type(dtype, lanes) for dtype in parts(reduction.start)]
-        start = self.evaluate(reduction.start, {}, lanes)
+        emitter, start = self.emitter, self.reduction.start
+        values = self.evaluate(start, {}, self.coarse_lanes)
         left = emitter.let(f"sub nsw i64 {self.limit}, {chunk}")
         double = emitter.let(f"shl nsw i64 {self.length}, 1")
         last = emitter.let(f"icmp slt i64 {left}, {double}")
         length = emitter.let(f"select i1 {last}, i64 {left}, i64 {self.length}")
         self.reduced.reset()
-        before = emitter.block
-        row_head, row_end, row_next = (
+        head, following, done = (
             emitter.fresh("row"),
-            emitter.fresh("row.end"),
             emitter.fresh("row.next"),
+            emitter.fresh("end"),
         )
-        emitter.line(f"br label %{row_head}")
-        emitter.label(row_head)
+        before = emitter.block
+        emitter.line(f"br label %{head}")
+        emitter.label(head)
         row = emitter.phi("i64", "0", before)
-        row_state = [emitter.phi(t, value, before) for t, value in zip(types, start)]
+        state = [emitter.phi(t, value, before) for t, value in zip(self.state_types, values)]
         offsets = [emitter.phi("i64", "0", before) for _ in bases]
-        row_bases = [
-            emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
-            for base, offset in zip(bases, offsets)
-        ]
-        row_first = emitter.let(
-            f"add nsw i64 {first}, {emitter.let(f'mul nsw i64 {row}, {self.limit}')}"
+        rows = [emitter.at(base, offset) for base, offset in zip(bases, offsets)]
+        passed = emitter.let(f"mul nsw i64 {row}, {self.limit}")
+        results = self._blocks(
+            rows, row, length, emitter.let(f"add nsw i64 {first}, {passed}"), state
         )
-        block_head, block_body, before = (
-            emitter.fresh("block"),
-            emitter.fresh("block.body"),
-            emitter.block,
-        )
-        emitter.line(f"br label %{block_head}")
-        emitter.label(block_head)
+        next_row = emitter.let(f"add nuw nsw i64 {row}, 1")
+        again = emitter.let(f"icmp slt i64 {next_row}, {self.rows}")
+        emitter.line(f"br i1 {again}, label %{following}, label %{done}")
+        emitter.label(following)
+        moved = self.reduced.advance(offsets)
+        for phi, value in zip((row, *state, *offsets), (next_row, *results, *moved)):
+            emitter.arrive(phi, value)
+        emitter.line(f"br label %{head}")
+        emitter.label(done)
+        return results
+
+    def _blocks(
+        self, bases: Sequence[str], row: str, length: str, first: str, state: Sequence[str]
+    ) -> list[str]:
+        """Reduce one row, whose first element has the number `first`, block after block."""
+        emitter, reduction = self.emitter, self.reduction
+        head, body, done = emitter.fresh("block"), emitter.fresh("body"), emitter.fresh("row.end")
+        before = emitter.block
+        emitter.line(f"br label %{head}")
+        emitter.label(head)
         begin = emitter.phi("i64", "0", before)
-        state = [emitter.phi(t, value, before) for t, value in zip(types, row_state)]
+        current = [emitter.phi(t, value, before) for t, value in zip(self.state_types, state)]
         more = emitter.let(f"icmp slt i64 {begin}, {length}")
-        emitter.line(f"br i1 {more}, label %{block_body}, label %{row_end}")
-        emitter.label(block_body)
+        emitter.line(f"br i1 {more}, label %{body}, label %{done}")
+        emitter.label(body)
         size = (BLOCK if len(reduction.stages) == 1 else STAGED_BLOCK)[self.kernel.structure]
         rest = emitter.let(f"sub nsw i64 {length}, {begin}")
         emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
         count = emitter.let(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {size})")
-        block_first = emitter.let(f"add nsw i64 {row_first}, {begin}")
-        new = self.block(row_bases, begin, count, block_first)
-        combined = self._combine(state, new, emitter.let(f"or i64 {row}, {begin}"), types)
-        for phi, value in zip(state, combined):
+        new = self.block(bases, begin, count, emitter.let(f"add nsw i64 {first}, {begin}"))
+        blocks_before = emitter.let(f"or i64 {row}, {begin}")
+        combined = self._combine(current, new, blocks_before)
+        following = emitter.let(f"add nuw nsw i64 {begin}, {size}")
+        for phi, value in zip((begin, *current), (following, *combined)):
             emitter.arrive(phi, value)
-        emitter.arrive(begin, emitter.let(f"add nuw nsw i64 {begin}, {size}"))
-        emitter.line(f"br label %{block_head}")
-        emitter.label(row_end)
-        following = emitter.let(f"add nuw nsw i64 {row}, 1")
-        again = emitter.let(f"icmp slt i64 {following}, {self.rows}")
-        done = emitter.fresh("reduced")
-        emitter.line(f"br i1 {again}, label %{row_next}, label %{done}")
-        emitter.label(row_next)
-        for offset, moved in zip(offsets, self.reduced.advance(offsets)):
-            emitter.arrive(offset, moved)
-        emitter.arrive(row, following)
-        for phi, value in zip(row_state, state):
-            emitter.arrive(phi, value)
-        emitter.line(f"br label %{row_head}")
+        emitter.line(f"br label %{head}")
         emitter.label(done)
-        return state
+        return current
 
-    def _combine(
-        self, state: Sequence[str], new: Sequence[str], blocks_before: str, types: Sequence[str]
-    ) -> list[str]:
+    def _combine(self, state: Sequence[str], new: Sequence[str], blocks_before: str) -> list[str]:
         """The state after one more block; the first block's state is taken as it is."""
         emitter, reduction = self.emitter, self.reduction
         join, done, before = emitter.fresh("join"), emitter.fresh("joined"), emitter.block
@@ -449,7 +444,7 @@ class ReductionWriter:
         emitter.label(done)
         return [
             emitter.let(f"phi {t} [ {alone}, %{before} ], [ {both}, %{end} ]")
-            for t, alone, both in zip(types, new, joined)
+            for t, alone, both in zip(self.state_types, new, joined)
         ]
 
     def _finish(self, state: Sequence[str], bases: Sequence[str], strides: Sequence[str]) -> None:
@@ -497,7 +492,7 @@ class ReductionWriter:
             offset = emitter.let(f"mul nsw i64 {stride}, {lane}")
             store(
                 emitter,
-                emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}"),
+                emitter.at(base, offset),
                 ones,
                 dtypes,
                 dtype,

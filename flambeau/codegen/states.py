@@ -80,4 +80,4 @@ def state_address(
     plane = emitter.let(f"mul nsw i64 {states}, {8 * part}")
     place = emitter.let(f"mul nsw i64 {index}, {ITEMSIZE[dtype]}")
     offset = emitter.let(f"add nsw i64 {plane}, {place}")
-    return emitter.let(f"getelementptr inbounds i8, ptr {scratch}, i64 {offset}")
+    return emitter.at(scratch, offset)

@@ -61,7 +61,7 @@ class TileWriter:
         emitter.label("head")
         item = emitter.phi("i64", "%start", before)
         offsets = [emitter.phi("i64", offset, before) for offset in first]
-        bases = [self._at(base, offset) for base, offset in zip(buffers, offsets)]
+        bases = [self.emitter.at(base, offset) for base, offset in zip(buffers, offsets)]
         self._band(bases, p_size, emitter.let(f"sub nsw i64 {q_size}, {offsets[-1]}"))
         following = emitter.let(f"add nuw nsw i64 {item}, 1")
         again = emitter.let(f"icmp slt i64 {following}, %stop")
@@ -75,16 +75,15 @@ class TileWriter:
         report(emitter, None, count)
         return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
 
-    def _at(self, base: str, offset: str) -> str:
-        return self.emitter.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
-
     def _place(self, bases: Sequence[str], p: str, q: str) -> list[str]:
         """The operands' addresses at (p, q)."""
         places = []
         for base, p_stride, q_stride in zip(bases, self.p_strides, self.q_strides):
             along_p = self.emitter.let(f"mul nsw i64 {p}, {p_stride}")
             along_q = self.emitter.let(f"mul nsw i64 {q}, {q_stride}")
-            places.append(self._at(base, self.emitter.let(f"add nsw i64 {along_p}, {along_q}")))
+            places.append(
+                self.emitter.at(base, self.emitter.let(f"add nsw i64 {along_p}, {along_q}"))
+            )
         return places
 
     def _loop(self, start: str, stop: str) -> tuple[str, str, str]:
@@ -155,7 +154,7 @@ class TileWriter:
                 place, names = places[operand], []
                 for _ in range(lanes):
                     names.append(emitter.let(f"load {vector}, ptr {place}, align {align}"))
-                    place = self._at(place, self.p_strides[operand])
+                    place = self.emitter.at(place, self.p_strides[operand])
                 turned[operand] = self._transpose(names, vector)
         current = list(places)
         for line in range(lanes):
@@ -167,7 +166,7 @@ class TileWriter:
                     value = self._load(operand, current[operand], dtype)
                 inputs[operand, 0] = value
             self._compute(current[len(inputs) :], inputs, lanes)
-            current = [self._at(place, q) for place, q in zip(current, self.q_strides)]
+            current = [self.emitter.at(place, q) for place, q in zip(current, self.q_strides)]
 
     def _load(self, operand: int, place: str, dtype: str) -> str:
         """A vector along p of an operand that is contiguous or constant along it."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from flambeau.core.shape import broadcast_shapes, wrap_dim
+from flambeau.core.shape import wrap_dim
 from flambeau.ops.kinds import composite
 from flambeau.runtime.system import engine
 
@@ -120,7 +120,7 @@ def contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tu
     lead, mid = [sizes[x] for x in batch], prod(sizes[x] for x in inner)
     row_sizes, column_sizes = left.shape[len(batch) : len(batch) + len(rows)], right.shape[len(batch) + len(inner) :]
     product = left.reshape(prod(lead), prod(row_sizes), mid).bmm(right.reshape(prod(lead), mid, prod(column_sizes)))
-    return product.reshape(*lead, *row_sizes, *column_sizes), [*batch, *rows, *columns]
+    return product.reshape((*lead, *row_sizes, *column_sizes)), [*batch, *rows, *columns]
 
 
 def spread(tensor: Any, labels: list[str], order: list[str], sizes: dict[str, int]) -> Any:
@@ -256,4 +256,3 @@ def chain_matmul(*matrices: Any) -> Any:
 
 
 __all__ = ["chain_matmul", "einsum"]
-_ = broadcast_shapes

@@ -429,4 +429,9 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     return combine("addr", input, vec1.outer(vec2), beta, alpha)
 
 
-METHODS = [in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]
+def __rmatmul__(self: Any, other: Any) -> Any:
+    """`other @ self`."""
+    return matmul.call(other, self)
+
+
+METHODS = [__rmatmul__, *[in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]]

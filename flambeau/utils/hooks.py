@@ -14,6 +14,7 @@ Only the standard library is imported here, so that any layer may use it.
 
 from __future__ import annotations
 
+import importlib
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -91,7 +92,5 @@ def unserializable_hook(f: Callable) -> Callable:
 def __getattr__(name: str) -> Any:
     # Its class needs autograd, which this file must not import.
     if name == "BackwardHook":
-        from flambeau.nn.modules.backward_hook import BackwardHook
-
-        return BackwardHook
+        return importlib.import_module("flambeau.nn.modules.backward_hook").BackwardHook
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

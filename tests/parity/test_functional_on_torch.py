@@ -38,6 +38,8 @@ def convert(value, memo):
         return memo[id(value)]
     if isinstance(value, torch.dtype):
         return getattr(flambeau, str(value).removeprefix("torch."))
+    if callable(value):  # a distance
+        return getattr(OURS, value.__name__)
     if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
         return type(value)(convert(part, memo) for part in value)
     return value

@@ -208,7 +208,7 @@ def _check_normalized_shape(
     bias: tuple[int, ...] | None,
     function: str,
 ) -> tuple[int, ...]:
-    """Check once for all calls with these shapes that `input` ends in `shape`; its last dimensions."""
+    """Check that `input` ends in `shape`, once for all calls with them; its last dimensions."""
     if isinstance(shape, int):
         raise TypeError(
             f"{function}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int"

@@ -1,0 +1,222 @@
+"""Native kernels of scans: running sums, products, extremes and log-sums along one dimension.
+
+A scan runs along lines. Lines that are neighbours in memory go side by side, so that the machine's vectors hold one element of each
+(`BESIDE`); lines that are contiguous themselves go four at a time, so that four additions are under way at once. Sums and products of
+float32 accumulate in float64. A `ScanPlan` says where lines lie; a reversed scan has negative steps:
+
+    params, items = layout((4, 5), 1, input_strides, output_strides)     # bytes
+    plan.use_native(kernel("sum", float32, float32, beside), params, items, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau.codegen.llvm import load
+from flambeau.codegen.native import Extern, NativeFunction, Unit, f32, f64, i64, i64p, native, pointer, ptr, ptrp, stack, u8, void
+from flambeau.core.strides import collapse
+from flambeau.ops.kernels.indexed import NUMBERS
+
+exp = Extern("exp", f64, f64)
+log1p = Extern("log1p", f64, f64)
+
+# replaced by `Unit`: stored types, accumulator, their pointers and sizes, which scan
+T, O, A = u8, u8, u8
+TP, OP, AP = pointer(u8), pointer(u8), pointer(u8)
+SUM, PRODUCT, LOGSUMEXP, MAXIMUM, MINIMUM = range(5)
+MODE, FLOATING = SUM, False
+MODES = {"sum": SUM, "product": PRODUCT, "logsumexp": LOGSUMEXP, "maximum": MAXIMUM, "minimum": MINIMUM}
+
+# words of the parameters
+LENGTH, IN_STEP, OUT_STEP, INDEX_STEP, WIDTH, IN_LINE, OUT_LINE, INDEX_LINE, TILE, FIRST, RANK, OUTER = range(12)
+IN_OFFSET, OUT_OFFSET, INDEX_OFFSET = 12, 13, 14
+DIMS = 16
+SIDE_BY_SIDE = 64  # lines in a tile
+
+
+@native
+def take(total: A, x: A) -> A:
+    """The accumulator with one element more."""
+    if MODE == SUM:
+        return total + x
+    if MODE == PRODUCT:
+        return total * x
+    if MODE == LOGSUMEXP:
+        low = total if total < x else x
+        high = x if total < x else total
+        if total != total or x != x:
+            return total + x
+        if low == high and low - high != A(0):  # both infinite, alike
+            return low
+        if high - high != A(0):
+            return high
+        return A(f64(high) + log1p(exp(f64(low) - f64(high))))
+    return x
+
+
+@native
+def better(x: A, best: A) -> i64:
+    """Whether an element takes the place of the extreme so far: also an equal one, and NaN always."""
+    if FLOATING:
+        if x != x:
+            return 1
+        if best != best:
+            return 0
+    if MODE == MAXIMUM:
+        return 1 if x >= best else 0
+    return 1 if x <= best else 0
+
+
+@native
+def scan_beside(a: ptr, b: ptr, count: i64, params: i64p) -> void:
+    """Up to 64 lines whose elements are neighbours."""
+    totals = stack(A, 64)
+    source: TP = a
+    target: OP = b
+    for t in range(count):
+        totals[t] = A(source[t])
+        target[t] = O(totals[t])
+    for j in range(1, params[LENGTH]):
+        source = ptr(source) + params[IN_STEP]
+        target = ptr(target) + params[OUT_STEP]
+        for t in range(count):
+            totals[t] = take(totals[t], A(source[t]))
+            target[t] = O(totals[t])
+
+
+@native
+def scan_four(a: ptr, b: ptr, params: i64p) -> void:
+    """Four lines at once."""
+    x0: TP = a
+    x1: TP = a + params[IN_LINE]
+    x2: TP = a + 2 * params[IN_LINE]
+    x3: TP = a + 3 * params[IN_LINE]
+    y0: OP = b
+    y1: OP = b + params[OUT_LINE]
+    y2: OP = b + 2 * params[OUT_LINE]
+    y3: OP = b + 3 * params[OUT_LINE]
+    s0, s1, s2, s3 = A(x0[0]), A(x1[0]), A(x2[0]), A(x3[0])
+    y0[0], y1[0], y2[0], y3[0] = O(s0), O(s1), O(s2), O(s3)
+    step, move = params[IN_STEP], params[OUT_STEP]
+    for j in range(1, params[LENGTH]):
+        x0, x1, x2, x3 = ptr(x0) + step, ptr(x1) + step, ptr(x2) + step, ptr(x3) + step
+        y0, y1, y2, y3 = ptr(y0) + move, ptr(y1) + move, ptr(y2) + move, ptr(y3) + move
+        s0, s1, s2, s3 = take(s0, A(x0[0])), take(s1, A(x1[0])), take(s2, A(x2[0])), take(s3, A(x3[0]))
+        y0[0], y1[0], y2[0], y3[0] = O(s0), O(s1), O(s2), O(s3)
+
+
+@native
+def scan_line(a: ptr, b: ptr, params: i64p) -> void:
+    """One line."""
+    source: TP = a
+    target: OP = b
+    total = A(source[0])
+    target[0] = O(total)
+    for j in range(1, params[LENGTH]):
+        source = ptr(source) + params[IN_STEP]
+        target = ptr(target) + params[OUT_STEP]
+        total = take(total, A(source[0]))
+        target[0] = O(total)
+
+
+@native
+def extreme_line(a: ptr, b: ptr, c: ptr, params: i64p) -> void:
+    """One line of running extremes, and where they stand."""
+    source: TP = a
+    target: TP = b
+    where: i64p = c
+    best, place = source[0], i64(0)
+    target[0] = best
+    where[0] = 0
+    for j in range(1, params[LENGTH]):
+        source = ptr(source) + params[IN_STEP]
+        target = ptr(target) + params[OUT_STEP]
+        where = ptr(where) + params[INDEX_STEP]
+        if better(A(source[0]), A(best)) != 0:
+            best = source[0]
+            place = j
+        target[0] = best
+        where[0] = place
+
+
+@native
+def scan(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: items are tiles of lines; the dimensions around them count like the digits of a number."""
+    tiles = (params[WIDTH] + params[TILE] - 1) // params[TILE]
+    for item in range(start, stop):
+        first = item % tiles * params[TILE]
+        rest = item // tiles
+        a = buffers[0] + (params[IN_OFFSET] + first * params[IN_LINE])
+        b = buffers[1] + (params[OUT_OFFSET] + first * params[OUT_LINE])
+        for k in range(params[RANK]):
+            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
+            digit = rest % dim[0]
+            rest = rest // dim[0]
+            a = a + digit * dim[1]
+            b = b + digit * dim[2]
+        count = params[WIDTH] - first if params[WIDTH] - first < params[TILE] else params[TILE]
+        if params[TILE] == SIDE_BY_SIDE:
+            scan_beside(a, b, count, params)
+        elif count == 4:
+            scan_four(a, b, params)
+        else:
+            for t in range(count):
+                scan_line(a + t * params[IN_LINE], b + t * params[OUT_LINE], params)
+
+
+@native
+def extremes(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: the same for running extremes with their indices, line by line."""
+    for item in range(start, stop):
+        first = item % params[WIDTH]
+        rest = item // params[WIDTH]
+        a = buffers[0] + (params[IN_OFFSET] + first * params[IN_LINE])
+        b = buffers[1] + (params[OUT_OFFSET] + first * params[OUT_LINE])
+        c = buffers[2] + (params[INDEX_OFFSET] + first * params[INDEX_LINE])
+        for k in range(params[RANK]):
+            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
+            digit = rest % dim[0]
+            rest = rest // dim[0]
+            a = a + digit * dim[1]
+            b = b + digit * dim[2]
+            c = c + digit * dim[3]
+        extreme_line(a, b, c, params)
+
+
+def layout(
+    shape: Sequence[int], dim: int, operands: Sequence[Sequence[int]], itemsizes: Sequence[int], tile: bool, reverse: bool = False
+) -> tuple[list[int], int]:
+    """Parameters and the number of items of a scan along `dim`; `operands` are the byte strides of input and outputs."""
+    length = shape[dim]
+    others = [d for d in range(len(shape)) if d != dim]
+    operands = [*operands, *([operands[1]] * (3 - len(operands)))]
+    sizes, strides = collapse([shape[d] for d in others], [[s[d] for d in others] for s in operands])
+    if not sizes:
+        sizes, strides = (1,), ((0,), (0,), (0,))
+    beside = tile and sizes[-1] > 4 and strides[0][-1] == itemsizes[0] and strides[1][-1] == itemsizes[1]
+    width = SIDE_BY_SIDE if beside else 4 if tile else 1
+    sign = -1 if reverse else 1
+    params = [
+        length, *(sign * s[dim] for s in operands), sizes[-1], *(s[-1] for s in strides), width, 0, len(sizes) - 1, 0,
+        *((length - 1) * s[dim] if reverse else 0 for s in operands), 0,
+    ]  # fmt: skip
+    items = -(-sizes[-1] // width)
+    for i, size in enumerate(sizes[:-1]):
+        params += [size, *(s[i] for s in strides)]
+        items *= size
+    return params, items if length else 0
+
+
+def kernel(mode: str, source: Any, result: Any) -> int:
+    """Address of the kernel for these dtypes."""
+    stored, out = NUMBERS[source.name], NUMBERS[result.name]
+    total = f64 if out is f32 else f32 if out.kind == "float" and out.bits == 16 else out
+    name = f"scan-{mode}-{source.name}-{result.name}"
+    options = {
+        "T": stored, "O": out, "A": total, "TP": pointer(stored), "OP": pointer(out), "AP": pointer(total), "MODE": MODES[mode],
+        "FLOATING": stored.kind == "float",
+    }  # fmt: skip
+    run: NativeFunction = extremes if mode in ("maximum", "minimum") else scan
+    unit = Unit(name, [run], **options)
+    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(run)])[unit.symbol(run)]
