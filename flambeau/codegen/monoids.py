@@ -296,7 +296,8 @@ def variance_of(dtype: str, outputs: tuple[str, ...], root: bool = False) -> Red
     total, delta = na + nb, mb - ma
     share = where(total == 0, 0.0, nb / total)
     combine = (total, ma + delta * share, sa + sb + delta * delta * (na * share))
-    _, mean_all, squares_all = slots("state", (w, w, w))
+    seen, mean_all, squares_all = slots("state", (w, w, w))
+    mean_all = where(seen == 0, float("nan"), mean_all)
     freedom = Expr.slot("size", "int64").to(w) - Expr.slot("param0", "float64").to(w)
     freedom = where(freedom < 0, 0.0, freedom)
     variance = squares_all / freedom

@@ -12,6 +12,7 @@ from typing import Any
 
 from flambeau.core.layout import contiguous_format
 from flambeau.ops.kinds import composite
+from flambeau.ops.outputs import into
 
 METHOD_VIEWS = (
     "transpose", "t", "permute", "squeeze", "unsqueeze", "expand", "select", "diagonal", "as_strided", "view_as_real",
@@ -31,7 +32,7 @@ def copying(name: str, doc: str) -> Callable[..., Any]:
 
     def copy(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         result = fresh(getattr(input, name)(*args, **kwargs))
-        return result if out is None else out.resize_(result.shape).copy_(result)
+        return into(result, out, input)
 
     copy.__name__ = copy.__qualname__ = f"{name}_copy"
     copy.__doc__ = doc
@@ -69,7 +70,7 @@ def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | No
     """
     dims = dim % input.ndim if input.ndim else dim
     result = fresh(input[(slice(None),) * dims + (slice(start, end, step),)])
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input)
 
 
 @composite(methods=())
@@ -80,4 +81,4 @@ def alias_copy(input: Any, *, out: Any = None) -> Any:
     tensor([1])
     """
     result = fresh(input)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input)

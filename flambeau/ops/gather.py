@@ -17,6 +17,7 @@ from flambeau.core.spec import Spec
 from flambeau.ops.index import can_fail, index_plan
 from flambeau.ops.kernels.indexed import Nest, read_kernel
 from flambeau.ops.kinds import composite, structured
+from flambeau.ops.outputs import OUT_DTYPE, into, same_dtype
 
 INDEX_NAMES = ("int64", "int32")
 
@@ -46,10 +47,10 @@ def gather_failure(plan: Any, code: int) -> Exception:
 def check_gather(spec: Spec, index: Spec, dim: int) -> int:
     """torch's checks; the wrapped dimension."""
     wrapped = wrap_dim(dim, spec.ndim)
-    if index.dtype.name not in INDEX_NAMES:
-        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
     if index.numel == 0:
         return wrapped
+    if index.dtype.name not in INDEX_NAMES:
+        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
     if max(spec.ndim, 1) != max(index.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for d in range(index.ndim):
@@ -74,13 +75,13 @@ def gather(call, input, dim, index, *, sparse_grad=False):  # type: ignore[no-un
     nest, size, step = along(spec, output.strides, at, wrapped, spec.itemsize, spec.itemsize == 16)
     params, items = nest.params((size,), (step,), wrap=False, places=(0, 2, 3, 1))
     plan = call.plan(["input", "index"], [output], dim=wrapped, bound=size)
-    if output.numel == 0:
-        items = 0
-    address = 0 if plan.is_meta else read_kernel(spec.itemsize, params, 1, at.itemsize)
+    address = 0 if plan.is_meta or not output.numel else read_kernel(spec.itemsize, params, 1, at.itemsize)
+    items = items if address else 0
     return can_fail(plan.use_native(address, params, items, output.numel, 1 << 15))
 
 
 gather.failure = gather_failure
+gather.out_check = same_dtype()
 
 
 # ---- index_select ----------------------------------------------------------------------------------------------------------
@@ -125,6 +126,8 @@ def index_select(call, input, dim, index):  # type: ignore[no-untyped-def]
     return index_plan(_index_select, call.places, input, [index], [wrapped], wrap=False, keeps_order=False)
 
 
+index_select.out_check = same_dtype("index_select(): self and result must have the same scalar type")
+
 # ---- take ------------------------------------------------------------------------------------------------------------------
 
 
@@ -156,8 +159,8 @@ def take(input: Any, index: Any, *, out: Any = None) -> Any:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.scalar_name}")
     if input.numel() == 0 and index.numel():
         raise IndexError("take(): tried to take from an empty tensor")
-    result = input.reshape(-1)._take([index], (0,))
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    text = "take(): self and out expected to have the same dtype, but got self.dtype = {Wanted} and out.dtype = {Given}"
+    return into(input.reshape(-1)._take([index], (0,)), out, input, index, check=same_dtype(text))
 
 
 @composite
@@ -181,5 +184,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
         shapes = [tuple(1 if d == wrapped else n for d, n in enumerate(t.shape)) for t in (input, indices)]
         common = list(broadcast_shapes(*shapes))
         wide = [(*common[:wrapped], t.shape[wrapped], *common[wrapped + 1 :]) for t in (input, indices)] if input.ndim else [(), ()]
+        size = input.shape[wrapped] if input.ndim else 1
+        indices = indices.where(indices >= 0, indices + size)
         result = input.expand(wide[0]).gather(wrapped, indices.expand(wide[1]))
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input, indices, check=same_dtype(OUT_DTYPE))

@@ -18,6 +18,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, contiguous_strides, suggests_channels_last
 from flambeau.ops.kernels.strided import Window, join_params, address, join_now
 from flambeau.ops.kinds import structured
+from flambeau.ops.outputs import castable
 from flambeau.ops.registry import engine, is_tensor
 from flambeau.runtime.dispatch import MAX_INPUTS
 
@@ -93,7 +94,7 @@ def cat(call, tensors, dim=0):  # type: ignore[no-untyped-def]
     """
     items = check_tensors("cat", tensors)
     if not items:
-        raise ValueError("expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     dtype = common_dtype(items)
     shape, dim, sizes = cat_shape(items, dim)
     if any(t.dtype is not dtype for t in items):
@@ -119,6 +120,8 @@ def joined(call: Any, items: list[Any], output: Spec, windows: Sequence[Window],
     grain = max(1, (1 << 18) // max(1, longest * output.itemsize))
     return plan.use_native(address("copy_windows", output.itemsize), params, lines, output.numel, grain)
 
+
+cat.out_check = castable("torch.cat(): input types can't be cast to the desired output type {}")
 
 # ---- stack -----------------------------------------------------------------------------------------------------------------
 

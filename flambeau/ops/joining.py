@@ -14,6 +14,7 @@ from typing import Any
 from flambeau.core.shape import broadcast_shapes
 from flambeau.ops.join import cat, check_tensors, stack
 from flambeau.ops.kinds import composite
+from flambeau.ops.outputs import into
 from flambeau.ops.registry import is_tensor
 
 
@@ -22,11 +23,6 @@ def given_list(tensors: tuple[Any, ...]) -> list[Any]:
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         return list(tensors[0])
     return list(tensors)
-
-
-def into(result: Any, out: Any) -> Any:
-    """The result, written into `out` if there is one."""
-    return result if out is None else out.resize_(result.shape).copy_(result)
 
 
 def not_empty(name: str, tensors: Any) -> list[Any]:
@@ -178,7 +174,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
         own[d] = shape[d]
         grids.append(item.reshape(own).expand(shape))
     if swapped:
-        grids = [g.swapdims(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

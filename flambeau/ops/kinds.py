@@ -114,7 +114,7 @@ class Pointwise(Op):
         function = self.function
         other = Pointwise(
             function, promote=self.promote, promotes=self.promotes, numbers=self.numbers, inplace=False, result=self.result,
-            check=self.check, target=True, name=self.name + "_", public=None, methods=[m + "_" for m in self.methods],
+            check=self.check, target=True, name=self.name + "_", public=None, methods=in_place_names(self.methods),
         )  # fmt: skip
         other.base, other.rules = self, self.rules  # native code asks the rules whether gradients are concerned
         other.strides = None
@@ -172,6 +172,20 @@ class Pointwise(Op):
             if isinstance(values[name], NUMBER_TYPES):
                 values[name] = Expr.constant(values[name], compute_name(compute))
         return as_expression(self.function(**values), compute)
+
+
+AUGMENTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"})
+
+
+def in_place_names(methods: Sequence[str]) -> list[str]:
+    """add -> add_, __add__ -> __iadd__; reflected operators and comparisons have no such form."""
+    names = []
+    for method in methods:
+        if not method.startswith("__"):
+            names.append(method + "_")
+        elif method.strip("_") in AUGMENTED:
+            names.append(f"__i{method.strip('_')}__")
+    return names
 
 
 def as_expression(value: Any, compute: dtypes.dtype) -> Expr:

@@ -18,6 +18,7 @@ from flambeau.core.strides import contiguous_strides
 from flambeau.ops.arrays import empty, record
 from flambeau.ops.kernels.masks import chunk_starts, kernel, run
 from flambeau.ops.kinds import NONE, Pointwise, composite, structured
+from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import engine, is_tensor
 
 
@@ -130,6 +131,23 @@ def nonzero(call, input, *, as_tuple=False):  # type: ignore[no-untyped-def]
 
 
 @composite
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """`nonzero` with a fixed number of rows: cut off, or filled up with `fill_value`.
+
+    >>> torch.nonzero_static(torch.tensor([0, 3]), size=2)
+    tensor([[ 1],
+            [-1]])
+    """
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    found = input.nonzero()
+    result = found.new_full((size, input.ndim), fill_value)
+    count = min(size, found.shape[0])
+    result[:count] = found[:count]
+    return result
+
+
+@composite
 def argwhere(input: Any) -> Any:
     """Indices of the elements that are not 0, a row for each.
 
@@ -209,7 +227,7 @@ def fill_rows(table: Any, mask: Any, rows: Any) -> None:
 
 
 @composite
-def masked_select(input: Any, mask: Any) -> Any:
+def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
     """The elements where the (broadcast) mask is true, as one dimension.
 
     >>> torch.masked_select(torch.tensor([[1, 2], [3, 4]]), torch.tensor([True, False]))
@@ -219,6 +237,9 @@ def masked_select(input: Any, mask: Any) -> Any:
         raise errors.argument_type_error("masked_select", "mask", 2, "Tensor", mask)
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    if out is not None:
+        check = same_dtype("masked_select(): self and result must have the same scalar type")
+        return into(masked_select(input, mask), out, input, mask, check=check)
     if input.shape == mask.shape:
         return input._mask_select(mask)
     shape = broadcast_shapes(input.shape, mask.shape)

@@ -44,7 +44,7 @@ class Plan:
         self, op: Any, inputs: Sequence[Operand], outputs: Sequence[Spec], options: dict[str, Any] | None = None,
         gradient: Any = None, node_name: str = "", names: Sequence[str] = (),
     ):  # fmt: skip
-        self.words = (ctypes.c_int64 * d.B_WORDS)()
+        self.words = (ctypes.c_int64 * (d.B_INPUT + 3 * len(inputs)))()
         self.block = ctypes.addressof(self.words)
         self.op, self.inputs, self.outputs = op, tuple(inputs), tuple(outputs)
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name

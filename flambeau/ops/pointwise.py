@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.codegen.expr import fma
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
@@ -91,7 +92,14 @@ def add(input, other, *, alpha=1):
     >>> torch.add(torch.tensor([1, 2]), 10)
     tensor([11, 12])
     """
-    return input + scaled(other, alpha)
+    return multiply_add(other, alpha, input)
+
+
+def multiply_add(a: Any, b: Any, c: Any) -> Any:
+    """a * b + c in one rounding, as torch's kernels do it; exact for integers; a + c where b is the default 1."""
+    if type(b) is int and b == 1:
+        return a + c
+    return fma(a, b, c) if a.dtype.startswith("float") else a * b + c
 
 
 @pointwise(
@@ -104,7 +112,7 @@ def sub(input, other, *, alpha=1):
     >>> torch.sub(torch.tensor([5, 7]), 2)
     tensor([3, 5])
     """
-    return input - scaled(other, alpha)
+    return input - other if type(alpha) is int and alpha == 1 else multiply_add(other, -alpha, input)
 
 
 @pointwise(
@@ -182,8 +190,8 @@ def div(input, other, *, rounding_mode=None):
     },
 )  # fmt: skip
 def _reflected_divide(input, other):
-    """`other / input`."""
-    return input / other
+    """`other / input`, which torch computes as `other * (1 / input)`."""
+    return (1 / other) * input
 
 
 @pointwise(
@@ -307,7 +315,7 @@ def addcmul(input, tensor1, tensor2, *, value=1):
     >>> torch.addcmul(torch.ones(1), torch.tensor([2.0]), torch.tensor([3.0]), value=10)
     tensor([61.])
     """
-    return input + scaled(tensor1, value) * tensor2
+    return multiply_add(scaled(tensor1, value), tensor2, input)
 
 
 def check_addcdiv(input: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> None:
@@ -361,7 +369,7 @@ def lerp(input, end, weight):
     tensor([ 5., 15.])
     """
     nearer_start = weight.abs() < 0.5
-    return choose(nearer_start, input + weight * (end - input), end - (end - input) * (1 - weight))
+    return choose(nearer_start, multiply_add(weight, end - input, input), multiply_add(input - end, 1 - weight, end))
 
 
 # ---- comparison --------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from flambeau.autograd.inplace import replace
 from flambeau.core.spec import Spec
 from flambeau.ops.arrays import record
 from flambeau.ops.kinds import composite, structured
+from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import engine
 from flambeau.ops.scatter import check_scatter, check_vector_add
 
@@ -136,7 +137,7 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     if index.shape != src.shape:
         src = src[tuple(slice(n) for n in index.shape)]
     result = input._scatter_reduce(wrapped, index, src, reduce, include_self)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input, index, src, check=same_dtype())
 
 
 @composite(public=None, methods=("scatter_reduce_",))
@@ -164,7 +165,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     wrapped = check_reduced(input, dim, index, source)
     result = sliced_reduce(input, wrapped, index, source, reduce, include_self)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input, index, source, check=same_dtype())
 
 
 def check_reduced(input: Any, dim: int, index: Any, source: Any) -> int:

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from flambeau import return_types
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
+from flambeau.core.dtype import finfo
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
@@ -141,8 +141,10 @@ def logarithmic_gradient(g: Any, y: Any, input: Any, dim: int) -> Any:
         terms = (g.log() - y.conj()).flip(dim).logcumsumexp(dim).flip(dim)
         return (terms + input.conj()).exp()
 
+    least = finfo(input.dtype).min  # not minus infinity: its differences would be NaN in second derivatives
+
     def part(positive: Any) -> Any:
-        terms = positive.where(positive > 0, 1).log().where(positive > 0, -math.inf) - y
+        terms = positive.where(positive > 0, 1).log().where(positive > 0, least) - y
         return (terms.flip(dim).logcumsumexp(dim).flip(dim) + input).exp()
 
     return part(g) - part(-g)
@@ -171,10 +173,10 @@ def complex_logcumsumexp(a: Any, dim: int) -> Any:
     lines = numpy.moveaxis(numpy.array(a, ndmin=1), dim, 0)
     result = lines.copy()
     for j in range(1, len(lines)):
-        high = numpy.maximum(result[j - 1].real, lines[j].real)
-        high = numpy.where(numpy.isfinite(high), high, 0)
+        below = result[j - 1].real < lines[j].real
+        low, high = numpy.where(below, result[j - 1], lines[j]), numpy.where(below, lines[j], result[j - 1])
         with numpy.errstate(all="ignore"):
-            result[j] = numpy.log(numpy.exp(result[j - 1] - high) + numpy.exp(lines[j] - high)) + high
+            result[j] = numpy.where(numpy.isinf(high.real), high, numpy.log1p(numpy.exp(low - high)) + high)
     return numpy.moveaxis(result, 0, dim).reshape(a.shape)
 
 

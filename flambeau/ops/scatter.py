@@ -20,6 +20,7 @@ from flambeau.core.strides import broadcast_strides, contiguous_strides
 from flambeau.ops.gather import INDEX_NAMES, along, gather_failure
 from flambeau.ops.kernels.indexed import write_kernel
 from flambeau.ops.kinds import composite
+from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.mask import check_fits
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
@@ -169,7 +170,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
     tensor([[0., 0., 4.]])
     """
     result = scatter_into(input, dim, index, src, value, reduce, "")
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input, index, src, check=same_dtype())
 
 
 @composite(public=None, methods=("scatter_",))
@@ -189,8 +190,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any, *, out: Any = None) 
     >>> torch.scatter_add(torch.zeros(2), 0, torch.tensor([0, 0]), torch.ones(2))
     tensor([2., 0.])
     """
-    result = input._scatter_add(dim, index, src)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(input._scatter_add(dim, index, src), out, input, index, src, check=same_dtype())
 
 
 @composite(public=None, methods=("scatter_add_",))
@@ -276,7 +276,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, 
     tensor([4., 0., 2.])
     """
     result = input._index_add(dim, index, source if alpha == 1 else source * alpha)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input, index, source, check=same_dtype())
 
 
 @composite(public=None, methods=("index_add_",))
@@ -350,14 +350,25 @@ def index_copy(call, input, dim, index, source):  # type: ignore[no-untyped-def]
 # ---- index_fill ------------------------------------------------------------------------------------------------------------
 
 
+index_copy.out_check = same_dtype()
+
+
 def fill_failure(plan: Any, code: int) -> Exception:
     """An index outside its dimension."""
     return errors.index_out_of_bounds(code >> 4, plan.options["dim"], plan.options["bound"])
 
 
+def filled_gradient(g: Any, dim: int, index: Any) -> Any:
+    """The sum of the gradient over the filled slices, each counted once."""
+    import flambeau
+
+    filled = flambeau.zeros(g.shape, dtype=flambeau.bool).index_fill_(dim, index, True)
+    return g.masked_fill(filled.logical_not(), 0).sum()
+
+
 @update(
     public=None, node="IndexFillBackward", failure=fill_failure, dense=True,
-    grad={"input": lambda g, dim, index: g.index_fill(dim, index, 0), "value": lambda g, dim, index: g.index_select(dim, index).sum()},
+    grad={"input": lambda g, dim, index: g.index_fill(dim, index, 0), "value": lambda g, dim, index: filled_gradient(g, dim, index)},
 )  # fmt: skip
 def _index_fill(call, input, dim, index, value, number):  # type: ignore[no-untyped-def]
     """A 0-d tensor written over the slices that a vector lists."""

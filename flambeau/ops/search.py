@@ -16,6 +16,7 @@ from flambeau.core.spec import Spec
 from flambeau.ops.arrays import as_array, empty, from_array
 from flambeau.ops.kernels.search import search_kernel
 from flambeau.ops.kinds import composite
+from flambeau.ops.outputs import into
 from flambeau.ops.reduce_at import plain
 from flambeau.ops.registry import engine, is_tensor
 
@@ -108,7 +109,7 @@ def searchsorted(
         )
     rows = sorted_sequence if sorter is None else sorted_sequence.gather(-1, sorter)
     result = search(rows, values, out_int32, after)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out)
 
 
 @composite(methods=())
@@ -141,7 +142,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     kind = promote_types(pair[0].dtype, pair[1].dtype)
     left, right = (as_array(plain(t).to(kind)) for t in pair)
     result = from_array(numpy.isin(left, right.reshape(-1), invert=invert).reshape(left.shape), dtypes.bool_)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out)
 
 
 @composite(methods=())

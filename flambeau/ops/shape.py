@@ -158,7 +158,7 @@ def roll(call, input, shifts, dims=None):  # type: ignore[no-untyped-def]
         if spec.ndim:
             total[wrap_dim(axis, spec.ndim)] += move
         else:
-            wrap_dim(axis, spec.ndim)
+            wrap_dim(axis, spec.ndim, wrap_scalar=False)
     last = suggests_channels_last(spec.shape, spec.strides)
     strides = channels_last_strides(spec.shape) if last else contiguous_strides(spec.shape)
     output = Spec.of(spec.shape, strides, spec.dtype, spec.device)

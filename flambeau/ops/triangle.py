@@ -18,6 +18,7 @@ from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.strided import Window, address, copy_params, embed
 from flambeau.ops.kinds import composite, structured
+from flambeau.ops.outputs import into
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
 from flambeau.ops.window import diagonal_of, selected, sliced
@@ -188,7 +189,7 @@ def diag(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
     if input.ndim not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
     result = input.diag_embed(diagonal) if input.ndim == 1 else input.diagonal_copy(diagonal)
-    return result if out is None else out.resize_(result.shape).copy_(result)
+    return into(result, out, input)
 
 
 @composite

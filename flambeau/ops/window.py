@@ -16,9 +16,10 @@ from typing import Any
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
-from flambeau.core.strides import contiguous_strides
+from flambeau.core.strides import may_overlap
 from flambeau.ops.kernels.strided import Window, embed
 from flambeau.ops.kinds import composite, structured, view
+from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import geometry, int_list
 
 Geometry = tuple[Any, Any, int]
@@ -99,6 +100,10 @@ def narrow(call, input, dim, start, length):  # type: ignore[no-untyped-def]
     tensor([1, 2, 3])
     """
     spec = call.op.check_tensor(input, "input")._spec
+    if is_tensor(start):
+        if start.ndim or start.dtype.category != 1:
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
+        return input.narrow(dim, int(start.item()), length)
     shape, strides, offset = narrowed(spec, as_int(dim), as_int(start), as_int(length))
     return call.plan(["input"], [geometry(spec, shape, strides)]).use_view(offset)
 
@@ -149,7 +154,7 @@ def diagonal(input, offset=0, dim1=0, dim2=1):  # type: ignore[no-untyped-def]
 
 
 @structured(
-    grad=lambda g, input_like, size, stride, storage_offset: as_strided_backward(g, input_like, int_list(size), int_list(stride), storage_offset)
+    grad=lambda g, input_like, size, stride, start, base: as_strided_backward(g, input_like, int_list(size), int_list(stride), start, base)
 )
 def as_strided(call, input, size, stride, storage_offset=None):  # type: ignore[no-untyped-def]
     """Any window on the storage; `storage_offset` counts from the storage's beginning (None: the tensor's own).
@@ -192,18 +197,23 @@ def strided_view(call: Any, input: Any, output: Spec, offset: int) -> Any:
     return result
 
 
-def as_strided_backward(g: Any, like: Spec, size: Any, stride: Any, storage_offset: Any) -> Any:
-    """Gradients of all windows on one element are added up; elements that several of the input's indices share split them."""
+def as_strided_backward(g: Any, like: Spec, size: Any, stride: Any, start: int, base: int) -> Any:
+    """Gradients of all windows on one element are added up; elements that several of the input's indices share split them.
+
+    `start` and `base` are where window and input begin in their storage.
+    """
     import flambeau
 
-    offset = 0 if storage_offset is None else as_int(storage_offset)
-    extent = max(offset + reach_of(size, stride), reach_of(like.shape, like.strides))
+    first = min(start, base)
+    extent = max(start + reach_of(size, stride), base + reach_of(like.shape, like.strides)) - first
     places = flambeau.arange(extent)
-    window = places.as_strided(size, stride, offset).reshape(-1)
-    flat = flambeau.zeros(extent, dtype=g.dtype).index_add(0, window, g.reshape(-1))
-    own = places.as_strided(tuple(like.shape), like.strides, 0).reshape(-1)
-    shared = flambeau.zeros(extent, dtype=g.dtype).index_add(0, own, flambeau.ones(own.numel(), dtype=g.dtype))
-    return (flat / shared.clamp(min=1) if not like.dtype.is_complex else flat).index_select(0, own).reshape(like.shape)
+    window = places.as_strided(size, stride, start - first).reshape(-1)
+    flat = g.new_zeros(extent).index_add(0, window, g.reshape(-1))
+    own = places.as_strided(tuple(like.shape), like.strides, base - first).reshape(-1)
+    if may_overlap(like.shape, like.strides):
+        shared = g.new_zeros(extent).index_add(0, own, g.new_ones(own.numel()))
+        flat = flat / shared.masked_fill(shared == 0, 1)
+    return flat.index_select(0, own).reshape(like.shape)
 
 
 def reach_of(size: Any, stride: Any) -> int:
@@ -256,5 +266,3 @@ def unfold_copy(input: Any, dimension: int, size: int, step: int) -> Any:
     """
     return input.unfold(dimension, size, step).clone()
 
-
-_ = contiguous_strides

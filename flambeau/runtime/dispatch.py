@@ -63,11 +63,12 @@ NO_GRAD, INFERENCE, PYTHON_ONLY = 1, 2, 4
     B_KIND, B_KERNEL, B_PARAMS, B_ITEMS, B_GRAIN, B_INPUTS, B_OUTPUTS, B_PLAN, B_DIFFERENTIABLE, B_DELTA, B_INPLACE, B_CAN_FAIL,
     B_RUN, B_SCRATCH, B_FINISH, B_RELEASE,
 ) = range(16)  # fmt: skip
-B_INPUT, B_OUTPUT, B_WORDS = 16, 64, 96
-B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 80, 81, 82  # second kernel of a split reduction, from the scratch memory to the results
+B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 16, 17, 18  # second kernel of a split reduction, from the scratch memory to the results
+B_OUTPUT, B_INPUT = 20, 36  # two words for each of up to 8 results; three for each input, as many as there are
 KIND_KERNEL, KIND_VIEW, KIND_PYTHON, KIND_INPUT = 1, 2, 3, 4
-MAX_INPUTS, MAX_OUTPUTS, MAX_OPERANDS, MAX_KEY = 16, 8, 24, 96
-SAVE_OUTPUT = 32  # in a save mask: bit 32 + k stands for output k
+MAX_INPUTS, MAX_OUTPUTS, MAX_OPERANDS, MAX_KEY = 56, 8, 64, 256
+MAX_BUFFERS = MAX_INPUTS + MAX_OUTPUTS + 2  # and the scratch memory and the error flag
+SAVE_OUTPUT = 56  # in a save mask: bit 56 + k stands for output k
 NUMBER_FLOAT, NUMBER_INT, NUMBER_BOOL = -1, -2, -3  # in place of an item size: how a Python number is passed
 
 # the plan table: open addressing over (hash, entry); an entry is words: plan object, block, key length, key words...
@@ -369,7 +370,7 @@ def record(block: i64p, inputs: ptrp, needs: i64, outputs: ptrp) -> i64:
 def run_kernel(block: i64p, buffers: ptrp) -> i64:
     """Calls the kernel, over threads and without the GIL when it is long. 0 when it failed (exception set)."""
     n = block[B_INPUTS] + (i64(1) if block[B_INPLACE] >= 0 else block[B_OUTPUTS])
-    flag, split = stack(i64, 1), stack(ptr, 32)
+    flag, split = stack(i64, 1), stack(ptr, MAX_BUFFERS)
     scratch: i64p = None
     flag[0] = 0
     first = buffers
@@ -452,7 +453,7 @@ def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, num
 @native
 def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     """Runs a plan of kind kernel or view. Returns null without an exception set when only Python can do it."""
-    inputs, buffers, numbers = stack(ptr, 16), stack(ptr, 32), stack(i64, 16)
+    inputs, buffers, numbers = stack(ptr, MAX_INPUTS), stack(ptr, MAX_BUFFERS), stack(i64, MAX_INPUTS)
     outputs = stack(ptr, 8)
     needs = collect_inputs(block, operands, inputs, buffers, numbers)
     if block[B_KIND] == KIND_INPUT:
@@ -556,7 +557,7 @@ def call_python(function: ptr, op: i64, self: ptr, args: ptrp, nargs: i64, names
 
 @native
 def run_python_plan(block: i64p, operands: ptrp) -> ptr:
-    inputs = stack(ptr, 16)
+    inputs = stack(ptr, MAX_INPUTS)
     for i in range(block[B_INPUTS]):
         inputs[i] = operands[block[B_INPUT + 3 * i + 2]]
     arguments = as_tuple(inputs, block[B_INPUTS])
@@ -568,7 +569,7 @@ def run_python_plan(block: i64p, operands: ptrp) -> ptr:
 @native
 def take_window(op: i64, self: ptr, args: ptrp, key: i64p, counts: i64p, moved: i64p, mode: i64) -> ptr:
     """x[...] with an index of ints, slices, None and Ellipsis: the offsets are operands of the plan."""
-    operands = stack(ptr, 24)
+    operands = stack(ptr, MAX_OPERANDS)
     hashed = hash_key(key, counts[0])
     entry = find_plan(key, counts[0], hashed)
     plan: ptr = None
@@ -591,7 +592,7 @@ def take_window(op: i64, self: ptr, args: ptrp, key: i64p, counts: i64p, moved: 
 
 @native
 def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
-    key, operands, counts = stack(i64, 96), stack(ptr, 24), stack(i64, 2)
+    key, operands, counts = stack(i64, MAX_KEY), stack(ptr, MAX_OPERANDS), stack(i64, 2)
     mode = thread_mode()
     if mode & PYTHON_ONLY:
         return call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
@@ -659,7 +660,7 @@ def call_function(self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
 def execute_plan(self: ptr, args: ptrp, nargs: i64) -> ptr:
     """execute_plan(plan, *inputs): runs a plan on inputs in the plan's own order, for callers in Python."""
     block: i64p = ptr(as_integer(slot(args[0], world[PLAN_BLOCK])))
-    operands, places = stack(ptr, 24), stack(i64, 1)
+    operands, places = stack(ptr, MAX_OPERANDS), stack(i64, 1)
     for i in range(nargs - 1):
         operands[block[B_INPUT + 3 * i + 2]] = args[i + 1]
     places[0] = 0

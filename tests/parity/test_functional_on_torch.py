@@ -1,5 +1,6 @@
 """nn.functional beside torch's: signatures, torch's own samples (with gradients), wrong calls."""
 
+import dataclasses
 import inspect
 import warnings
 
@@ -19,9 +20,7 @@ UNSUPPORTED = {"grouped_mm", "scaled_grouped_mm", "scaled_mm"}
 OPS = [
     op
     for op in op_db
-    if op.name.startswith("nn.functional.")
-    and op.name.rpartition(".")[2] not in UNSUPPORTED
-    and not op.variant_test_name.startswith("chunked")
+    if op.name.startswith("nn.functional.") and op.name.rpartition(".")[2] not in UNSUPPORTED
 ]
 
 
@@ -36,9 +35,14 @@ def convert(value, memo):
             array = value.detach().numpy().copy()
             memo[id(value)] = flambeau.from_numpy(array).requires_grad_(value.requires_grad)
         return memo[id(value)]
+    if isinstance(value, torch.nn.LinearCrossEntropyOptions):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return flambeau.nn.LinearCrossEntropyOptions(**fields)
     if isinstance(value, torch.dtype):
         return getattr(flambeau, str(value).removeprefix("torch."))
-    if callable(value):  # a distance
+    if isinstance(value, torch.nn.Module):
+        return getattr(flambeau.nn, type(value).__name__)()
+    if callable(value):
         return getattr(OURS, value.__name__)
     if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
         return type(value)(convert(part, memo) for part in value)

@@ -95,6 +95,8 @@ from .dropout import (
 from .linear import (
     bilinear,
     linear,
+)
+from .linear_cross_entropy import (
     linear_cross_entropy,
 )
 from .loss import (

@@ -23,8 +23,7 @@ class LinearCrossEntropyOptions:
         batch_chunk_size: samples at once; all of them if None and there is no `chunking_method`.
         chunking_method: "auto", "aspect_ratio" (scores take as much memory as the input) or
             "aspect_ratio:N" (an Nth of that).
-        acc_policy: "auto", "accurate", "balanced" or "compact": what is kept in `acc_dtype`.
-        acc_dtype: dtype of sums over samples.
+        acc_policy, acc_dtype: accepted for torch's sake; sums over chunks have the input's dtype.
 
     >>> torch.nn.LinearCrossEntropyOptions(batch_chunk_size=64).batch_chunk_size
     64

@@ -144,6 +144,14 @@ class RNNBase(Module):
         """
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
+    @property
+    def _flat_weights(self) -> list[Parameter]:
+        return [weight for weights in self.all_weights for weight in weights]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._all_weights for name in names]
+
     def flatten_parameters(self) -> None:
         """Does nothing: the parameters need not lie in one piece of memory.
 

@@ -1,0 +1,378 @@
+"""Native kernels that order lines of elements: sort, topk, kthvalue and median, mode.
+
+Each element becomes an unsigned key whose order is the elements' (NaN above all, -0 equal to 0; complemented when descending). Keys of
+up to 32 bits share a word with the element's index, longer ones stand in front of it. Lines are sorted by their keys' bytes from the
+last to the first (LSD radix sort), short ones by insertion: both keep equal elements in their order, and the time does not depend on
+the data. `select` finds one element by counting bytes from the first to the last, without moving anything.
+
+    params, items = layout(shape, dim, strides, ...); plan.use_native(kernel("sort", float32), params, items, scratch=...)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.codegen.llvm import load
+from flambeau.codegen.native import Unit, bitcast, fill_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, u64p, unlikely, void
+from flambeau.ops.kernels.indexed import NUMBERS
+from flambeau.ops.kernels.scans import (
+    DIMS, IN_LINE, IN_OFFSET, IN_STEP, INDEX_LINE, INDEX_STEP, LENGTH, OUT_LINE, OUT_STEP, RANK, WIDTH,
+)  # fmt: skip
+
+# replaced by `Unit`: element, the unsigned integer of its size, its kind
+T, U, TP, UP = u8, u8, pointer(u8), pointer(u8)
+BITS, ONES, SIGN, FLOATING, SIGNED = 8, 255, 128, False, False
+W = 1  # words of an entry: key and index together, or one after the other
+KEY = 32  # where the key begins in an entry's first word
+SHORT = 40  # lines up to this length are sorted by insertion
+BLOCK = 64  # elements that topk looks at together
+
+# words of the parameters that the ops fill in, where scans keep offsets that are always 0 here
+DESCENDING, COUNT, SLOT, GRAIN = 9, 11, 13, 14
+MEDIAN, NANMEDIAN = -1, -2
+
+
+@native
+def key_of(x: T) -> u64:
+    """The key of an element."""
+    bits = bitcast(U, x)
+    if FLOATING:
+        bits = U(0) if bits == U(SIGN) else bits
+        key = bits ^ U(ONES) if (bits >> (BITS - 1)) != U(0) else bits ^ U(SIGN)
+        return u64(U(ONES) if x != x else key)
+    if SIGNED:
+        return u64(bits ^ U(SIGN))
+    return u64(bits)
+
+
+@native
+def element_of(key: u64) -> U:
+    """The bits of the element with this key, which is neither NaN nor -0."""
+    bits = U(key)
+    if FLOATING:
+        return bits ^ U(SIGN) if (bits >> (BITS - 1)) != U(0) else bits ^ U(ONES)
+    if SIGNED:
+        return bits ^ U(SIGN)
+    return bits
+
+
+@native
+def enter(source: ptr, step: i64, count: i64, flip: u64, entries: u64p) -> i64:
+    """Makes the entries of a line; returns whether it has elements that their keys do not tell."""
+    x: TP = source
+    odd = i64(0)
+    for i in range(count):
+        value = x[0]
+        x = ptr(x) + step
+        key = key_of(value)
+        if FLOATING:
+            if bitcast(U, value) == U(SIGN) or value != value:
+                odd = 1
+        key = key ^ flip
+        if W == 1:
+            entries[i] = key << 32 | u64(i)
+        else:
+            entries[2 * i] = key
+            entries[2 * i + 1] = u64(i)
+    return odd
+
+
+@native
+def insertion(entries: u64p, count: i64) -> void:
+    """Sorts a few entries."""
+    for i in range(1, count):
+        j = i
+        entry = entries[i * W]
+        if W == 1:
+            while j > 0:
+                if entries[j - 1] < entry:
+                    break
+                entries[j] = entries[j - 1]
+                j -= 1
+            entries[j] = entry
+        else:
+            index = entries[2 * i + 1]
+            while j > 0:
+                if entries[2 * j - 2] <= entry:
+                    break
+                entries[2 * j] = entries[2 * j - 2]
+                entries[2 * j + 1] = entries[2 * j - 1]
+                j -= 1
+            entries[2 * j] = entry
+            entries[2 * j + 1] = index
+
+
+@native
+def tally(entries: u64p, count: i64, counts: i64p) -> void:
+    """How often each byte value occurs at each place of the keys."""
+    fill_memory(counts, 0, 256 * BITS)
+    for i in range(count):
+        key = entries[i * W] >> KEY
+        counts[i64(key & 255)] += 1
+        if BITS > 8:
+            counts[i64(256 + (key >> 8 & 255))] += 1
+        if BITS > 16:
+            counts[i64(512 + (key >> 16 & 255))] += 1
+            counts[i64(768 + (key >> 24 & 255))] += 1
+        if BITS > 32:
+            counts[i64(1024 + (key >> 32 & 255))] += 1
+            counts[i64(1280 + (key >> 40 & 255))] += 1
+            counts[i64(1536 + (key >> 48 & 255))] += 1
+            counts[i64(1792 + (key >> 56 & 255))] += 1
+
+
+@native
+def distribute(source: u64p, target: u64p, count: i64, places: i64p, shift: i64) -> void:
+    """Moves the entries to where the counts of one byte of their keys say."""
+    total = i64(0)
+    for value in range(256):
+        size = places[value]
+        places[value] = total
+        total += size
+    for i in range(count):
+        entry = source[i * W]
+        value = i64((entry >> u64(shift)) & 255)
+        place = places[value]
+        places[value] = place + 1
+        target[place * W] = entry
+        if W == 2:
+            target[place * W + 1] = source[i * W + 1]
+
+
+@native
+def sort_entries(entries: u64p, other: u64p, count: i64) -> u64p:
+    """Sorts; returns which of the two buffers holds the result."""
+    if count <= SHORT:
+        insertion(entries, count)
+        return entries
+    counts = stack(i64, 2048)
+    tally(entries, count, counts)
+    source, target = entries, other
+    for byte in range(BITS // 8):
+        places = counts + 256 * byte
+        shift = KEY + 8 * byte
+        if places[i64((source[0] >> u64(shift)) & 255)] == count:  # all alike
+            continue
+        distribute(source, target, count, places, shift)
+        source, target = target, source
+    return source
+
+
+@native
+def put(entries: u64p, count: i64, odd: i64, flip: u64, source: ptr, b: ptr, c: ptr, params: i64p) -> void:
+    """Writes elements and indices in the order of the entries."""
+    target: UP = b
+    where: i64p = c
+    for i in range(count):
+        index = i64(entries[i] & 0xFFFFFFFF) if W == 1 else i64(entries[i * W + W - 1])
+        if odd != 0:
+            from_: UP = source + index * params[IN_STEP]
+            target[0] = from_[0]
+        else:
+            target[0] = element_of((entries[i * W] >> KEY) ^ flip)
+        where[0] = index
+        target = ptr(target) + params[OUT_STEP]
+        where = ptr(where) + params[INDEX_STEP]
+
+
+@native
+def top_entries(source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k: i64) -> i64:
+    """The first k entries in order, for small k; returns whether there may be elements that their keys do not tell."""
+    odd = enter(source, step, k, flip, entries)
+    insertion(entries, k)
+    last = entries[(k - 1) * W]
+    limit = last >> KEY
+    x: TP = source + k * step
+    i = k
+    while i < count:
+        size = BLOCK if count - i >= BLOCK else count - i
+        least = u64(ONES)
+        for j in range(size):
+            y: TP = ptr(x) + j * step
+            key = key_of(y[0]) ^ flip
+            least = key if key < least else least
+        if least < limit:
+            for j in range(size):
+                z: TP = ptr(x) + j * step
+                key = key_of(z[0]) ^ flip
+                if key < limit:
+                    if FLOATING:
+                        if bitcast(U, z[0]) == U(SIGN) or z[0] != z[0]:
+                            odd = 1
+                    place = k - 1
+                    while place > 0:
+                        if entries[(place - 1) * W] >> KEY <= key:
+                            break
+                        entries[place * W] = entries[(place - 1) * W]
+                        if W == 2:
+                            entries[place * W + 1] = entries[(place - 1) * W + 1]
+                        place -= 1
+                    if W == 1:
+                        entries[place] = key << 32 | u64(i + j)
+                    else:
+                        entries[place * W] = key
+                        entries[place * W + W - 1] = u64(i + j)
+                    limit = entries[(k - 1) * W] >> KEY
+        x = ptr(x) + size * step
+        i += size
+    return odd
+
+
+@native
+def sort(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: items are lines; the first COUNT elements of each in order, with their indices."""
+    flip = u64(ONES) if params[DESCENDING] != 0 else u64(0)
+    length, count = params[LENGTH], params[COUNT]
+    slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
+    entries: u64p = buffers[3] + slot * params[SLOT]
+    other = entries + length * W
+    for item in range(start, stop):
+        first = item % params[WIDTH]
+        rest = item // params[WIDTH]
+        a = buffers[0] + first * params[IN_LINE]
+        b = buffers[1] + first * params[OUT_LINE]
+        c = buffers[2] + first * params[INDEX_LINE]
+        for k in range(params[RANK]):
+            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
+            digit = rest % dim[0]
+            rest = rest // dim[0]
+            a = a + digit * dim[1]
+            b = b + digit * dim[2]
+            c = c + digit * dim[3]
+        if count * 32 <= length and count <= 128 and count > 0:
+            odd = top_entries(a, params[IN_STEP], length, flip, entries, count)
+            put(entries, count, odd, flip, a, b, c, params)
+        else:
+            odd = enter(a, params[IN_STEP], length, flip, entries)
+            put(sort_entries(entries, other, length), count, odd, flip, a, b, c, params)
+
+
+@native
+def rank_of(source: ptr, step: i64, count: i64, wanted: i64, counts: i64p) -> u64:
+    """The key that stands at place `wanted`, by the bytes of the keys from the first on."""
+    prefix = u64(0)
+    byte = i64(BITS // 8 - 1)
+    while byte >= 0:
+        fill_memory(counts, 0, 2048)
+        shift = u64(8 * byte)
+        above = (u64(ONES) >> shift) ^ 255  # which bits of a shifted key are decided
+        x: TP = source
+        for i in range(count):
+            key = key_of(x[0]) >> shift
+            x = ptr(x) + step
+            if key & above == prefix:
+                counts[i64(key & 255)] += 1
+        digit = i64(0)
+        while wanted >= counts[digit]:
+            wanted -= counts[digit]
+            digit += 1
+        prefix = prefix | u64(digit)
+        if byte > 0:
+            prefix = prefix << 8
+        byte -= 1
+    return prefix
+
+
+@native
+def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: of each line the element at place COUNT of the order (or the median), and an index of it."""
+    counts = stack(i64, 256)
+    for item in range(start, stop):
+        first = item % params[WIDTH]
+        rest = item // params[WIDTH]
+        a = buffers[0] + first * params[IN_LINE]
+        b = buffers[1] + first * params[OUT_LINE]
+        c = buffers[2] + first * params[INDEX_LINE]
+        for k in range(params[RANK]):
+            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
+            digit = rest % dim[0]
+            rest = rest // dim[0]
+            a = a + digit * dim[1]
+            b = b + digit * dim[2]
+            c = c + digit * dim[3]
+        length, step, wanted = params[LENGTH], params[IN_STEP], params[COUNT]
+        x: TP = a
+        if wanted < 0:
+            numbers = i64(0)
+            for i in range(length):
+                numbers += 1 if x[0] == x[0] else 0
+                x = ptr(x) + step
+            if wanted == MEDIAN and numbers < length:
+                wanted = length - 1  # a NaN
+            else:
+                wanted = (numbers - 1) // 2 if numbers > 0 else i64(0)
+        key = rank_of(a, step, length, wanted, counts)
+        x = a
+        index = i64(0)
+        while key_of(x[0]) != key:
+            x = ptr(x) + step
+            index += 1
+        target: TP = b
+        where: i64p = c
+        target[0] = x[0]
+        where[0] = index
+
+
+@native
+def mode(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: of each line the most frequent element (the least of several), and the index of its last occurrence."""
+    length = params[LENGTH]
+    slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
+    entries: u64p = buffers[3] + slot * params[SLOT]
+    for item in range(start, stop):
+        first = item % params[WIDTH]
+        rest = item // params[WIDTH]
+        a = buffers[0] + first * params[IN_LINE]
+        b = buffers[1] + first * params[OUT_LINE]
+        c = buffers[2] + first * params[INDEX_LINE]
+        for k in range(params[RANK]):
+            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
+            digit = rest % dim[0]
+            rest = rest // dim[0]
+            a = a + digit * dim[1]
+            b = b + digit * dim[2]
+            c = c + digit * dim[3]
+        enter(a, params[IN_STEP], length, 0, entries)
+        ordered = sort_entries(entries, entries + length * W, length)
+        best, most, run = i64(0), i64(0), i64(0)
+        for i in range(length):
+            run += 1
+            key = ordered[i * W] >> KEY
+            alone = key == u64(ONES) if FLOATING else False  # NaN equals nothing
+            if unlikely(i == length - 1):
+                if run > most:
+                    best, most = i, run
+            elif ordered[(i + 1) * W] >> KEY != key or alone:
+                if run > most:
+                    best, most = i, run
+                run = 0
+        place = i64(ordered[best] & 0xFFFFFFFF) if W == 1 else i64(ordered[best * W + W - 1])
+        source: UP = a + place * params[IN_STEP]
+        target: UP = b
+        where: i64p = c
+        target[0] = source[0]
+        where[0] = place
+
+
+WORDS = {8: u8, 16: u16, 32: u32, 64: u64}
+KERNELS = {"sort": sort, "select": select, "mode": mode}
+
+
+def entry_bytes(dtype: Any) -> int:
+    """Bytes of one entry."""
+    return 16 if dtype.itemsize == 8 else 8
+
+
+def kernel(which: str, dtype: Any) -> int:
+    """Address of a kernel for elements of `dtype`."""
+    element = NUMBERS[dtype.name]
+    word, bits = WORDS[element.bits], element.bits
+    options = {
+        "T": element, "U": word, "TP": pointer(element), "UP": pointer(word), "BITS": bits, "ONES": (1 << bits) - 1, "SIGN": 1 << (bits - 1),
+        "FLOATING": element.kind == "float", "SIGNED": element.signed and element.kind == "int", "W": 2 if bits == 64 else 1,
+        "KEY": 0 if bits == 64 else 32,
+    }  # fmt: skip
+    name = f"order-{dtype.name}"
+    kernels = list(KERNELS.values())
+    unit = Unit(name, kernels, **options)
+    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])[unit.symbol(KERNELS[which])]

@@ -1,0 +1,91 @@
+"""`out=` of the indexing and copying ops: what torch checks before it writes there, and the writing.
+
+Ops with a plan set `out_check` (ops.registry.with_out calls it); composites pass their result through `into`:
+
+    gather.out_check = same_dtype("Expected out tensor to have dtype {wanted}, but got {given} instead")
+    return into(result, out, input, index)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flambeau.core import errors
+from flambeau.core.strides import is_expanded, is_non_overlapping_and_dense
+from flambeau.ops.registry import is_tensor
+
+OUT_DTYPE = "Expected out tensor to have dtype {wanted}, but got {given} instead"
+
+
+def tensors_in(values: Sequence[Any]) -> list[Any]:
+    """The tensors among arguments and in their lists."""
+    found: list[Any] = []
+    for value in values:
+        if is_tensor(value):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            found += [item for item in value if is_tensor(item)]
+    return found
+
+
+def check_apart(target: Any, inputs: Sequence[Any]) -> None:
+    """The output must not share memory with itself or with an input."""
+    if is_expanded(target._spec.shape, target._spec.strides):
+        raise errors.written_overlap()
+    for other in tensors_in(inputs):
+        if shares_elements(target, other):
+            raise errors.partial_overlap()
+
+
+def shares_elements(a: Any, b: Any) -> bool:
+    """Whether two tensors certainly have an element in common: those without gaps are compared by their ends."""
+    if a._storage is not b._storage or not a.numel() or not b.numel():
+        return False
+    if not all(is_non_overlapping_and_dense(t._spec.shape, t._spec.strides) for t in (a, b)):
+        return False
+    first, second = a._offset * a.itemsize, b._offset * b.itemsize
+    return bool(first < second + b.nbytes and second < first + a.nbytes)
+
+
+def apart(target: Any, inputs: Sequence[Any]) -> None:
+    """An `out_check`: no shared memory."""
+    check_apart(target, inputs)
+
+
+def same_dtype(text: str = OUT_DTYPE) -> Callable[[Any, Sequence[Any]], None]:
+    """An `out_check`: no shared memory, and the dtype of the first input."""
+
+    def check(target: Any, inputs: Sequence[Any]) -> None:
+        wanted = tensors_in(inputs)[0].dtype
+        if target.dtype is not wanted:
+            names = {
+                "wanted": wanted.c_name, "given": target.dtype.c_name, "Wanted": wanted.scalar_name, "Given": target.dtype.scalar_name,
+            }  # fmt: skip
+            raise RuntimeError(text.format(**names))
+        check_apart(target, inputs)
+
+    return check
+
+
+def castable(text: str) -> Callable[[Any, Sequence[Any]], None]:
+    """An `out_check` of cat: no shared memory, and a dtype that the inputs can be cast to."""
+
+    def check(target: Any, inputs: Sequence[Any]) -> None:
+        if any(t.dtype.category > target.dtype.category for t in tensors_in(inputs)):
+            raise TypeError(text.format(target.dtype.scalar_name))
+        check_apart(target, inputs)
+
+    return check
+
+
+def into(result: Any, out: Any, *inputs: Any, check: Callable[[Any, Sequence[Any]], None] | None = None) -> Any:
+    """The result, written into `out` if there is one."""
+    if out is None:
+        return result
+    from flambeau.ops.registry import write_out
+
+    if check is not None:
+        check(out, inputs)
+    write_out(out, result)
+    return out
