@@ -14,7 +14,7 @@ from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS, TAKES_INDEX
 
 OP_MODULES = (
-    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "softmax", "scan", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "random", "matmul", "einsum", "settings", "losses", "conv", "pool", "nn",
+    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "softmax", "scan", "sort", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "random", "matmul", "einsum", "settings", "losses", "conv", "pool", "nn",
 )  # fmt: skip
 _lock = threading.RLock()
 functions: dict[str, Any] = {}

@@ -23,119 +23,61 @@ replaces some of them, which gives templates: `Unit("sum", [total], T=f32)`.
 
 from __future__ import annotations
 
-import ast
+import functools
 import hashlib
 import inspect
-import textwrap
-from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
-
-class Type:
-    """A machine type. Calling it inside native code converts a value to it."""
-
-    __slots__ = ("name", "llvm", "kind", "bits", "signed", "element")
-
-    def __init__(self, name: str, llvm: str, kind: str, bits: int, signed: bool = True, element: Type | None = None):
-        self.name, self.llvm, self.kind, self.bits = name, llvm, kind, bits
-        self.signed, self.element = signed, element
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def __call__(self, value: Any) -> NoReturn:
-        raise TypeError(f"{self.name}(...) converts values inside native code only")
-
-
-i1 = Type("i1", "i1", "int", 1, signed=False)
-i8, i16, i32, i64 = (Type(f"i{n}", f"i{n}", "int", n) for n in (8, 16, 32, 64))
-u8, u16, u32, u64 = (Type(f"u{n}", f"i{n}", "int", n, signed=False) for n in (8, 16, 32, 64))
-f16, bf16 = Type("f16", "half", "float", 16), Type("bf16", "bfloat", "float", 16)
-f32, f64 = Type("f32", "float", "float", 32), Type("f64", "double", "float", 64)
-void = Type("void", "void", "void", 0)
-ptr = Type("ptr", "ptr", "pointer", 64, signed=False, element=u8)
-
-
-def pointer(element: Type) -> Type:
-    """Pointer to `element`: indexing loads and stores elements, `+` moves by elements."""
-    return Type(f"pointer({element.name})", "ptr", "pointer", 64, False, element)
-
-
-ptrp, i64p, u64p, i32p, u32p, u8p = (pointer(t) for t in (ptr, i64, u64, i32, u32, u8))
-f32p, f64p = pointer(f32), pointer(f64)
-
-
-class Extern:
-    """A C function found in the process (the C API, libc) or given by address when the unit is linked."""
-
-    def __init__(self, symbol: str, result: Type, *arguments: Type):
-        self.symbol, self.result, self.arguments = symbol, result, arguments
-
-
-class Signature:
-    """Type of a function pointer: `Signature(void, ptr, i64)(address)(p, n)` calls it inside native code."""
-
-    def __init__(self, result: Type, *arguments: Type):
-        self.result, self.arguments = result, arguments
-
-
-class Static:
-    """Zero-initialised memory that belongs to the unit; its name means a pointer to the first element."""
-
-    def __init__(self, symbol: str, element: Type, count: int, thread_local: bool = False):
-        self.symbol, self.element, self.count, self.thread_local = symbol, element, count, thread_local
-
-
-class NativeFunction:
-    """A function of the subset; calling it from Python is an error, a `Unit` makes it callable."""
-
-    def __init__(self, function: Callable[..., Any]):
-        self.function, self.name = function, function.__name__
-        self.__doc__ = function.__doc__
-        self.__wrapped__ = function
-
-    def source(self) -> str:
-        return textwrap.dedent(inspect.getsource(self.function))
-
-    def __call__(self, *arguments: Any) -> NoReturn:
-        raise TypeError(f"native function {self.name} must be compiled in a Unit first")
-
-
-def native(function: Callable[..., Any]) -> NativeFunction:
-    """Mark `function` as native code."""
-    return NativeFunction(function)
-
-
-def intrinsic(name: str) -> Callable[..., Any]:
-    def stand_in(*arguments: Any) -> NoReturn:
-        raise TypeError(f"{name} exists inside native code only")
-
-    stand_in.__name__ = name
-    return stand_in
-
-
-stack = intrinsic("stack")  # stack(T, n): n elements in this function's frame, n constant
-sizeof = intrinsic("sizeof")  # sizeof(T): bytes of one T
-atomic_add = intrinsic("atomic_add")  # atomic_add(p, v): fetch and add, sequentially consistent
-atomic_load = intrinsic("atomic_load")
-atomic_store = intrinsic("atomic_store")
-atomic_swap = intrinsic("atomic_swap")  # atomic_swap(p, expected, new) -> whether it was swapped
-cpu_pause = intrinsic("cpu_pause")
-copy_memory = intrinsic("copy_memory")  # copy_memory(target, source, bytes)
-fill_memory = intrinsic("fill_memory")  # fill_memory(target, byte, bytes)
-count_leading_zeros = intrinsic("count_leading_zeros")
-bitcast = intrinsic("bitcast")  # bitcast(T, x): same bits, other type
-square_root = intrinsic("square_root")
-floor_of = intrinsic("floor_of")
-fused_multiply_add = intrinsic("fused_multiply_add")
-unlikely = intrinsic("unlikely")  # unlikely(condition): branch layout hint
-
-CODEGEN_VERSION = 3
-
-
-class CompileError(Exception):
-    """Native code uses something outside the subset: names the line."""
-
+from flambeau.codegen.native_compiler import CompileError as CompileError
+from flambeau.codegen.native_compiler import FunctionCompiler as FunctionCompiler
+from flambeau.codegen.native_intrinsics import INTRINSICS
+from flambeau.codegen.native_language import Extern as Extern
+from flambeau.codegen.native_language import NativeFunction as NativeFunction
+from flambeau.codegen.native_language import Signature as Signature
+from flambeau.codegen.native_language import Static as Static
+from flambeau.codegen.native_language import Type as Type
+from flambeau.codegen.native_language import atomic_add as atomic_add
+from flambeau.codegen.native_language import atomic_load as atomic_load
+from flambeau.codegen.native_language import atomic_store as atomic_store
+from flambeau.codegen.native_language import atomic_swap as atomic_swap
+from flambeau.codegen.native_language import bf16 as bf16
+from flambeau.codegen.native_language import bitcast as bitcast
+from flambeau.codegen.native_language import copy_memory as copy_memory
+from flambeau.codegen.native_language import count_leading_zeros as count_leading_zeros
+from flambeau.codegen.native_language import cpu_pause as cpu_pause
+from flambeau.codegen.native_language import f16 as f16
+from flambeau.codegen.native_language import f32 as f32
+from flambeau.codegen.native_language import f32p as f32p
+from flambeau.codegen.native_language import f64 as f64
+from flambeau.codegen.native_language import f64p as f64p
+from flambeau.codegen.native_language import fill_memory as fill_memory
+from flambeau.codegen.native_language import floor_of as floor_of
+from flambeau.codegen.native_language import fused_multiply_add as fused_multiply_add
+from flambeau.codegen.native_language import i1 as i1
+from flambeau.codegen.native_language import i16 as i16
+from flambeau.codegen.native_language import i32 as i32
+from flambeau.codegen.native_language import i32p as i32p
+from flambeau.codegen.native_language import i64 as i64
+from flambeau.codegen.native_language import i64p as i64p
+from flambeau.codegen.native_language import i8 as i8
+from flambeau.codegen.native_language import intrinsic as intrinsic
+from flambeau.codegen.native_language import native as native
+from flambeau.codegen.native_language import pointer as pointer
+from flambeau.codegen.native_language import ptr as ptr
+from flambeau.codegen.native_language import ptrp as ptrp
+from flambeau.codegen.native_language import sizeof as sizeof
+from flambeau.codegen.native_language import square_root as square_root
+from flambeau.codegen.native_language import stack as stack
+from flambeau.codegen.native_language import u16 as u16
+from flambeau.codegen.native_language import u32 as u32
+from flambeau.codegen.native_language import u32p as u32p
+from flambeau.codegen.native_language import u64 as u64
+from flambeau.codegen.native_language import u64p as u64p
+from flambeau.codegen.native_language import u8 as u8
+from flambeau.codegen.native_language import u8p as u8p
+from flambeau.codegen.native_language import unlikely as unlikely
+from flambeau.codegen.native_language import void as void
 
 class Unit:
     """Native functions compiled and linked together.
@@ -155,7 +97,7 @@ class Unit:
 
     def key(self) -> str:
         """Identity of the generated code, without generating it: sources, constants and compiler version."""
-        digest = hashlib.sha256(f"{CODEGEN_VERSION} {self.name}".encode())
+        digest = hashlib.sha256(f"{_compiler_digest()} {self.name}".encode())
         for name, value in sorted(self.specialise.items()):
             digest.update(f"{name}={value!r};".encode())
         for file in dict.fromkeys(inspect.getfile(f.function) for f in self.functions):
@@ -190,585 +132,10 @@ class Unit:
         return self._text
 
 
-class Value:
-    """An SSA value or a literal, with its type; literals adapt to the other operand's type."""
-
-    __slots__ = ("text", "type", "literal")
-
-    def __init__(self, text: str, type: Type, literal: Any = None):
-        self.text, self.type, self.literal = text, type, literal
-
-
-def float_literal(value: float, type: Type) -> str:
-    import struct
-
-    if type is f32:  # LLVM writes float constants as the hexadecimal bits of the double of equal value
-        value = struct.unpack("f", struct.pack("f", value))[0]
-    return f"0x{struct.unpack('Q', struct.pack('d', value))[0]:016X}"
-
-
-BINARY = {
-    ast.Add: ("add", "add", "fadd"), ast.Sub: ("sub", "sub", "fsub"), ast.Mult: ("mul", "mul", "fmul"),
-    ast.FloorDiv: ("sdiv", "udiv", None), ast.Mod: ("srem", "urem", "frem"), ast.Div: (None, None, "fdiv"),
-    ast.BitAnd: ("and", "and", None), ast.BitOr: ("or", "or", None), ast.BitXor: ("xor", "xor", None),
-    ast.LShift: ("shl", "shl", None), ast.RShift: ("ashr", "lshr", None),
-}  # fmt: skip
-COMPARE = {
-    ast.Eq: ("eq", "eq", "oeq"), ast.NotEq: ("ne", "ne", "une"), ast.Lt: ("slt", "ult", "olt"),
-    ast.LtE: ("sle", "ule", "ole"), ast.Gt: ("sgt", "ugt", "ogt"), ast.GtE: ("sge", "uge", "oge"),
-}  # fmt: skip
-
-
-class FunctionCompiler:
-    """One function: walks its syntax tree once and writes instructions; LLVM turns the stack slots into registers."""
-
-    def __init__(self, unit: Unit, function: NativeFunction, exported: bool):
-        self.unit, self.function, self.exported = unit, function, exported
-        self.lines: list[str] = []
-        self.frame: list[str] = []
-        self.variables: dict[str, tuple[str, Type]] = {}
-        self.loops: list[tuple[str, str]] = []
-        self.called: list[NativeFunction] = []
-        self.counter = 0
-        self.closed = False
-        self.line = 0
-
-    # ---- helpers ---------------------------------------------------------
-    def fail(self, what: str) -> NoReturn:
-        raise CompileError(f"native function {self.function.name}, line {self.line}: {what}")
-
-    def fresh(self) -> str:
-        self.counter += 1
-        return f"%v{self.counter}"
-
-    def emit(self, instruction: str) -> None:
-        if not self.closed:  # code after return/break is unreachable: LLVM wants none of it in the block
-            self.lines.append("  " + instruction)
-
-    def let(self, instruction: str, type: Type) -> Value:
-        name = self.fresh()
-        self.emit(f"{name} = {instruction}")
-        return Value(name, type)
-
-    def label(self, name: str) -> None:
-        if not self.closed:
-            self.lines.append(f"  br label %{name}")
-        self.lines.append(f"{name}:")
-        self.closed = False
-
-    def jump(self, instruction: str) -> None:
-        self.emit(instruction)
-        self.closed = True
-
-    def new_label(self, hint: str) -> str:
-        self.counter += 1
-        return f"{hint}{self.counter}"
-
-    def lookup(self, name: str) -> Any:
-        if name in self.unit.specialise:
-            return self.unit.specialise[name]
-        scope = self.function.function.__globals__
-        if name in scope:
-            return scope[name]
-        return {"range": range, "True": True, "False": False, "None": None, "len": len}.get(name, self)
-
-    def evaluate(self, node: ast.expr) -> Any:
-        """A compile-time object: a type, function, constant; `self` when it is none."""
-        if isinstance(node, ast.Name):
-            return self if node.id in self.variables else self.lookup(node.id)
-        if isinstance(node, ast.Attribute):
-            base = self.evaluate(node.value)
-            return self if base is self else getattr(base, node.attr)
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Call):
-            function = self.evaluate(node.func)
-            if function is pointer:
-                return pointer(self.evaluate(node.args[0]))
-        return self
-
-    def annotation(self, node: ast.expr | None) -> Type:
-        if node is None:
-            return void
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            node = ast.parse(node.value, mode="eval").body
-        found = self.evaluate(node)
-        if not isinstance(found, Type):
-            self.fail(f"{ast.unparse(node)} is not a machine type")
-        return found
-
-    # ---- the function ----------------------------------------------------
-    def compile(self) -> str:
-        tree = ast.parse(self.function.source()).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        self.result = self.annotation(tree.returns)
-        parameters = [(a.arg, self.annotation(a.annotation)) for a in tree.args.args]
-        for name, type in parameters:
-            self.declare(name, type)
-            self.emit(f"store {type.llvm} %{name}, ptr {self.variables[name][0]}")
-        body = tree.body
-        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            body = body[1:]
-        self.block(body)
-        if not self.closed:
-            if self.result is not void:
-                self.fail("the end is reached without a return")
-            self.emit("ret void")
-        arguments = ", ".join(f"{t.llvm} %{n}" for n, t in parameters)
-        linkage = "" if self.exported else "internal "
-        head = f'define {linkage}{self.result.llvm} @"{self.unit.symbol(self.function)}"({arguments}) nounwind {{'
-        return "\n".join([head, "entry:", *self.frame, *self.lines, "}"])
-
-    def declare(self, name: str, type: Type) -> str:
-        slot = f"%{name}.slot"
-        self.frame.append(f"  {slot} = alloca {type.llvm}")
-        self.variables[name] = (slot, type)
-        return slot
-
-    def block(self, statements: list[ast.stmt]) -> None:
-        for statement in statements:
-            self.line = statement.lineno
-            getattr(self, "do_" + type(statement).__name__, self.do_unknown)(statement)
-
-    def do_unknown(self, s: ast.stmt) -> None:
-        self.fail(f"{type(s).__name__} is outside the native subset")
-
-    def do_Pass(self, s: ast.Pass) -> None:
-        pass
-
-    def do_Expr(self, s: ast.Expr) -> None:
-        if not isinstance(s.value, ast.Constant):
-            self.value(s.value)
-
-    def do_Assign(self, s: ast.Assign) -> None:
-        if isinstance(s.targets[0], ast.Tuple):
-            assert isinstance(s.value, ast.Tuple)
-            values = [self.value(v) for v in s.value.elts]
-            for target, value in zip(s.targets[0].elts, values, strict=True):
-                self.assign(target, value)
-            return
-        value = self.value(s.value)
-        for target in s.targets:
-            self.assign(target, value)
-
-    def do_AnnAssign(self, s: ast.AnnAssign) -> None:
-        assert isinstance(s.target, ast.Name)
-        type = self.annotation(s.annotation)
-        if s.target.id not in self.variables:
-            self.declare(s.target.id, type)
-        if s.value is not None:
-            self.assign(s.target, self.convert(self.value(s.value), type))
-
-    def do_AugAssign(self, s: ast.AugAssign) -> None:
-        target: Any = s.target
-        current = ast.copy_location(ast.BinOp(left=target, op=s.op, right=s.value), s)
-        self.assign(target, self.value(current))
-
-    def assign(self, target: ast.expr, value: Value) -> None:
-        if isinstance(target, ast.Name):
-            if target.id not in self.variables:
-                if value.literal is not None and value.type.kind == "int":
-                    value = self.convert(value, i64)
-                self.declare(target.id, value.type)
-            slot, type = self.variables[target.id]
-            self.emit(f"store {type.llvm} {self.convert(value, type).text}, ptr {slot}")
-        elif isinstance(target, ast.Subscript):
-            address, element = self.address(target)
-            self.emit(f"store {element.llvm} {self.convert(value, element).text}, ptr {address}, align {max(1, element.bits // 8)}")
-        else:
-            self.fail(f"cannot assign to {ast.unparse(target)}")
-
-    def address(self, node: ast.Subscript) -> tuple[str, Type]:
-        base = self.value(node.value)
-        if base.type.element is None:
-            self.fail(f"{ast.unparse(node.value)} is no pointer")
-        index = self.convert(self.value(node.slice), i64)
-        element = base.type.element
-        return self.let(f"getelementptr {element.llvm}, ptr {base.text}, i64 {index.text}", base.type).text, element
-
-    def do_Return(self, s: ast.Return) -> None:
-        if s.value is None:
-            self.jump("ret void")
-        else:
-            value = self.convert(self.value(s.value), self.result)
-            self.jump(f"ret {self.result.llvm} {value.text}")
-
-    def do_If(self, s: ast.If) -> None:
-        constant = self.evaluate(s.test)
-        if constant is not self and isinstance(constant, (bool, int)):  # templates choose branches at compile time
-            self.block(s.body if constant else s.orelse)
-            return
-        then, other, end = self.new_label("then"), self.new_label("else"), self.new_label("end")
-        self.branch(s.test, then, other if s.orelse else end)
-        self.label(then)
-        self.block(s.body)
-        self.jump(f"br label %{end}")
-        if s.orelse:
-            self.label(other)
-            self.block(s.orelse)
-            self.jump(f"br label %{end}")
-        self.label(end)
-
-    def do_While(self, s: ast.While) -> None:
-        head, body, end = self.new_label("while"), self.new_label("body"), self.new_label("end")
-        self.label(head)
-        self.branch(s.test, body, end)
-        self.label(body)
-        self.loops.append((head, end))
-        self.block(s.body)
-        self.loops.pop()
-        self.jump(f"br label %{head}")
-        self.label(end)
-
-    def do_For(self, s: ast.For) -> None:
-        if not (isinstance(s.iter, ast.Call) and self.evaluate(s.iter.func) is range and isinstance(s.target, ast.Name)):
-            self.fail("only `for NAME in range(...)` is supported")
-        bounds = [self.value(a) for a in s.iter.args]
-        start = Value("0", i64, 0) if len(bounds) == 1 else bounds[0]
-        stop = self.convert(bounds[0] if len(bounds) == 1 else bounds[1], i64)
-        step = bounds[2] if len(bounds) == 3 else Value("1", i64, 1)
-        name = s.target.id
-        if name not in self.variables:
-            self.declare(name, i64)
-        slot = self.variables[name][0]
-        self.emit(f"store i64 {self.convert(start, i64).text}, ptr {slot}")
-        head, body = self.new_label("for"), self.new_label("body")
-        following, end = self.new_label("next"), self.new_label("end")
-        self.label(head)
-        current = self.let(f"load i64, ptr {slot}", i64)
-        down = isinstance(step.literal, int) and step.literal < 0
-        inside = self.let(f"icmp {'sgt' if down else 'slt'} i64 {current.text}, {stop.text}", i1)
-        self.jump(f"br i1 {inside.text}, label %{body}, label %{end}")
-        self.label(body)
-        self.loops.append((following, end))
-        self.block(s.body)
-        self.loops.pop()
-        self.label(following)
-        current = self.let(f"load i64, ptr {slot}", i64)
-        advanced = self.let(f"add nsw i64 {current.text}, {self.convert(step, i64).text}", i64)
-        self.emit(f"store i64 {advanced.text}, ptr {slot}")
-        self.jump(f"br label %{head}")
-        self.label(end)
-
-    def do_Break(self, s: ast.Break) -> None:
-        self.jump(f"br label %{self.loops[-1][1]}")
-
-    def do_Continue(self, s: ast.Continue) -> None:
-        self.jump(f"br label %{self.loops[-1][0]}")
-
-    # ---- conditions ------------------------------------------------------
-    def branch(self, test: ast.expr, yes: str, no: str) -> None:
-        if isinstance(test, ast.BoolOp):
-            for part in test.values[:-1]:
-                following = self.new_label("and")
-                if isinstance(test.op, ast.And):
-                    self.branch(part, following, no)
-                else:
-                    self.branch(part, yes, following)
-                self.label(following)
-            self.branch(test.values[-1], yes, no)
-            return
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            self.branch(test.operand, no, yes)
-            return
-        self.jump(f"br i1 {self.truth(self.value(test)).text}, label %{yes}, label %{no}")
-
-    def truth(self, value: Value) -> Value:
-        if value.type is i1:
-            return value
-        if value.type.kind == "float":
-            return self.let(f"fcmp une {value.type.llvm} {value.text}, 0.0", i1)
-        zero = "null" if value.type.kind == "pointer" else "0"
-        return self.let(f"icmp ne {value.type.llvm} {value.text}, {zero}", i1)
-
-    # ---- expressions -----------------------------------------------------
-    def value(self, node: ast.expr) -> Value:
-        return getattr(self, "on_" + type(node).__name__, self.on_unknown)(node)  # type: ignore[no-any-return]
-
-    def on_unknown(self, node: ast.expr) -> Value:
-        self.fail(f"{type(node).__name__} is outside the native subset: {ast.unparse(node)}")
-
-    def constant(self, value: Any) -> Value:
-        if value is None:
-            return Value("null", ptr)
-        if isinstance(value, bool):
-            return Value("true" if value else "false", i1)
-        if isinstance(value, int):
-            return Value(str(value), i64, value)
-        if isinstance(value, float):
-            return Value(float_literal(value, f64), f64, value)
-        if isinstance(value, Static):
-            self.unit.statics[value.symbol] = value
-            if value.thread_local:
-                return self.let(f"call ptr @llvm.threadlocal.address.p0(ptr @{value.symbol})", pointer(value.element))
-            return Value(f"@{value.symbol}", pointer(value.element))
-        if isinstance(value, NativeFunction):
-            self.called.append(value)
-            return Value(f'@"{self.unit.symbol(value)}"', ptr)
-        if isinstance(value, Extern):
-            self.unit.externs[value.symbol] = value
-            return Value(f"@{value.symbol}", ptr)
-        self.fail(f"{value!r} has no meaning in native code")
-
-    def on_Constant(self, node: ast.Constant) -> Value:
-        return self.constant(node.value)
-
-    def on_Name(self, node: ast.Name) -> Value:
-        if node.id in self.variables:
-            slot, type = self.variables[node.id]
-            return self.let(f"load {type.llvm}, ptr {slot}", type)
-        found = self.lookup(node.id)
-        if found is self:
-            self.fail(f"name {node.id!r} is not defined")
-        return self.constant(found)
-
-    def on_Attribute(self, node: ast.Attribute) -> Value:
-        found = self.evaluate(node)
-        if found is self:
-            self.fail(f"{ast.unparse(node)} is no compile-time constant")
-        return self.constant(found)
-
-    def on_Subscript(self, node: ast.Subscript) -> Value:
-        address, element = self.address(node)
-        return self.let(f"load {element.llvm}, ptr {address}, align {max(1, element.bits // 8)}", element)
-
-    def on_UnaryOp(self, node: ast.UnaryOp) -> Value:
-        operand = self.value(node.operand)
-        if isinstance(node.op, ast.Not):
-            return self.let(f"xor i1 {self.truth(operand).text}, true", i1)
-        if operand.literal is not None and isinstance(node.op, ast.USub):
-            return self.constant(-operand.literal)
-        if isinstance(node.op, ast.USub):
-            if operand.type.kind == "float":
-                return self.let(f"fneg {operand.type.llvm} {operand.text}", operand.type)
-            return self.let(f"sub {operand.type.llvm} 0, {operand.text}", operand.type)
-        if isinstance(node.op, ast.Invert):
-            return self.let(f"xor {operand.type.llvm} {operand.text}, -1", operand.type)
-        return operand
-
-    def on_BinOp(self, node: ast.BinOp) -> Value:
-        left, right = self.value(node.left), self.value(node.right)
-        if left.literal is not None and right.literal is not None:
-            return self.constant(eval(compile(ast.Expression(node), "constant", "eval"), {"__builtins__": {}},
-                                      _literals(node, self)))  # fmt: skip
-        if left.type.kind == "pointer" and right.type.kind == "int":
-            if not isinstance(node.op, (ast.Add, ast.Sub)):
-                self.fail("pointers can only be moved by + and -")
-            distance = self.convert(right, i64)
-            if isinstance(node.op, ast.Sub):
-                distance = self.let(f"sub i64 0, {distance.text}", i64)
-            assert left.type.element is not None
-            return self.let(f"getelementptr {left.type.element.llvm}, ptr {left.text}, i64 {distance.text}", left.type)
-        if left.type.kind == "pointer" and right.type.kind == "pointer" and isinstance(node.op, ast.Sub):
-            return self.let(f"sub i64 {self.convert(left, i64).text}, {self.convert(right, i64).text}", i64)
-        left, right = self.unify(left, right)
-        signed, unsigned, floating = BINARY[type(node.op)]
-        opcode = floating if left.type.kind == "float" else signed if left.type.signed else unsigned
-        if opcode is None:
-            self.fail(f"{ast.unparse(node)} is not defined for {left.type}")
-        return self.let(f"{opcode} {left.type.llvm} {left.text}, {right.text}", left.type)
-
-    def unify(self, left: Value, right: Value) -> tuple[Value, Value]:
-        if left.type is right.type or left.type.llvm == right.type.llvm == "ptr":
-            return left, right
-        if right.literal is not None or right.text == "null":
-            return left, self.convert(right, left.type)
-        if left.literal is not None or left.text == "null":
-            return self.convert(left, right.type), right
-        if left.type.kind == right.type.kind:
-            wide = left.type if left.type.bits >= right.type.bits else right.type
-            return self.convert(left, wide), self.convert(right, wide)
-        self.fail(f"mixes {left.type} and {right.type}: convert one of them")
-
-    def on_Compare(self, node: ast.Compare) -> Value:
-        left, result = self.value(node.left), None
-        for operator, other in zip(node.ops, node.comparators, strict=True):
-            right = self.value(other)
-            a, b = self.unify(left, right)
-            signed, unsigned, floating = COMPARE[type(operator)]
-            if a.type.kind == "float":
-                test = self.let(f"fcmp {floating} {a.type.llvm} {a.text}, {b.text}", i1)
-            else:
-                code = signed if a.type.signed and a.type.kind == "int" else unsigned
-                test = self.let(f"icmp {code} {a.type.llvm} {a.text}, {b.text}", i1)
-            result = test if result is None else self.let(f"and i1 {result.text}, {test.text}", i1)
-            left = right
-        assert result is not None
-        return result
-
-    def on_BoolOp(self, node: ast.BoolOp) -> Value:
-        slot, yes, no, end = f"%b{self.counter}.slot", *(self.new_label(h) for h in ("yes", "no", "end"))
-        self.frame.append(f"  {slot} = alloca i1")
-        self.branch(node, yes, no)
-        for label, text in ((yes, "true"), (no, "false")):
-            self.label(label)
-            self.emit(f"store i1 {text}, ptr {slot}")
-            self.jump(f"br label %{end}")
-        self.label(end)
-        return self.let(f"load i1, ptr {slot}", i1)
-
-    def on_IfExp(self, node: ast.IfExp) -> Value:
-        test = self.truth(self.value(node.test))
-        a, b = self.unify(self.value(node.body), self.value(node.orelse))  # both sides are evaluated: no side effects
-        return self.let(f"select i1 {test.text}, {a.type.llvm} {a.text}, {a.type.llvm} {b.text}", a.type)
-
-    def on_Call(self, node: ast.Call) -> Value:
-        function = self.evaluate(node.func)
-        if function is self and isinstance(node.func, ast.Call):  # Signature(...)(address)(arguments)
-            signature = self.evaluate(node.func.func)
-            if isinstance(signature, Signature):
-                address = self.value(node.func.args[0])
-                return self.call(self.convert(address, ptr).text, signature.result, signature.arguments, node.args)
-        if isinstance(function, Type):
-            return self.convert(self.value(node.args[0]), function)
-        if isinstance(function, Extern):
-            self.unit.externs[function.symbol] = function
-            return self.call(f"@{function.symbol}", function.result, function.arguments, node.args)
-        if isinstance(function, NativeFunction):
-            self.called.append(function)
-            result, arguments = self.types_of(function)
-            return self.call(f'@"{self.unit.symbol(function)}"', result, arguments, node.args)
-        name = getattr(function, "__name__", None)
-        if name and hasattr(self, "intrinsic_" + name):
-            return getattr(self, "intrinsic_" + name)(*node.args)  # type: ignore[no-any-return]
-        self.fail(f"{ast.unparse(node.func)} cannot be called in native code")
-
-    def types_of(self, function: NativeFunction) -> tuple[Type, tuple[Type, ...]]:
-        tree = ast.parse(function.source()).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        reader = FunctionCompiler(self.unit, function, False)
-        return reader.annotation(tree.returns), tuple(reader.annotation(a.annotation) for a in tree.args.args)
-
-    def call(self, target: str, result: Type, types: tuple[Type, ...], nodes: list[ast.expr]) -> Value:
-        if len(types) != len(nodes):
-            self.fail(f"{target} takes {len(types)} arguments, {len(nodes)} given")
-        values = [self.convert(self.value(n), t) for n, t in zip(nodes, types, strict=True)]
-        text = f"call {result.llvm} {target}({', '.join(f'{v.type.llvm} {v.text}' for v in values)})"
-        if result is void:
-            self.emit(text)
-            return Value("", void)
-        return self.let(text, result)
-
-    def convert(self, value: Value, to: Type) -> Value:
-        if value.type is to or value.type.llvm == to.llvm == "ptr":
-            return Value(value.text, to, value.literal)
-        if value.literal is not None:
-            if to.kind == "float":
-                return Value(float_literal(float(value.literal), to), to, float(value.literal))
-            if to.kind == "int" and isinstance(value.literal, int):
-                return Value(str(value.literal), to, value.literal)
-        source, target = value.type, to
-        kinds = (source.kind, target.kind)
-        if kinds == ("int", "int"):
-            if source.bits == target.bits:
-                return Value(value.text, to)
-            code = "trunc" if source.bits > target.bits else "sext" if source.signed else "zext"
-        elif kinds == ("int", "float"):
-            code = "sitofp" if source.signed else "uitofp"
-        elif kinds == ("float", "int"):
-            code = "fptosi" if target.signed else "fptoui"
-        elif kinds == ("float", "float"):
-            code = "fpext" if source.bits < target.bits else "fptrunc"
-        elif kinds == ("pointer", "int"):
-            code = "ptrtoint"
-        elif kinds == ("int", "pointer"):
-            value, code = self.convert(value, i64), "inttoptr"
-            source = i64
-        else:
-            self.fail(f"cannot convert {source} to {target}")
-        return self.let(f"{code} {source.llvm} {value.text} to {target.llvm}", to)
-
-    # ---- intrinsics ------------------------------------------------------
-    def intrinsic_stack(self, element: ast.expr, count: ast.expr) -> Value:
-        type, number = self.annotation(element), self.value(count).literal
-        name = f"%frame{len(self.frame)}"
-        self.frame.append(f"  {name} = alloca [{number} x {type.llvm}], align 16")
-        return Value(name, pointer(type))
-
-    def intrinsic_sizeof(self, type: ast.expr) -> Value:
-        return self.constant(self.annotation(type).bits // 8)
-
-    def intrinsic_bitcast(self, type: ast.expr, node: ast.expr) -> Value:
-        target, value = self.annotation(type), self.value(node)
-        return self.let(f"bitcast {value.type.llvm} {value.text} to {target.llvm}", target)
-
-    def intrinsic_atomic_add(self, where: ast.expr, amount: ast.expr) -> Value:
-        return self.let(f"atomicrmw add ptr {self.value(where).text}, i64 {self.convert(self.value(amount), i64).text} seq_cst", i64)
-
-    def intrinsic_atomic_load(self, where: ast.expr) -> Value:
-        return self.let(f"load atomic i64, ptr {self.value(where).text} seq_cst, align 8", i64)
-
-    def intrinsic_atomic_store(self, where: ast.expr, what: ast.expr) -> Value:
-        self.emit(f"store atomic i64 {self.convert(self.value(what), i64).text}, ptr {self.value(where).text} seq_cst, align 8")
-        return Value("", void)
-
-    def intrinsic_atomic_swap(self, where: ast.expr, expected: ast.expr, new: ast.expr) -> Value:
-        address = self.value(where).text
-        old, other = self.convert(self.value(expected), i64), self.convert(self.value(new), i64)
-        pair = self.let(f"cmpxchg ptr {address}, i64 {old.text}, i64 {other.text} seq_cst seq_cst", i64)
-        return self.let(f"extractvalue {{ i64, i1 }} {pair.text}, 1", i1)
-
-    def intrinsic_cpu_pause(self) -> Value:
-        self.emit('call void asm sideeffect "' + PAUSE + '", ""()')
-        return Value("", void)
-
-    def intrinsic_copy_memory(self, target: ast.expr, source: ast.expr, count: ast.expr) -> Value:
-        a, b, n = self.value(target), self.value(source), self.convert(self.value(count), i64)
-        self.emit(f"call void @llvm.memmove.p0.p0.i64(ptr {a.text}, ptr {b.text}, i64 {n.text}, i1 false)")
-        return Value("", void)
-
-    def intrinsic_fill_memory(self, target: ast.expr, byte: ast.expr, count: ast.expr) -> Value:
-        a, b, n = self.value(target), self.convert(self.value(byte), u8), self.convert(self.value(count), i64)
-        self.emit(f"call void @llvm.memset.p0.i64(ptr {a.text}, i8 {b.text}, i64 {n.text}, i1 false)")
-        return Value("", void)
-
-    def intrinsic_count_leading_zeros(self, node: ast.expr) -> Value:
-        return self.let(f"call i64 @llvm.ctlz.i64(i64 {self.convert(self.value(node), i64).text}, i1 false)", i64)
-
-    def unary_float(self, name: str, node: ast.expr) -> Value:
-        value = self.value(node)
-        return self.let(f"call {value.type.llvm} @llvm.{name}.{FLOAT_SUFFIX[value.type.llvm]}({value.type.llvm} {value.text})", value.type)
-
-    def intrinsic_square_root(self, node: ast.expr) -> Value:
-        return self.unary_float("sqrt", node)
-
-    def intrinsic_floor_of(self, node: ast.expr) -> Value:
-        return self.unary_float("floor", node)
-
-    def intrinsic_fused_multiply_add(self, a: ast.expr, b: ast.expr, c: ast.expr) -> Value:
-        x, y, z = self.value(a), self.value(b), self.value(c)
-        t, suffix = x.type.llvm, FLOAT_SUFFIX[x.type.llvm]
-        return self.let(f"call {t} @llvm.fma.{suffix}({t} {x.text}, {t} {y.text}, {t} {z.text})", x.type)
-
-    def intrinsic_unlikely(self, node: ast.expr) -> Value:
-        test = self.truth(self.value(node))
-        return self.let(f"call i1 @llvm.expect.i1(i1 {test.text}, i1 false)", i1)
-
-
-def _literals(node: ast.BinOp, compiler: FunctionCompiler) -> dict[str, Any]:
-    return {n.id: compiler.lookup(n.id) for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
-FLOAT_SUFFIX = {"float": "f32", "double": "f64", "half": "f16", "bfloat": "bf16"}
-
-
-def _pause() -> str:
-    import platform
-
-    machine = platform.machine().lower()
-    return "pause" if machine in ("x86_64", "amd64", "i686") else "yield" if machine in ("aarch64", "arm64") else ""
-
-
-PAUSE = _pause()
-INTRINSICS = """declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
-declare i64 @llvm.ctlz.i64(i64, i1)
-declare i1 @llvm.expect.i1(i1, i1)
-declare ptr @llvm.threadlocal.address.p0(ptr)
-declare float @llvm.sqrt.f32(float)
-declare double @llvm.sqrt.f64(double)
-declare float @llvm.floor.f32(float)
-declare double @llvm.floor.f64(double)
-declare float @llvm.fma.f32(float, float, float)
-declare double @llvm.fma.f64(double, double, double)
-"""
+@functools.cache
+def _compiler_digest() -> str:
+    """Identity of the compiler itself: a changed compiler makes other code of the same sources."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("native*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -25,15 +25,11 @@ INDEX_NAMES = ("int64", "int32")
 def along(table: Spec, rows: Any, index: Spec, dim: int, itemsize: int, pairs: bool) -> tuple[Nest, int, int]:
     """The loop nest over an index tensor of the table's rank, with the size and byte step of the indexed dimension."""
     nest = Nest(itemsize, pairs)
-    if table.ndim == 0:
-        nest.add(index.numel, 0, 0, (0,))
-        return nest, 1, 0
-    if index.ndim == 0:
-        nest.add(1, 0, 0, (0,))
     for d, size in enumerate(index.shape):
-        table_step = 0 if d == dim else table.strides[d] * itemsize
-        nest.add(size, table_step, rows[d] * itemsize, (index.strides[d] * index.itemsize,))
-    return nest, table.shape[dim], table.strides[dim] * itemsize
+        table_step = 0 if d == dim or table.ndim == 0 else table.strides[d] * itemsize
+        row_step = rows[d] * itemsize if rows else 0
+        nest.add(size, table_step, row_step, (index.strides[d] * index.itemsize,))
+    return (nest, table.shape[dim], table.strides[dim] * itemsize) if table.ndim else (nest, 1, 0)
 
 
 def gather_failure(plan: Any, code: int) -> Exception:

@@ -104,7 +104,7 @@ def positions(input: Any) -> Any:
     mask = as_mask(input)
     starts, total = chunk_starts(mask)
     rank = input.ndim
-    spec = Spec.of((total, rank), (1, max(total, 1)), dtypes.int64, input.device)
+    spec = Spec.of((total, rank), (1, total), dtypes.int64, input.device)
     result = empty(spec)
     if total and rank:
         name = "list_flat" if rank == 1 else "list_positions"

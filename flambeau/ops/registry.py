@@ -40,7 +40,7 @@ class Op:
 
     numbers = "static"
     inplace = False
-    out_check: Callable[[Any, Sequence[Any]], None] | None = None  # what `out=` must fulfil, beyond a fitting dtype
+    out_check: Callable[[Any, Sequence[Any], Any], None] | None = None  # what `out=` must fulfil, beyond a fitting dtype
     takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
     def __init__(
@@ -230,11 +230,10 @@ def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {errors.type_name(target)}")
     if is_grad_enabled() and any(is_tensor(x) and x.requires_grad for x in (*args, *rest.values(), *targets)):
         raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
-    if op.out_check is not None:
-        for target in targets:
-            op.out_check(target, (*args, *rest.values()))
     result = op.call(*args, **rest)
     for target, value in zip(targets, result if isinstance(result, tuple) else (result,), strict=True):
+        if op.out_check is not None:
+            op.out_check(target, (*args, *rest.values()), value)
         write_out(target, value)
     return type(result)(targets) if isinstance(result, ReturnType) else out
 

@@ -123,4 +123,6 @@ def set_(self: Any, source: Any = None, storage_offset: int = 0, size: Any = Non
     return point_at(self, storage, shape, strides, as_int(storage_offset))
 
 
+__all__ = ["as_strided_", "resize_as_"]
+as_strided_ = IN_PLACE_VIEWS[-1]
 METHODS = [*IN_PLACE_VIEWS, resize_, resize_as_, set_]

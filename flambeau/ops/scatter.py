@@ -44,7 +44,7 @@ def along_plan(call: Any, tensors: list[str], index: Spec, source: Spec, rows: A
     pairs = target.dtype.is_complex if mode != "set" else target.itemsize == 16
     nest, size, step = along(target, rows, index, dim, target.itemsize, pairs)
     params, items = nest.params((size,), (step,), wrap=options.pop("wrap", False), places=(0, 2, 4, 1))
-    address = write_kernel(target.dtype, mode, 1, index.itemsize)
+    address = write_kernel(target.dtype, mode, 1, index.itemsize) if index.numel else 0
     return call.update(tensors, address, params, items if index.numel else 0, index.numel, dim=dim, bound=size, **options)
 
 
@@ -54,12 +54,12 @@ def along_plan(call: Any, tensors: list[str], index: Spec, source: Spec, rows: A
 def check_scatter(name: str, target: Spec, index: Spec, source: Spec, dim: int) -> int:
     """torch's checks; the wrapped dimension."""
     wrapped = wrap_dim(dim, target.ndim)
+    if index.numel == 0:
+        return wrapped
     if index.dtype.name not in INDEX_NAMES:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if source.dtype is not target.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-    if index.numel == 0:
-        return wrapped
     if max(index.ndim, 1) != max(target.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     if source.ndim == 0 and index.ndim and getattr(source, "number", False):
@@ -78,10 +78,10 @@ def check_scatter(name: str, target: Spec, index: Spec, source: Spec, dim: int) 
 def check_filled(target: Spec, index: Spec, dim: int) -> int:
     """The checks of a scatter of one number."""
     wrapped = wrap_dim(dim, target.ndim)
-    if index.dtype.name not in INDEX_NAMES:
-        raise RuntimeError("scatter(): Expected dtype int32/int64 for index")
     if index.numel == 0:
         return wrapped
+    if index.dtype.name not in INDEX_NAMES:
+        raise RuntimeError("scatter(): Expected dtype int32/int64 for index")
     if max(index.ndim, 1) != max(target.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     own, at = target.shape or (1,), index.shape or (1,)

@@ -165,6 +165,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
         raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
     if any(size < 0 for size in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+    indices = indices.to(dtypes.int64)
     coordinates, step = [], 1
     for size in reversed(sizes):
         coordinates.append(indices.floor_divide(step).remainder(size))

@@ -115,7 +115,9 @@ def ravel(call, input):  # type: ignore[no-untyped-def]
     tensor([1., 0., 0., 1.])
     """
     spec = call.op.check_tensor(input, "input")._spec
-    return reshaped(call, spec, (spec.numel,))
+    if spec.contiguous:
+        return reshaped(call, spec, (spec.numel,))
+    return input.contiguous().view(-1)
 
 
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
@@ -467,8 +469,10 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     added = len(own) - len(shape)
     if added < 0 or any(a != b and a != 1 for a, b in zip(shape, own[added:], strict=True)):
         raise RuntimeError(f"size {{{errors.brackets(shape)}}} is not expandable to size {{{errors.brackets(own)}}}.")
-    if own == shape:
+    if own == shape and shape:
         return input
+    if not shape:
+        return input.sum()
     dims = [d for d in range(len(own)) if d < added or shape[d - added] == 1 and own[d] != 1]
     total = input.sum(dims, True) if dims else input
     return total.view(shape) if added else total

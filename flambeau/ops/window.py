@@ -14,6 +14,7 @@ from operator import index as as_int
 from typing import Any
 
 from flambeau.core import errors
+from flambeau.core.layout import contiguous_format
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import may_overlap
@@ -264,5 +265,5 @@ def unfold_copy(input: Any, dimension: int, size: int, step: int) -> Any:
     tensor([[0, 1],
             [1, 2]])
     """
-    return input.unfold(dimension, size, step).clone()
+    return input.unfold(dimension, size, step).clone(memory_format=contiguous_format)
 

@@ -253,6 +253,14 @@ def _check_projections(
         raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
 
 
+def _require_weights(
+    separate: bool, names: tuple[str, ...], weights: tuple[Tensor | None, ...]
+) -> None:
+    for name, weight in zip(names, weights):
+        if weight is None:
+            raise AssertionError(f"use_separate_proj_weight is {separate} but {name} is None")
+
+
 def _heads(input: Tensor, rows: int, head_dim: int) -> Tensor:
     """(L, N, H * D) as (N * H, L, D)."""
     return input.reshape(input.size(0), rows, head_dim).transpose(0, 1)
@@ -313,13 +321,41 @@ def _attend(
     return output.transpose(0, 1).reshape(target, batch, num_heads * head_dim), weights
 
 
-def _static_heads(static: Tensor, name: str, rows: int, head_dim: int) -> Tensor:
-    """Check keys or values that a caller projected already."""
+def _static_or_heads(
+    static: Tensor | None, input: Tensor, name: str, rows: int, head_dim: int
+) -> Tensor:
+    """The heads that a caller projected already, or those of `input`."""
+    if static is None:
+        return _heads(input, rows, head_dim)
     if static.size(0) != rows:
         raise AssertionError(f"expecting {name}.size(0) of {rows}, but got {static.size(0)}")
     if static.size(2) != head_dim:
         raise AssertionError(f"expecting {name}.size(2) of {head_dim}, but got {static.size(2)}")
     return static
+
+
+def _append_biases(
+    k: Tensor,
+    v: Tensor,
+    bias_k: Tensor | None,
+    bias_v: Tensor | None,
+    static_k: Tensor | None,
+    static_v: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Keys and values (S, N, E) with one more source position, the learnt one."""
+    if bias_k is None:
+        raise AssertionError("bias_v is set but bias_k is None")
+    if bias_v is None:
+        raise AssertionError("bias_k is set but bias_v is None")
+    if static_k is not None:
+        raise AssertionError("bias cannot be added to static key.")
+    if static_v is not None:
+        raise AssertionError("bias cannot be added to static value.")
+    batch = k.size(1)
+    return (
+        flambeau.cat([k, bias_k.repeat(1, batch, 1)]),
+        flambeau.cat([v, bias_v.repeat(1, batch, 1)]),
+    )
 
 
 def _merge_padding(
@@ -400,36 +436,21 @@ def multi_head_attention_forward(
     )
     if use_separate_proj_weight:
         weights = (q_proj_weight, k_proj_weight, v_proj_weight)
+        _require_weights(True, ("q_proj_weight", "k_proj_weight", "v_proj_weight"), weights)
         biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
         q, k, v = _in_projection(query, key, value, *weights, *biases)
     else:
-        if in_proj_weight is None:
-            raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
+        _require_weights(False, ("in_proj_weight",), (in_proj_weight,))
         q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
     if mask is not None:
         mask = _check_attn_mask(mask, batch, num_heads, target, key.size(0))
-    if (bias_k is None) != (bias_v is None):
-        missing = ("bias_k", "bias_v") if bias_v is None else ("bias_v", "bias_k")
-        raise AssertionError(f"{missing[0]} is set but {missing[1]} is None")
-    if bias_k is not None:
-        if static_k is not None or static_v is not None:
-            which = "key" if static_k is not None else "value"
-            raise AssertionError(f"bias cannot be added to static {which}.")
-        k = flambeau.cat([k, bias_k.repeat(1, batch, 1)])
-        v = flambeau.cat([v, bias_v.repeat(1, batch, 1)])
+    if bias_k is not None or bias_v is not None:
+        k, v = _append_biases(k, v, bias_k, bias_v, static_k, static_v)
         mask, padding = _pad_masks(mask, padding)
     rows, head_dim = batch * num_heads, embed_dim // num_heads
     q = _heads(q, rows, head_dim)
-    k = (
-        _heads(k, rows, head_dim)
-        if static_k is None
-        else _static_heads(static_k, "static_k", rows, head_dim)
-    )
-    v = (
-        _heads(v, rows, head_dim)
-        if static_v is None
-        else _static_heads(static_v, "static_v", rows, head_dim)
-    )
+    k = _static_or_heads(static_k, k, "static_k", rows, head_dim)
+    v = _static_or_heads(static_v, v, "static_v", rows, head_dim)
     if add_zero_attn:
         zeros = k.new_zeros((rows, 1, head_dim))
         k, v = flambeau.cat([k, zeros], 1), flambeau.cat([v, zeros], 1)

@@ -159,15 +159,15 @@ def sort_entries(entries: u64p, other: u64p, count: i64) -> u64p:
 
 
 @native
-def put(entries: u64p, count: i64, odd: i64, flip: u64, source: ptr, b: ptr, c: ptr, params: i64p) -> void:
+def put(entries: u64p, count: i64, odd: i64, flip: u64, line: ptrp, params: i64p) -> void:
     """Writes elements and indices in the order of the entries."""
-    target: UP = b
-    where: i64p = c
+    target: UP = line[1]
+    where: i64p = line[2]
     for i in range(count):
         index = i64(entries[i] & 0xFFFFFFFF) if W == 1 else i64(entries[i * W + W - 1])
         if odd != 0:
-            from_: UP = source + index * params[IN_STEP]
-            target[0] = from_[0]
+            origin: UP = line[0] + index * params[IN_STEP]
+            target[0] = origin[0]
         else:
             target[0] = element_of((entries[i * W] >> KEY) ^ flip)
         where[0] = index
@@ -219,6 +219,19 @@ def top_entries(source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k:
 
 
 @native
+def locate(buffers: ptrp, params: i64p, item: i64, line: ptrp) -> void:
+    """Where line `item` begins: in the input, the values and the indices."""
+    rest = item // params[WIDTH]
+    for i in range(3):
+        line[i] = buffers[i] + item % params[WIDTH] * params[IN_LINE + i]
+    for k in range(params[RANK]):
+        dim = params + DIMS + 4 * (params[RANK] - 1 - k)
+        for i in range(3):
+            line[i] = line[i] + rest % dim[0] * dim[1 + i]
+        rest = rest // dim[0]
+
+
+@native
 def sort(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: items are lines; the first COUNT elements of each in order, with their indices."""
     flip = u64(ONES) if params[DESCENDING] != 0 else u64(0)
@@ -226,25 +239,15 @@ def sort(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
     entries: u64p = buffers[3] + slot * params[SLOT]
     other = entries + length * W
+    line = stack(ptr, 3)
     for item in range(start, stop):
-        first = item % params[WIDTH]
-        rest = item // params[WIDTH]
-        a = buffers[0] + first * params[IN_LINE]
-        b = buffers[1] + first * params[OUT_LINE]
-        c = buffers[2] + first * params[INDEX_LINE]
-        for k in range(params[RANK]):
-            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
-            digit = rest % dim[0]
-            rest = rest // dim[0]
-            a = a + digit * dim[1]
-            b = b + digit * dim[2]
-            c = c + digit * dim[3]
+        locate(buffers, params, item, line)
         if count * 32 <= length and count <= 128 and count > 0:
-            odd = top_entries(a, params[IN_STEP], length, flip, entries, count)
-            put(entries, count, odd, flip, a, b, c, params)
+            odd = top_entries(line[0], params[IN_STEP], length, flip, entries, count)
+            put(entries, count, odd, flip, line, params)
         else:
-            odd = enter(a, params[IN_STEP], length, flip, entries)
-            put(sort_entries(entries, other, length), count, odd, flip, a, b, c, params)
+            odd = enter(line[0], params[IN_STEP], length, flip, entries)
+            put(sort_entries(entries, other, length), count, odd, flip, line, params)
 
 
 @native
@@ -276,22 +279,11 @@ def rank_of(source: ptr, step: i64, count: i64, wanted: i64, counts: i64p) -> u6
 @native
 def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: of each line the element at place COUNT of the order (or the median), and an index of it."""
-    counts = stack(i64, 256)
+    counts, line = stack(i64, 256), stack(ptr, 3)
     for item in range(start, stop):
-        first = item % params[WIDTH]
-        rest = item // params[WIDTH]
-        a = buffers[0] + first * params[IN_LINE]
-        b = buffers[1] + first * params[OUT_LINE]
-        c = buffers[2] + first * params[INDEX_LINE]
-        for k in range(params[RANK]):
-            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
-            digit = rest % dim[0]
-            rest = rest // dim[0]
-            a = a + digit * dim[1]
-            b = b + digit * dim[2]
-            c = c + digit * dim[3]
+        locate(buffers, params, item, line)
         length, step, wanted = params[LENGTH], params[IN_STEP], params[COUNT]
-        x: TP = a
+        x: TP = line[0]
         if wanted < 0:
             numbers = i64(0)
             for i in range(length):
@@ -301,14 +293,14 @@ def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                 wanted = length - 1  # a NaN
             else:
                 wanted = (numbers - 1) // 2 if numbers > 0 else i64(0)
-        key = rank_of(a, step, length, wanted, counts)
-        x = a
+        key = rank_of(line[0], step, length, wanted, counts)
+        x = line[0]
         index = i64(0)
         while key_of(x[0]) != key:
             x = ptr(x) + step
             index += 1
-        target: TP = b
-        where: i64p = c
+        target: TP = line[1]
+        where: i64p = line[2]
         target[0] = x[0]
         where[0] = index
 
@@ -319,20 +311,10 @@ def mode(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     length = params[LENGTH]
     slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
     entries: u64p = buffers[3] + slot * params[SLOT]
+    line = stack(ptr, 3)
     for item in range(start, stop):
-        first = item % params[WIDTH]
-        rest = item // params[WIDTH]
-        a = buffers[0] + first * params[IN_LINE]
-        b = buffers[1] + first * params[OUT_LINE]
-        c = buffers[2] + first * params[INDEX_LINE]
-        for k in range(params[RANK]):
-            dim = params + DIMS + 4 * (params[RANK] - 1 - k)
-            digit = rest % dim[0]
-            rest = rest // dim[0]
-            a = a + digit * dim[1]
-            b = b + digit * dim[2]
-            c = c + digit * dim[3]
-        enter(a, params[IN_STEP], length, 0, entries)
+        locate(buffers, params, item, line)
+        enter(line[0], params[IN_STEP], length, 0, entries)
         ordered = sort_entries(entries, entries + length * W, length)
         best, most, run = i64(0), i64(0), i64(0)
         for i in range(length):
@@ -347,9 +329,9 @@ def mode(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                     best, most = i, run
                 run = 0
         place = i64(ordered[best] & 0xFFFFFFFF) if W == 1 else i64(ordered[best * W + W - 1])
-        source: UP = a + place * params[IN_STEP]
-        target: UP = b
-        where: i64p = c
+        source: UP = line[0] + place * params[IN_STEP]
+        target: UP = line[1]
+        where: i64p = line[2]
         target[0] = source[0]
         where[0] = place
 
