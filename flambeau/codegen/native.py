@@ -100,10 +100,22 @@ class Unit:
         digest = hashlib.sha256(f"{_compiler_digest()} {self.name}".encode())
         for name, value in sorted(self.specialise.items()):
             digest.update(f"{name}={value!r};".encode())
-        for file in dict.fromkeys(inspect.getfile(f.function) for f in self.functions):
-            with open(file, "rb") as source:
-                digest.update(source.read())
+        for file in self._files():
+            digest.update(Path(file).read_bytes())
         return digest.hexdigest()[:32]
+
+    def _files(self) -> list[str]:
+        """The source files of the functions, and of every native function that their modules name."""
+        found: dict[str, None] = {}
+        pending = list(self.functions)
+        while pending:
+            function = pending.pop()
+            file = inspect.getfile(function.function)
+            if file not in found:
+                found[file] = None
+                names = function.function.__globals__
+                pending += [value for value in names.values() if isinstance(value, NativeFunction)]
+        return sorted(found)
 
     def text_with_intrinsics(self) -> str:
         """What codegen.llvm compiles: `ir()` and the declarations of LLVM's own functions."""

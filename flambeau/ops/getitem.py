@@ -48,7 +48,7 @@ class Reading:
         items = [as_index(item) for item in items]
         given = sum(consumed(item) for item in items)
         if given > spec.ndim:
-            raise IndexError(ZERO_DIM) if spec.ndim == 0 and self.alone else errors.too_many_indices(spec.ndim)
+            raise too_many(spec, index)
         seen = False
         for item in items:
             if item is Ellipsis:
@@ -158,6 +158,15 @@ class Reading:
 COVERED = object()  # a dimension that the mask before it covers too
 
 
+def too_many(spec: Spec, index: Any) -> IndexError:
+    """The error for more indices than dimensions; torch words it by what a 0-d tensor was indexed with."""
+    if spec.ndim == 0 and isinstance(index, slice):
+        return IndexError("slice() cannot be applied to a 0-dim tensor.")
+    if spec.ndim == 0 and isinstance(index, int):
+        return IndexError(ZERO_DIM)
+    return errors.too_many_indices(spec.ndim)
+
+
 def as_items(index: Any) -> list[Any]:
     """The entries of an index; lists that hold slices, tensors or sequences count as tuples, as they did in NumPy."""
     if isinstance(index, tuple):
@@ -236,8 +245,6 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
     """
     reading = Reading(input._spec, index)
     if is_basic(index):
-        if input.ndim == 0 and any(type(item) is slice for item in (index if type(index) is tuple else (index,))):
-            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
         return window_plan(call, reading)
     if not reading.advanced:
         return reading.window(input)

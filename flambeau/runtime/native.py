@@ -27,14 +27,14 @@ from flambeau.core.device import device
 from flambeau.core.dtype import dtype
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
-from flambeau.runtime import dispatch, indexing, memory, objects, threads
+from flambeau.runtime import dispatch, indexing, memory, objects, plan_table, threads
 
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
 EXPORTS: list[NativeFunction] = [
     dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, dispatch.get_mode, dispatch.set_mode,
     dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.world_words, dispatch.op_flag_words,
-    dispatch.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
+    plan_table.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
     memory.allocate, memory.deallocate, indexing.call_kernel,
     threads.stop_workers, threads.forget_workers, threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
@@ -92,7 +92,7 @@ class NativeCore:
             raise NotImplementedError("Flambeau needs the GIL: the free-threaded build of Python is not supported yet")
         unit = Unit("core", EXPORTS)
         externs = [
-            value for module in (dispatch, indexing, memory, objects, threads) for value in vars(module).values() if isinstance(value, Extern)
+            value for module in (dispatch, indexing, memory, objects, plan_table, threads) for value in vars(module).values() if isinstance(value, Extern)
         ]
         imports = {e.symbol: c_function(e.symbol) for e in externs if _exists(e.symbol)}
         self.symbols = load("core-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(f) for f in EXPORTS], imports)
@@ -103,7 +103,7 @@ class NativeCore:
         self.memory = self._words(call_long, memory.memory_words, 16)
         self.pool = self._words(call_long, threads.pool_words, 128)
         self.release_cached = ctypes.PYFUNCTYPE(ctypes.c_int64)(self.address(memory.release_cached))
-        self.clear_plans = ctypes.PYFUNCTYPE(None)(self.address(dispatch.clear_plans))
+        self.clear_plans = ctypes.PYFUNCTYPE(None)(self.address(plan_table.clear_plans))
         self.Storage = self._storage_type()
         self.memory[memory.STORAGE_TYPE] = id(self.Storage)
         self.memory[memory.CACHE_LIMIT] = _cache_limit()

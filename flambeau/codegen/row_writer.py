@@ -1,0 +1,159 @@
+"""Writes the LLVM IR of one row kernel. Called by `codegen/rows.py`, which has the plan and explains the structures.
+
+The sweeps are those of the writer of reductions; what is added is the loop that stores the elements' results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flambeau.codegen.emit import Slot
+from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, param
+from flambeau.codegen.reduction_writer import ReductionWriter
+from flambeau.codegen.states import parts
+
+if TYPE_CHECKING:
+    from flambeau.codegen.rows import RowKernel
+
+FIXED = 3  # params before the strides along the row: length, width, rank
+
+
+class RowWriter(ReductionWriter):
+    """Writes one row kernel."""
+
+    def __init__(self, kernel: RowKernel) -> None:
+        reduction: Any = kernel  # has the members that the writer of reductions reads
+        super().__init__(reduction)
+        self.program, self.rows_kernel = kernel.program, kernel
+
+    def text(self) -> str:
+        """The kernel."""
+        kernel, emitter, program = self.rows_kernel, self.emitter, self.program
+        inputs, total = len(kernel.input_dtypes), len(kernel.input_dtypes) + len(kernel.output_dtypes)
+        emitter.line("entry:")
+        buffers = [buffer(emitter, index) for index in range(total)]
+        self.length, self.width, rank = (param(emitter, k) for k in range(FIXED))
+        self.shared["size", 0] = self.length
+        self.reduced_strides = [param(emitter, FIXED + k) for k in range(total)]
+        for k in range(program.parameters):
+            bits = param(emitter, FIXED + total + k)
+            self.shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {bits} to double")
+        table = emitter.let(f"getelementptr inbounds i64, ptr %params, i64 {FIXED + total + program.parameters}")
+        kept = Odometer(emitter, rank, table, total + 1)
+        self.strides = [kept.inner_stride(operand) for operand in range(total)]
+        some = emitter.let("icmp slt i64 %start, %stop")
+        emitter.line(f"br i1 {some}, label %begin, label %done")
+        emitter.label("begin")
+        first = kept.seek("%start")
+        before = emitter.block
+        emitter.line("br label %item")
+        emitter.label("item")
+        item = emitter.phi("i64", "%start", before)
+        offsets = [emitter.phi("i64", offset, before) for offset in first]
+        places = offsets if self.inner else self._moved(offsets)
+        bases = [emitter.at(base, place) for base, place in zip(buffers, places)]
+        seen = self._sweeps(bases[:inputs])
+        if program.outputs:
+            self._elements_loop(bases, seen)
+        if program.row_outputs:
+            self._row_results(bases[inputs + len(program.outputs) :], seen)
+        following = emitter.let(f"add nuw nsw i64 {item}, 1")
+        again = emitter.let(f"icmp slt i64 {following}, %stop")
+        emitter.line(f"br i1 {again}, label %next, label %done")
+        emitter.label("next")
+        for offset, new in zip(offsets, kept.advance(offsets)):
+            emitter.arrive(offset, new)
+        emitter.arrive(item, following)
+        emitter.line("br label %item")
+        emitter.label("done")
+        emitter.line("ret void")
+        return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
+
+    def _moved(self, offsets: Sequence[str]) -> list[str]:
+        """The operands' offsets, with the last tile moved back so that it ends with the last row."""
+        emitter = self.emitter
+        last = emitter.let(f"sub nsw i64 {self.width}, {self.kernel.lanes}")
+        beyond = emitter.let(f"sub nsw i64 {last}, {offsets[-1]}")
+        emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
+        shift = emitter.let(f"call i64 @llvm.smin.i64(i64 {beyond}, i64 0)")
+        places = []
+        for offset, stride in zip(offsets, self.strides):
+            distance = emitter.let(f"mul nsw i64 {shift}, {stride}")
+            places.append(emitter.let(f"add nsw i64 {offset}, {distance}"))
+        return places
+
+    def _sweeps(self, bases: Sequence[str]) -> dict[Slot, str]:
+        """All stages over the row; the slots with their results, in every lane."""
+        seen: dict[Slot, str] = {}
+        for number, stage in enumerate(self.program.stages):
+            slots = self.sweep(number, bases, "0", self.length, seen)
+            for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
+                seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
+        return seen
+
+    def _elements_loop(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
+        """Compute and store the outputs of every element; the last vector overlaps the one before."""
+        emitter, step = self.emitter, self.kernel.lanes if self.inner else 1
+        whole = self.length if step == 1 else emitter.let(f"and i64 {self.length}, {-step}")
+        head, body, after, before = emitter.fresh("map"), emitter.fresh("each"), emitter.fresh("mapped"), emitter.block
+        emitter.line(f"br label %{head}")
+        emitter.label(head)
+        position = emitter.phi("i64", "0", before)
+        more = emitter.let(f"icmp slt i64 {position}, {whole}")
+        emitter.line(f"br i1 {more}, label %{body}, label %{after}")
+        emitter.label(body)
+        self._write(bases, position, seen)
+        emitter.arrive(position, emitter.let(f"add nuw nsw i64 {position}, {step}"))
+        emitter.line(f"br label %{head}")
+        emitter.label(after)
+        if step > 1:
+            tail, done = emitter.fresh("rest"), emitter.fresh("row.done")
+            rest = emitter.let(f"icmp slt i64 {whole}, {self.length}")
+            emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
+            emitter.label(tail)
+            self._write(bases, emitter.let(f"sub nsw i64 {self.length}, {step}"), seen)
+            emitter.line(f"br label %{done}")
+            emitter.label(done)
+
+    def _write(self, bases: Sequence[str], position: str, seen: dict[Slot, str]) -> None:
+        """The outputs of the elements at `position`."""
+        kernel, program, emitter, lanes = self.rows_kernel, self.program, self.emitter, self.kernel.lanes
+        inputs = len(kernel.input_dtypes)
+        places, index = list(bases[: inputs + len(program.outputs)]), position
+        if not self.inner:
+            index = "0"
+            for operand, base in enumerate(places):
+                distance = emitter.let(f"mul nsw i64 {position}, {self.reduced_strides[operand]}")
+                places[operand] = emitter.at(base, distance)
+        slots = self.elements(places[:inputs], index, lanes)
+        values = iter(self.evaluate(program.outputs, {**slots, **seen}, lanes))
+        for k, base in enumerate(places[inputs:]):
+            operand, dtypes = inputs + k, parts(program.outputs[k : k + 1])
+            if self.inner:
+                stride = self.strides[operand]
+                base = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {stride}"))
+            self._store_lanes(base, self.strides[operand], [next(values) for _ in dtypes], dtypes, operand, lanes)
+
+    def _row_results(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
+        """Store what belongs to the row; along the vector axis of `inner` all lanes are alike."""
+        first = len(self.rows_kernel.input_dtypes) + len(self.program.outputs)
+        lanes = self.kernel.lanes
+        values = iter(self.evaluate(self.program.row_outputs, seen, lanes))
+        for k, base in enumerate(bases):
+            dtypes = parts(self.program.row_outputs[k : k + 1])
+            names = [next(values) for _ in dtypes]
+            if self.inner and lanes > 1:
+                names = [self._first_lane(name, dtype, lanes) for name, dtype in zip(names, dtypes)]
+            self._store_lanes(base, self.strides[first + k], names, dtypes, first + k, 1 if self.inner else lanes)
+
+    def _first_lane(self, name: str, dtype: str, lanes: int) -> str:
+        from flambeau.codegen.emit import llvm_type
+
+        return self.emitter.let(f"extractelement {llvm_type(dtype, lanes)} {name}, i64 0")
+
+    def _store_lanes(self, base: str, stride: str, values: Sequence[str], dtypes: Sequence[str], operand: int, lanes: int) -> None:
+        dtype = self.rows_kernel.output_dtypes[operand - len(self.rows_kernel.input_dtypes)]
+        before, self.coarse_lanes = self.coarse_lanes, lanes
+        self._store(base, stride, values, dtypes, dtype, self.kernel.classes[operand])
+        self.coarse_lanes = before

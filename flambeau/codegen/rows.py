@@ -1,0 +1,135 @@
+"""Row programs: a few sweeps over each row, then results for its elements or for the row itself, in one kernel.
+
+softmax, layer normalisation, cross entropy and their gradients are of this kind: every element's result depends on sums or extremes of
+its row. The row is read once per sweep while it lies in the cache, and nothing is stored in between:
+
+    x = Expr.slot("x0", "float32")
+    top = Stage((lowest("float32"),), (Expr.slot("acc0", "float32").maximum(x),), (...,))
+    RowProgram((Expr.input(0, "float32"),), (top,), (x - Expr.slot("stage0.0", "float32"),))
+
+Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as stage0.0, ..., the length of the row
+as `size`, parameters as param0, ...; `outputs` and `row_outputs` see the results of all stages, `outputs` also the elements.
+
+The kernel's buffers are the inputs, the outputs, the row outputs. Structures, as for reductions: `inner`, where the vector axis runs along
+the row, an item is a row; `outer`, where it runs over rows that are neighbours in memory, an item is a tile of them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
+from flambeau.codegen.expr import postorder
+from flambeau.codegen.loops import COSTLY, LoopPlan, Strides, classify, collapse, symbol
+from flambeau.codegen.monoids import Reduction, Stage, Values
+from flambeau.codegen.row_writer import RowWriter
+
+LANES = (64, 32, 16, 4, 1)
+CACHE = 1 << 19  # bytes of a tile of rows that several sweeps should find in the cache
+
+
+@dataclass(frozen=True)
+class RowProgram:
+    """What is computed for a row: see the module's first lines."""
+
+    elements: Values
+    stages: tuple[Stage, ...]
+    outputs: Values = ()
+    row_outputs: Values = ()
+    parameters: int = 0
+
+    def expressions(self) -> Values:
+        """Everything that identifies the program."""
+        return (*self.elements, *self.outputs, *self.row_outputs, *self.as_reduction().expressions())
+
+    def as_reduction(self) -> Reduction:
+        """Its stages in the form that reductions have."""
+        return Reduction(self.stages, (), (), (), (), parameters=self.parameters)
+
+
+@dataclass(frozen=True)
+class RowKernel:
+    """What a row kernel's machine code depends on."""
+
+    program: RowProgram
+    input_dtypes: tuple[str, ...]
+    output_dtypes: tuple[str, ...]
+    structure: str
+    classes: str
+    lanes: int
+
+    @property
+    def elements(self) -> Values:
+        """The expressions behind x0, x1, ..."""
+        return self.program.elements
+
+    @property
+    def reduction(self) -> Reduction:
+        """The stages, for the writer of reductions."""
+        return self.program.as_reduction()
+
+    @property
+    def symbol_name(self) -> str:
+        """A name that equal kernels share, in every process."""
+        counts = [len(stage.start) for stage in self.program.stages], len(self.program.outputs)
+        return symbol(
+            "rows_" + self.structure, self.program.expressions(), self.input_dtypes, self.output_dtypes, self.classes, self.lanes, counts
+        )  # fmt: skip
+
+    def ir_text(self) -> str:
+        """The kernel as LLVM IR."""
+        return RowWriter(self).text()
+
+
+def plan_rows(
+    program: RowProgram,
+    input_dtypes: Sequence[str],
+    output_dtypes: Sequence[str],
+    sizes: Sequence[int],
+    length: int,
+    strides: Sequence[Strides],
+    along: Sequence[int],
+    parameters: Sequence[float] = (),
+) -> LoopPlan:
+    """Plan the program for rows of `length` elements, one for each index into `sizes`.
+
+    `strides` are the operands' byte strides over the rows, `along` those along a row (0 for row outputs); operands are inputs, outputs,
+    row outputs, and `output_dtypes` names those of the latter two.
+    """
+    dtypes = (*input_dtypes, *output_dtypes)
+    order = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
+    kept, steps = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in strides])
+    columns = [[s[d] for s in steps] for d in range(len(kept))]
+    outer = bool(kept) and kept[-1] > 1 and 0 < abs(columns[-1][0]) < abs(along[0])
+    width = kept[-1] if outer else 1
+    lanes = _lanes(program, dtypes, width if outer else length, columns[-1] if outer else along, outer, length)
+    vector = columns[-1] if outer else list(along)
+    classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
+    if outer:
+        kept = (*kept[:-1], -(-width // lanes))
+        columns[-1] = [stride * lanes for stride in columns[-1]]
+    places = [0] * (len(kept) - 1) + [lanes] if outer else [0] * len(kept)
+    bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
+    params = [length, width, len(kept), *along, *bits, *kept]
+    for operand, inner in enumerate((*vector, 0)):
+        params += [inner, *([column[operand] for column in columns] if operand < len(dtypes) else places)]
+    kernel = RowKernel(program, tuple(input_dtypes), tuple(output_dtypes), "outer" if outer else "inner", classes, lanes)
+    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), prod(sizes) * length, False)
+
+
+def _lanes(
+    program: RowProgram, dtypes: Sequence[str], extent: int, strides: Sequence[int], outer: bool, length: int
+) -> int:
+    """Vector elements per step: no more than the axis has, fewer where elements are gathered, costly or would leave the cache."""
+    widest = max(ITEMSIZE[compute_dtype(dtype)] for dtype in dtypes)
+    best = 256 // widest
+    if any(node.op in COSTLY for node in postorder(program.expressions())):
+        best = 128 // widest
+    if any(classify(stride, dtype) == "s" for stride, dtype in zip(strides, dtypes, strict=True)):
+        best = min(best, 16)
+    while outer and best > 16 and best * widest * length > CACHE:
+        best //= 2
+    return next(lanes for lanes in LANES if lanes <= best and (lanes <= extent or lanes == 1))
