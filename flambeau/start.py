@@ -11,7 +11,8 @@ import threading
 from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
-from flambeau.runtime.dispatch import NUMBERS_ARE_OPERANDS, TAKES_INDEX
+from flambeau.runtime.dispatch import TAKES_INDEX
+from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
     "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "softmax", "scan", "sort", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "random", "matmul", "einsum", "settings", "losses", "conv", "pool", "nn",
