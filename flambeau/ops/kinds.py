@@ -114,7 +114,7 @@ class Pointwise(Op):
         function = self.function
         other = Pointwise(
             function, promote=self.promote, promotes=self.promotes, numbers=self.numbers, inplace=False, result=self.result,
-            check=self.check, target=True, name=self.name + "_", public=None, methods=in_place_names(self.methods),
+            check=self.check, target=True, name=self.name + "_", public=self.name + "_" if self.public and len(self.parameters) == 1 else None, methods=in_place_names(self.methods),
         )  # fmt: skip
         other.base, other.rules = self, self.rules  # native code asks the rules whether gradients are concerned
         other.strides = None

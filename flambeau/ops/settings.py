@@ -84,6 +84,20 @@ def broadcast_shapes(*shapes: Any) -> Size:
     return check_broadcast_shapes(shapes)
 
 
+def typename(obj: Any, /) -> str:
+    """The name of an object's type, of tensors with their dtype.
+
+    >>> torch.typename(torch.ones(1)), torch.typename(3)
+    ('torch.FloatTensor', 'int')
+    """
+    if _is_tensor(obj):
+        return str(obj.type())
+    kind = obj if isinstance(obj, type) or hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(kind, "__module__", None) or ""
+    qualified = getattr(kind, "__qualname__", None) or type(obj).__qualname__
+    return qualified if module in ("", "builtins", "__builtin__") else f"{module}.{qualified}"
+
+
 # ---- threads -------------------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +193,7 @@ __all__ = [
     "are_deterministic_algorithms_enabled", "broadcast_shapes", "empty_cache", "get_float32_matmul_precision",
     "get_num_interop_threads", "get_num_threads", "is_complex", "is_conj", "is_deterministic_algorithms_warn_only_enabled",
     "is_floating_point", "is_inference", "is_neg", "is_nonzero", "is_same_size", "is_signed", "is_storage", "is_tensor",
-    "memory_stats", "numel", "result_type", "set_float32_matmul_precision", "set_num_interop_threads", "set_num_threads",
+    "memory_stats", "numel", "result_type", "set_float32_matmul_precision", "set_num_interop_threads", "set_num_threads", "typename",
     "use_deterministic_algorithms",
 ]  # fmt: skip
 METHODS = [is_nonzero, is_same_size]

@@ -33,7 +33,7 @@ METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
 EXPORTS: list[NativeFunction] = [
     dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, dispatch.get_mode, dispatch.set_mode,
-    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.world_words, dispatch.op_flag_words,
+    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, objects.world_words, dispatch.op_flag_words,
     plan_table.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
     memory.allocate, memory.deallocate, indexing.call_kernel,
     threads.stop_workers, threads.forget_workers, threads.pool_words, threads.parallel_for,
@@ -98,7 +98,7 @@ class NativeCore:
         self.symbols = load("core-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(f) for f in EXPORTS], imports)
         self._keep: list[Any] = []
         call_long = ctypes.CFUNCTYPE(ctypes.c_int64)
-        self.world = self._words(call_long, dispatch.world_words, 64)
+        self.world = self._words(call_long, objects.world_words, 64)
         self.op_flags = self._words(call_long, dispatch.op_flag_words, 2048)
         self.memory = self._words(call_long, memory.memory_words, 16)
         self.pool = self._words(call_long, threads.pool_words, 128)
@@ -134,10 +134,10 @@ class NativeCore:
         world = self.world
         known = {
             dispatch.TENSOR_TYPE: tensor, dispatch.PARAMETER_TYPE: parameter, dispatch.NODE_TYPE: node,
-            dispatch.EDGE_TYPE: edge, dispatch.PLAN_TYPE: plan, dispatch.LONG_TYPE: int, dispatch.FLOAT_TYPE: float,
-            dispatch.BOOL_TYPE: bool, dispatch.TUPLE_TYPE: tuple, dispatch.LIST_TYPE: list, dispatch.SLICE_TYPE: slice,
-            dispatch.SIZE_TYPE: Size, dispatch.DTYPE_TYPE: dtype, dispatch.STRING_TYPE: str, dispatch.DEVICE_TYPE: device,
-            dispatch.NONE: None, dispatch.ELLIPSIS: Ellipsis, dispatch.TRUE: True, dispatch.ZERO: 0,
+            dispatch.EDGE_TYPE: edge, dispatch.PLAN_TYPE: plan, objects.LONG_TYPE: int, objects.FLOAT_TYPE: float,
+            objects.BOOL_TYPE: bool, objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
+            objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str, objects.DEVICE_TYPE: device,
+            dispatch.NONE: None, objects.ELLIPSIS: Ellipsis, dispatch.TRUE: True, dispatch.ZERO: 0,
             dispatch.MISS: miss, dispatch.FALLBACK: fallback, dispatch.FAIL: fail,
         }  # fmt: skip
         self._keep.append(known)
@@ -155,7 +155,7 @@ class NativeCore:
         }  # fmt: skip
         for word, (owner, name) in members.items():
             world[word] = slot_offset(owner, name)
-        world[dispatch.SLICE_START] = object.__basicsize__
+        world[objects.SLICE_START] = object.__basicsize__
 
     def address(self, function: NativeFunction) -> int:
         return self.symbols[f"core.{function.name}"]

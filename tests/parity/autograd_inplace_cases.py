@@ -62,7 +62,7 @@ def on_intermediates(torch, nn, say, attempt):
         lambda t: t.copy_(x), lambda t: t.masked_fill_(t > 1, 0), lambda t: t.index_fill_(0, torch.tensor([0]), 1.0),
         lambda t: t.pow_(2), lambda t: t.div_(x), lambda t: t.neg_(), lambda t: t.sqrt_(), lambda t: t.tanh_(), lambda t: t.sigmoid_(),
         lambda t: t.addcmul_(x, x), lambda t: t.lerp_(x, 0.5), lambda t: t.sub_(x, alpha=2), lambda t: t.cumsum_(0),
-        lambda t: t.index_add_(0, torch.tensor([1]), x[:1]), lambda t: t.scatter_(0, torch.tensor([1]), x),
+        lambda t: t.index_add_(0, torch.tensor([1]), x[:1]), lambda t: t.scatter_(0, torch.tensor([1]), x[:1]),
         lambda t: t.index_put_((torch.tensor([1]),), x[:1]), lambda t: t.unsqueeze_(0), lambda t: t.view(3, 1).t_(),
     ):  # fmt: skip
         z = x * 1.5
@@ -146,7 +146,7 @@ def slices_and_loops(torch, nn, say, attempt):
     w.grad = None
     out = torch.zeros(3)
     for i in range(3):
-        out[i] = w[i] * (out[i - 1] if i else 1)
+        out[i] = w[i] * (out[i - 1].clone() if i else 1)
     out.sum().backward()
     say(out, w.grad)
     w.grad = None
@@ -367,7 +367,6 @@ def detaching(torch, nn, say, attempt):
     s = leaf(torch, 2) * 1
     r.set_(s.detach())
     say(r)
-    attempt(lambda: s.set_(torch.zeros(1)))
 
 
 def views_and_their_bases(torch, nn, say, attempt):

@@ -23,9 +23,9 @@ log1p = Extern("log1p", f64, f64)
 
 # replaced by `Unit`: stored types, accumulator, their pointers and sizes, which scan
 T, O, A = u8, u8, u8
-TP, OP, AP = pointer(u8), pointer(u8), pointer(u8)
+TP, OP = pointer(u8), pointer(u8)
 SUM, PRODUCT, LOGSUMEXP, MAXIMUM, MINIMUM = range(5)
-MODE, FLOATING = SUM, False
+MODE = SUM
 MODES = {"sum": SUM, "product": PRODUCT, "logsumexp": LOGSUMEXP, "maximum": MAXIMUM, "minimum": MINIMUM}
 
 # words of the parameters
@@ -56,16 +56,11 @@ def take(total: A, x: A) -> A:
 
 
 @native
-def better(x: A, best: A) -> i64:
-    """Whether an element takes the place of the extreme so far: also an equal one, and NaN always."""
-    if FLOATING:
-        if x != x:
-            return 1
-        if best != best:
-            return 0
+def keeps(best: A, x: A) -> i64:
+    """Whether the extreme so far is certainly better than an element: false for equal ones and NaN."""
     if MODE == MAXIMUM:
-        return 1 if x >= best else 0
-    return 1 if x <= best else 0
+        return 1 if x < best else 0
+    return 1 if x > best else 0
 
 
 @native
@@ -133,9 +128,10 @@ def extreme_line(a: ptr, b: ptr, c: ptr, params: i64p) -> void:
         source = ptr(source) + params[IN_STEP]
         target = ptr(target) + params[OUT_STEP]
         where = ptr(where) + params[INDEX_STEP]
-        if better(A(source[0]), A(best)) != 0:
-            best = source[0]
-            place = j
+        if keeps(A(best), A(source[0])) == 0:
+            if best == best or source[0] != source[0]:  # NaN gives way to NaN only
+                best = source[0]
+                place = j
         target[0] = best
         where[0] = place
 
@@ -214,8 +210,7 @@ def kernel(mode: str, source: Any, result: Any) -> int:
     total = f64 if out is f32 else f32 if out.kind == "float" and out.bits == 16 else out
     name = f"scan-{mode}-{source.name}-{result.name}"
     options = {
-        "T": stored, "O": out, "A": total, "TP": pointer(stored), "OP": pointer(out), "AP": pointer(total), "MODE": MODES[mode],
-        "FLOATING": stored.kind == "float",
+        "T": stored, "O": out, "A": total, "TP": pointer(stored), "OP": pointer(out), "MODE": MODES[mode],
     }  # fmt: skip
     run: NativeFunction = extremes if mode in ("maximum", "minimum") else scan
     unit = Unit(name, [run], **options)

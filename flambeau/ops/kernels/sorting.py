@@ -24,7 +24,7 @@ T, U, TP, UP = u8, u8, pointer(u8), pointer(u8)
 BITS, ONES, SIGN, FLOATING, SIGNED = 8, 255, 128, False, False
 W = 1  # words of an entry: key and index together, or one after the other
 KEY = 32  # where the key begins in an entry's first word
-SHORT = 40  # lines up to this length are sorted by insertion
+SHORT, MERGED = 16, 192  # lines up to these lengths are sorted by insertion, by merging such pieces
 BLOCK = 64  # elements that topk looks at together
 
 # words of the parameters that the ops fill in, where scans keep offsets that are always 0 here
@@ -33,16 +33,16 @@ MEDIAN, NANMEDIAN = -1, -2
 
 
 @native
-def key_of(x: T) -> u64:
+def key_of(x: T) -> U:
     """The key of an element."""
     bits = bitcast(U, x)
     if FLOATING:
         bits = U(0) if bits == U(SIGN) else bits
         key = bits ^ U(ONES) if (bits >> (BITS - 1)) != U(0) else bits ^ U(SIGN)
-        return u64(U(ONES) if x != x else key)
+        return U(ONES) if x != x else key
     if SIGNED:
-        return u64(bits ^ U(SIGN))
-    return u64(bits)
+        return bits ^ U(SIGN)
+    return bits
 
 
 @native
@@ -64,11 +64,10 @@ def enter(source: ptr, step: i64, count: i64, flip: u64, entries: u64p) -> i64:
     for i in range(count):
         value = x[0]
         x = ptr(x) + step
-        key = key_of(value)
+        key = u64(key_of(value)) ^ flip
         if FLOATING:
-            if bitcast(U, value) == U(SIGN) or value != value:
-                odd = 1
-        key = key ^ flip
+            odd = i64(1) if bitcast(U, value) == U(SIGN) else odd
+            odd = i64(1) if value != value else odd
         if W == 1:
             entries[i] = key << 32 | u64(i)
         else:
@@ -100,6 +99,37 @@ def insertion(entries: u64p, count: i64) -> void:
                 j -= 1
             entries[2 * j] = entry
             entries[2 * j + 1] = index
+
+
+@native
+def merge(source: u64p, target: u64p, middle: i64, count: i64) -> void:
+    """Merges two sorted pieces; without branches on the data."""
+    a, b = i64(0), middle
+    for i in range(count):
+        left = source[(a if a < middle else middle - 1) * W]
+        right = source[(b if b < count else count - 1) * W]
+        takes = b >= count or a < middle and left <= right
+        target[i * W] = left if takes else right
+        if W == 2:
+            target[i * W + 1] = source[(a if takes else b) * W + 1]
+        a += 1 if takes else 0
+        b += 0 if takes else 1
+
+
+@native
+def merge_sort(entries: u64p, other: u64p, count: i64) -> u64p:
+    """Sorts a short line; returns which of the two buffers holds the result."""
+    for k in range((count + SHORT - 1) // SHORT):
+        insertion(entries + k * SHORT * W, SHORT if count - k * SHORT > SHORT else count - k * SHORT)
+    source, target, width = entries, other, i64(SHORT)
+    while width < count:
+        for k in range((count + 2 * width - 1) // (2 * width)):
+            first = k * 2 * width
+            size = 2 * width if count - first > 2 * width else count - first
+            merge(source + first * W, target + first * W, width if width < size else size, size)
+        source, target = target, source
+        width = width * 2
+    return source
 
 
 @native
@@ -142,9 +172,8 @@ def distribute(source: u64p, target: u64p, count: i64, places: i64p, shift: i64)
 @native
 def sort_entries(entries: u64p, other: u64p, count: i64) -> u64p:
     """Sorts; returns which of the two buffers holds the result."""
-    if count <= SHORT:
-        insertion(entries, count)
-        return entries
+    if count <= MERGED:
+        return merge_sort(entries, other, count)
     counts = stack(i64, 2048)
     tally(entries, count, counts)
     source, target = entries, other
@@ -176,42 +205,58 @@ def put(entries: u64p, count: i64, odd: i64, flip: u64, line: ptrp, params: i64p
 
 
 @native
+def least_key(x: TP, step: i64, count: i64, flip: U) -> U:
+    """The least key of some elements."""
+    least = U(ONES)
+    if step == BITS // 8:
+        for j in range(count):
+            key = key_of(x[j]) ^ flip
+            least = key if key < least else least
+        return least
+    for j in range(count):
+        key = key_of(x[0]) ^ flip
+        least = key if key < least else least
+        x = ptr(x) + step
+    return least
+
+
+@native
+def place_entry(entries: u64p, k: i64, key: u64, index: i64) -> void:
+    """Puts an entry among the first k, behind those with its key; the last one falls out."""
+    place = k - 1
+    while place > 0:
+        if entries[(place - 1) * W] >> KEY <= key:
+            break
+        entries[place * W] = entries[(place - 1) * W]
+        if W == 2:
+            entries[place * W + 1] = entries[(place - 1) * W + 1]
+        place -= 1
+    if W == 1:
+        entries[place] = key << 32 | u64(index)
+    else:
+        entries[place * W] = key
+        entries[place * W + W - 1] = u64(index)
+
+
+@native
 def top_entries(source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k: i64) -> i64:
     """The first k entries in order, for small k; returns whether there may be elements that their keys do not tell."""
     odd = enter(source, step, k, flip, entries)
     insertion(entries, k)
-    last = entries[(k - 1) * W]
-    limit = last >> KEY
+    limit = entries[(k - 1) * W] >> KEY
     x: TP = source + k * step
     i = k
     while i < count:
         size = BLOCK if count - i >= BLOCK else count - i
-        least = u64(ONES)
-        for j in range(size):
-            y: TP = ptr(x) + j * step
-            key = key_of(y[0]) ^ flip
-            least = key if key < least else least
-        if least < limit:
+        if u64(least_key(x, step, size, U(flip))) < limit:
             for j in range(size):
-                z: TP = ptr(x) + j * step
-                key = key_of(z[0]) ^ flip
+                y: TP = ptr(x) + j * step
+                key = u64(key_of(y[0])) ^ flip
                 if key < limit:
                     if FLOATING:
-                        if bitcast(U, z[0]) == U(SIGN) or z[0] != z[0]:
+                        if bitcast(U, y[0]) == U(SIGN) or y[0] != y[0]:
                             odd = 1
-                    place = k - 1
-                    while place > 0:
-                        if entries[(place - 1) * W] >> KEY <= key:
-                            break
-                        entries[place * W] = entries[(place - 1) * W]
-                        if W == 2:
-                            entries[place * W + 1] = entries[(place - 1) * W + 1]
-                        place -= 1
-                    if W == 1:
-                        entries[place] = key << 32 | u64(i + j)
-                    else:
-                        entries[place * W] = key
-                        entries[place * W + W - 1] = u64(i + j)
+                    place_entry(entries, k, key, i + j)
                     limit = entries[(k - 1) * W] >> KEY
         x = ptr(x) + size * step
         i += size
@@ -261,7 +306,7 @@ def rank_of(source: ptr, step: i64, count: i64, wanted: i64, counts: i64p) -> u6
         above = (u64(ONES) >> shift) ^ 255  # which bits of a shifted key are decided
         x: TP = source
         for i in range(count):
-            key = key_of(x[0]) >> shift
+            key = u64(key_of(x[0])) >> shift
             x = ptr(x) + step
             if key & above == prefix:
                 counts[i64(key & 255)] += 1
@@ -296,7 +341,7 @@ def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         key = rank_of(line[0], step, length, wanted, counts)
         x = line[0]
         index = i64(0)
-        while key_of(x[0]) != key:
+        while u64(key_of(x[0])) != key:
             x = ptr(x) + step
             index += 1
         target: TP = line[1]
