@@ -18,12 +18,15 @@ from flambeau.autograd.graph import AccumulateGrad, Edge, Node, _handle, target
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.device import device
+from flambeau.core import layout as layouts
 from flambeau.core.layout import layout, strided
 from flambeau.core.naming import PublicType
-from flambeau.core.shape import Size
-from flambeau.core.spec import Spec
+from flambeau.core.shape import Size, wrap_dim
+from flambeau.core.spec import CPU, Spec
+from flambeau.core.strides import is_channels_last
+from flambeau.runtime.objects import PARAMETER_TYPE
+from flambeau.runtime.scalars import read_scalar
 from flambeau.runtime.system import engine
-from flambeau.runtime.dispatch import PARAMETER_TYPE
 
 if TYPE_CHECKING:
     from flambeau.core.dtype import dtype
@@ -146,8 +149,6 @@ class Tensor(metaclass=TensorMeta):
         """
         if dim is None:
             return self._spec.shape
-        from flambeau.core.shape import wrap_dim
-
         if self._spec.ndim == 0:
             raise IndexError("Dimension specified as " + str(dim) + " but tensor has no dimensions")
         return self._spec.shape[wrap_dim(dim, self._spec.ndim)]
@@ -156,8 +157,6 @@ class Tensor(metaclass=TensorMeta):
         """Steps between neighbours along each dimension, in elements."""
         if dim is None:
             return self._spec.strides
-        from flambeau.core.shape import wrap_dim
-
         if self._spec.ndim == 0:
             raise IndexError("Dimension specified as " + str(dim) + " but tensor has no dimensions")
         return self._spec.strides[wrap_dim(dim, self._spec.ndim)]
@@ -193,9 +192,6 @@ class Tensor(metaclass=TensorMeta):
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in memory in the order of the format (row-major by default)."""
-        from flambeau.core import layout as layouts
-        from flambeau.core.strides import is_channels_last
-
         if memory_format is None or memory_format is layouts.contiguous_format:
             return self._spec.contiguous
         rank = {layouts.channels_last: 4, layouts.channels_last_3d: 5}.get(memory_format)
@@ -437,8 +433,6 @@ class Tensor(metaclass=TensorMeta):
         """
         if self._spec.numel != 1:
             raise errors.not_a_scalar(self._spec.numel)
-        from flambeau.runtime.scalars import read_scalar
-
         return read_scalar(self)
 
     def tolist(self) -> Any:
@@ -620,7 +614,6 @@ def rebuild(cls: type, content: bytes, shape: Sequence[int], strides: Sequence[i
     """Unpickles a tensor."""
     import ctypes
 
-    from flambeau.core.spec import CPU
     from flambeau.ops.arrays import allocate
     engine.start()
     storage = allocate(len(content))

@@ -44,13 +44,14 @@ class Reading:
         self.basic: list[Any] = []
         self.node = "AliasBackward0"
         items = as_items(index)
-        self.alone = len(items) == 1
+        self.alone = not isinstance(index, tuple)
         items = [as_index(item) for item in items]
         given = sum(consumed(item) for item in items)
         if given > spec.ndim:
             raise too_many(spec, index)
         seen = False
-        for item in items:
+        for position, item in enumerate(items):
+            self.position = position
             if item is Ellipsis:
                 if not seen:
                     self.keep(spec.ndim - given)
@@ -98,7 +99,7 @@ class Reading:
         """One index of the next dimension, which goes away."""
         size = self.spec.shape[self.dim]
         if not -size <= index < size:
-            raise errors.index_out_of_bounds(index, self.dim, size)
+            raise errors.index_out_of_bounds(index, self.position, size)
         self.offset += (index + size if index < 0 else index) * self.spec.strides[self.dim]
         self.basic.append(index)
         self.dim += 1
@@ -148,7 +149,7 @@ class Reading:
 
     def window(self, input: Any) -> Any:
         """The view that the basic part makes."""
-        return input if self.plain else input[tuple(self.basic)]
+        return input if all(item == slice(None) for item in self.basic) else input[tuple(self.basic)]
 
     def entries(self) -> list[Any]:
         """The tensors as ops.index takes them: one entry for each dimension, or for all that a mask covers."""
@@ -163,7 +164,7 @@ def too_many(spec: Spec, index: Any) -> IndexError:
     if spec.ndim == 0 and isinstance(index, slice):
         return IndexError("slice() cannot be applied to a 0-dim tensor.")
     if spec.ndim == 0 and isinstance(index, int):
-        return IndexError(ZERO_DIM)
+        return errors.index_out_of_bounds(index, 0, 0) if index else IndexError(ZERO_DIM)
     return errors.too_many_indices(spec.ndim)
 
 

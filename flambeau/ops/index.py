@@ -17,7 +17,7 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
-from flambeau.core.strides import broadcast_strides, elementwise_strides
+from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, view_strides
 from flambeau.ops.kernels.indexed import Nest, read_kernel, write_kernel
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.mask import check_covers
@@ -71,9 +71,10 @@ class Layout:
             *(own[d] for d in self.before), *(0 for _ in self.index_shape), *(own[d] for d in self.after),
         )  # fmt: skip
         operands: list[Any] = [(self.shape, rows)]
+        wide = (*(1 for _ in self.before), *self.index_shape, *(1 for _ in self.after))
         for index in self.indices:
-            tail = (1,) * len(self.after)
-            operands.append(((*index.shape, *tail), (*index.strides, *(0 for _ in tail))))
+            read = broadcast_strides(index.shape, index.strides, self.index_shape)
+            operands.append((wide, view_strides(self.index_shape, read, wide) or contiguous_strides(wide)))
         return elementwise_strides(self.shape, operands)
 
     @property
