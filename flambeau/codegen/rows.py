@@ -22,8 +22,7 @@ from dataclasses import dataclass
 from math import prod
 
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
-from flambeau.codegen.expr import postorder
-from flambeau.codegen.loops import COSTLY, LoopPlan, Strides, classify, collapse, symbol
+from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, symbol
 from flambeau.codegen.monoids import Reduction, Stage, Values
 from flambeau.codegen.row_writer import RowWriter
 
@@ -105,7 +104,7 @@ def plan_rows(
     columns = [[s[d] for s in steps] for d in range(len(kept))]
     outer = bool(kept) and kept[-1] > 1 and 0 < abs(columns[-1][0]) < abs(along[0])
     width = kept[-1] if outer else 1
-    lanes = _lanes(program, dtypes, width if outer else length, columns[-1] if outer else along, outer, length)
+    lanes = _lanes(dtypes, width if outer else length, columns[-1] if outer else along, outer, length)
     vector = columns[-1] if outer else list(along)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
     if outer:
@@ -120,14 +119,10 @@ def plan_rows(
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), prod(sizes) * length, False)
 
 
-def _lanes(
-    program: RowProgram, dtypes: Sequence[str], extent: int, strides: Sequence[int], outer: bool, length: int
-) -> int:
-    """Vector elements per step: no more than the axis has, fewer where elements are gathered, costly or would leave the cache."""
+def _lanes(dtypes: Sequence[str], extent: int, strides: Sequence[int], outer: bool, length: int) -> int:
+    """Vector elements per step: no more than the axis has, fewer where elements are gathered or would leave the cache."""
     widest = max(ITEMSIZE[compute_dtype(dtype)] for dtype in dtypes)
     best = 256 // widest
-    if any(node.op in COSTLY for node in postorder(program.expressions())):
-        best = 128 // widest
     if any(classify(stride, dtype) == "s" for stride, dtype in zip(strides, dtypes, strict=True)):
         best = min(best, 16)
     while outer and best > 16 and best * widest * length > CACHE:

@@ -16,7 +16,7 @@ from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.ops.index import _index, index_at, index_plan, resolve
 from flambeau.ops.kinds import Call, composite, structured
-from flambeau.ops.mask import _mask_take, check_covers
+from flambeau.ops.mask import _mask_take, check_covers, is_canonical
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import geometry
@@ -115,7 +115,7 @@ class Reading:
             raise ValueError("step must be greater than zero")
         first, last, _ = slice(bound(item.start, None), bound(item.stop, None), None).indices(size)
         count = len(range(first, last, step))
-        if count != size or self.alone:
+        if not (first == 0 and last == size and step == 1 and item.start in (None, 0)) or self.alone:
             self.node = "SliceBackward0"
         self.shape.append(count)
         self.strides.append(self.spec.strides[self.dim] * step)
@@ -255,7 +255,7 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
         if all(t.dtype.name == "int64" for t in given):
             tensors, dims = resolve(input, entries)
             return index_plan(_index, call.places, input, tensors, dims)
-        if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_ and input._spec.contiguous:
+        if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_ and is_canonical(input._spec):
             return delegate(_mask_take, call.places, input=input, mask=entries[0])
     return index_at(reading.window(input), entries)
 

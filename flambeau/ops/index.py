@@ -20,7 +20,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, view_strides
 from flambeau.ops.kernels.indexed import Nest, read_kernel, write_kernel
 from flambeau.ops.kinds import composite, structured
-from flambeau.ops.mask import check_covers
+from flambeau.ops.mask import check_covers, is_canonical
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
 
@@ -94,7 +94,7 @@ class Layout:
 def index_failure(plan: Any, code: int) -> Exception:
     """An index outside its dimension."""
     position = (code - 1) & 15
-    return errors.index_out_of_bounds(code >> 4, plan.options["dims"][position], plan.options["bounds"][position])
+    return errors.index_out_of_bounds(code >> 4, position, plan.options["bounds"][position])
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
 
 def index_at(input: Any, indices: Sequence[Any]) -> Any:
     """`input[indices]` for a list of tensors and Nones."""
-    if len(indices) == 1 and indices[0] is not None and indices[0].dtype is dtypes.bool_ and indices[0].ndim and input._spec.contiguous:
+    if len(indices) == 1 and indices[0] is not None and indices[0].dtype is dtypes.bool_ and indices[0].ndim and is_canonical(input._spec):
         return input._mask_take(indices[0])
     tensors, dims = resolve(input, indices)
     return input._index(tensors, tuple(dims))

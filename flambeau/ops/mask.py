@@ -14,7 +14,7 @@ from flambeau.core import errors
 from flambeau.core.promotion import number_dtype
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
-from flambeau.core.strides import contiguous_strides
+from flambeau.core.strides import contiguous_strides, elementwise_strides
 from flambeau.ops.arrays import empty, record
 from flambeau.ops.kernels.masks import chunk_starts, kernel, run
 from flambeau.ops.kinds import NONE, Pointwise, composite, structured
@@ -169,6 +169,19 @@ def row_words(spec: Spec, rank: int) -> tuple[int, int]:
     return count * (spec.itemsize // word), word
 
 
+def is_canonical(spec: Spec) -> bool:
+    """Whether the strides are those of a fresh row-major tensor, in dimensions of size 1 too."""
+    return spec.strides == contiguous_strides(spec.shape)
+
+
+def few_rows(spec: Spec, rank: int, total: int) -> tuple[int, ...]:
+    """Strides of `x[mask]` with one row or none: torch orders dimensions by what it finds in the operands."""
+    shape = (total, *spec.shape[rank:])
+    table = (shape, (0, *spec.strides[rank:]))
+    index = (total, *(1 for _ in spec.shape[rank:]))
+    return elementwise_strides(shape, [table, *[(index, contiguous_strides(index))] * rank])
+
+
 def check_covers(spec: Spec, mask: Any, dim: int = 0) -> None:
     """torch's error for a mask whose shape is not that of the dimensions from `dim` on."""
     for d, size in enumerate(mask.shape):
@@ -191,7 +204,9 @@ def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
     def take(table: Any, mask: Any) -> Any:
         plain = as_mask(mask)
         starts, total = chunk_starts(plain)
-        result = empty(Spec.of((total, *spec.shape[rank:]), None, spec.dtype, spec.device))
+        shape = (total, *spec.shape[rank:])
+        strides = None if total > 1 else few_rows(spec, rank, total)
+        result = empty(Spec.of(shape, strides, spec.dtype, spec.device))
         row, word = row_words(spec, rank)
         if total and row:
             source = engine.core.make_tensor(table._storage, table._spec, table._offset).contiguous()

@@ -18,7 +18,7 @@ from flambeau.runtime.objects import (
 from flambeau.runtime.threads import parallel_for
 
 K_INDEX, K_RANGE, K_WINDOW = 8, 9, 10  # tags in keys, beside those of runtime.dispatch
-MAX_ITEMS = 24
+MAX_ITEMS = 20
 DIM, START, PLACE, SIZE, STRIDE, ROW_STRIDE, NEXT, STATE_WORDS = range(8)
 PyEval_SaveThread = Extern("PyEval_SaveThread", ptr)
 PyEval_RestoreThread = Extern("PyEval_RestoreThread", void, ptr)
@@ -110,13 +110,18 @@ def add_item(item: ptr, spec: ptr, skipped: i64, key: i64p, state: i64p) -> i64:
         return 0
     if read_bound(first, size, 0, bounds) == 0 or read_bound(last, size, size, bounds + 1) == 0:
         return 0
+    whole = i64(0)  # a slice that leaves the dimension as it is does not name the graph node
+    if bounds[2] == 1 and bounds[1] == size and bounds[0] == 0:
+        if i64(first) == world[NONE] or as_integer(first) == 0:
+            whole = 1
     count = (bounds[1] - bounds[0] + bounds[2] - 1) // bounds[2] if bounds[1] > bounds[0] else i64(0)
     state[START] = state[START] + bounds[0] * state[STRIDE]
     state[PLACE] = state[PLACE] + bounds[0] * state[ROW_STRIDE]
     key[n] = K_RANGE
     key[n + 1] = count
     key[n + 2] = bounds[2]
-    state[NEXT] = n + 3
+    key[n + 3] = whole
+    state[NEXT] = n + 4
     return 1
 
 
@@ -133,7 +138,7 @@ def add_index(x: ptr, index: ptr, key: i64p, counts: i64p, moved: i64p) -> i64:
     key[3] = i64(spec)
     state[NEXT] = 5
     if type_of(index) != world[TUPLE_TYPE]:
-        key[4] = 1
+        key[4] = -1
         skipped = i64(0)
         if i64(index) == world[ELLIPSIS]:
             skipped = PyTuple_Size(slot(spec, world[SPEC_SHAPE]))

@@ -207,7 +207,7 @@ def put(entries: u64p, count: i64, odd: i64, flip: u64, line: ptrp, params: i64p
 @native
 def least_key(x: TP, step: i64, count: i64, flip: U) -> U:
     """The least key of some elements."""
-    least = U(ONES)
+    least: U = U(ONES)
     if step == BITS // 8:
         for j in range(count):
             key = key_of(x[j]) ^ flip
