@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from flambeau.codegen.llvm import load
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
+from flambeau.ops.observe import observe
 from flambeau.runtime import dispatch as d
 
 NUMBER_KINDS = {float: d.NUMBER_FLOAT, int: d.NUMBER_INT, bool: d.NUMBER_BOOL}
@@ -91,8 +91,8 @@ class Plan:
         if loops.work >= RELEASE_FROM and loops.items > 1:
             words[d.B_RELEASE] = 1
             words[d.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))
-        if config.debug >= 2:
-            words[d.B_KERNEL] = observed(self, loops.symbol_name, words[d.B_KERNEL])
+        if config.debug >= 2 or config.check:
+            observe(self, loops.symbol_name)
         if config.debug >= 3:
             print(f"flambeau: plan {self.op} {[str(o.spec) for o in self.inputs]} -> {loops.symbol_name}", file=sys.stderr)
         return self
@@ -140,26 +140,6 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"Plan({self.op}, {[o.spec for o in self.inputs]} -> {list(self.outputs)})"
-
-
-def observed(plan: Plan, name: str, kernel: int) -> int:
-    """A kernel that calls the real one and prints what it was, how long it took and how fast memory moved (FLAMBEAU_DEBUG=2)."""
-    signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    call = signature(kernel)
-    specs = [o.spec for o in plan.inputs if isinstance(o.spec, Spec)] + list(plan.outputs)
-    moved = sum(spec.nbytes for spec in specs)
-
-    def run(buffers: int, params: int, start: int, stop: int) -> None:
-        began = time.perf_counter()
-        call(buffers, params, start, stop)
-        seconds = time.perf_counter() - began
-        print(f"flambeau: {plan.op} {name} [{start}, {stop}) {seconds * 1e6:.1f} us {moved / seconds / 1e9:.1f} GB/s", file=sys.stderr)
-
-    wrapper = signature(run)
-    plan.keep += [call, wrapper]
-    address = ctypes.cast(wrapper, ctypes.c_void_p).value
-    assert address is not None
-    return address
 
 
 def output_bytes(spec: Spec) -> int:

@@ -20,6 +20,7 @@ from flambeau.autograd.inplace import modify
 from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.ops.observe import NAN_RESULT, nan_error
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.rules import Gradient, Rules
 from flambeau.return_types import ReturnType
@@ -293,4 +294,6 @@ def run_plan(plan: Plan, inputs: Sequence[Any]) -> Any:
 
 def fail(plan: Plan, code: int) -> None:
     """A kernel reported `code`: raise what torch raises."""
+    if code == NAN_RESULT:
+        raise nan_error(plan)
     raise plan.op.failure(plan, code) if hasattr(plan.op, "failure") else RuntimeError("ZeroDivisionError")

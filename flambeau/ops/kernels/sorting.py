@@ -25,7 +25,7 @@ BITS, ONES, SIGN, FLOATING, SIGNED = 8, 255, 128, False, False
 W = 1  # words of an entry: key and index together, or one after the other
 KEY = 32  # where the key begins in an entry's first word
 SHORT, MERGED = 16, 192  # lines up to these lengths are sorted by insertion, by merging such pieces
-BLOCK = 32  # elements that topk looks at together
+BLOCK = 16  # elements that topk looks at together
 
 # words of the parameters that the ops fill in, where scans keep offsets that are always 0 here
 DESCENDING, COUNT, SLOT, GRAIN = 9, 11, 13, 14
