@@ -23,7 +23,7 @@ class Generator(metaclass=PublicType):
     """
 
     def __init__(self, device: Any = "cpu"):
-        from flambeau.ops.creation import place
+        from flambeau.ops.creation_arguments import place
         from flambeau.runtime.mt19937 import MT19937
         engine.start()
         self.device = place(device_type(device) if isinstance(device, str) else device)

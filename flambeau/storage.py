@@ -26,7 +26,7 @@ class UntypedStorage(metaclass=PublicType):
 
     def __init__(self, nbytes: Any = 0, *, device: Any = "cpu"):
         from flambeau.ops.arrays import empty
-        from flambeau.ops.creation import place
+        from flambeau.ops.creation_arguments import place
         engine.start()
         self.device = place(device)
         content = None if isinstance(nbytes, int) else bytes(nbytes)
@@ -100,7 +100,7 @@ class UntypedStorage(metaclass=PublicType):
 
     def to(self, *, device: Any, non_blocking: bool = False) -> UntypedStorage:
         """The storage on a device."""
-        from flambeau.ops.creation import place
+        from flambeau.ops.creation_arguments import place
 
         target = place(device)
         return self if target is self.device else UntypedStorage(self.nbytes(), device=target)

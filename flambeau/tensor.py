@@ -61,7 +61,7 @@ class Tensor(metaclass=TensorMeta):
     _base: Tensor | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
-        from flambeau.ops.creation import legacy_constructor
+        from flambeau.ops.legacy import legacy_constructor
 
         return legacy_constructor(cls, "torch.FloatTensor", *args, **kwargs)
 

@@ -36,7 +36,7 @@ def _edge(tensor: Any) -> Any:
 
 def _unit(output: Any) -> Any:
     """A one of the output's dtype and shape."""
-    from flambeau.ops.creation import unit
+    from flambeau.ops.creation_arguments import unit
 
     return unit.call(output)
 

@@ -107,7 +107,7 @@ TO_SIGNATURES = ""
 def convert(self: Any, dtype: Any, where: Any, memory_format: Any = None, copying: bool = False) -> Any:
     """`to` with its arguments sorted out."""
     if where is not None:
-        from flambeau.ops.creation import place
+        from flambeau.ops.creation_arguments import place
 
         target = place(where)
         if target is not self.device:

@@ -9,121 +9,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.codegen.expr import Expr
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core import layout as layouts
-from flambeau.core.device import device as device_type
 from flambeau.core.device import get_default_device
 from flambeau.core.promotion import number_dtype as of_number
-from flambeau.core.shape import Size
 from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import dense_strides, format_strides
 from flambeau.ops.arrays import empty as empty_of
-from flambeau.ops.arrays import from_array, raw_array
-from flambeau.ops.kinds import NONE, pointwise
-from flambeau.ops.registry import engine, is_tensor
+from flambeau.ops.arrays import from_array
+from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, place, sizes_of
+from flambeau.ops.registry import is_tensor
 from flambeau.ops.sequences import array_from
-
-
-# ---- filling in place ----------------------------------------------------------------------------------------------------------
-
-
-@pointwise(promote=NONE, promotes=("input",), grad={"value": lambda g: g}, methods=("_fill",), public="fill")
-def fill(input, value):
-    """`value` in the shape and dtype of `input`.
-
-    >>> torch.fill(torch.zeros(2), 3.0)
-    tensor([3., 3.])
-    """
-    return value
-
-
-@pointwise(promote=NONE, promotes=("input",), public=None, methods=("_zero",), node="ZeroBackward")
-def zero(input):
-    """Zeros in the shape and dtype of `input`."""
-    return Expr.constant(0, input.dtype)
-
-
-@pointwise(promote=NONE, promotes=("input",), public=None, methods=(), inplace=False)
-def unit(input):
-    """Ones in the shape and dtype of `input`: the gradient that backward starts from."""
-    return Expr.constant(1, input.dtype)
-
-
-# ---- arguments ---------------------------------------------------------------------------------------------------------------
-
-
-def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """`f(2, 3)`, `f((2, 3))` and `f(torch.Size([2, 3]))` alike."""
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
-    result = []
-    for position, size in enumerate(sizes):
-        if isinstance(size, bool) or not hasattr(size, "__index__"):
-            kinds = " of ints" if len(sizes) > 1 else ""
-            if len(sizes) == 1:
-                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {errors.type_name(size)}")
-            raise TypeError(
-                f"{name}(): argument 'size' (position 1) must be tuple{kinds}, but found element of type {errors.type_name(size)} at pos {position}"
-            )
-        number = size.__index__()
-        if number < 0:
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension {number}: {errors.brackets(s.__index__() for s in sizes)}"
-            )
-        result.append(number)
-    return tuple(result)
-
-
-def place(where: Any) -> device_type:
-    """The device asked for; an error that says what is missing where there is none."""
-    if where is None:
-        return get_default_device()
-    found = where if isinstance(where, device_type) else device_type(where)
-    if found.type == "cpu":
-        return CPU
-    if found.type == "meta":
-        return found if found.index is None else device_type("meta")
-    return missing_device(found)
-
-
-def missing_device(found: device_type) -> device_type:
-    """torch's error for a device that this machine (or this build) has not."""
-    if found.type == "cuda":
-        raise AssertionError("Torch not compiled with CUDA enabled\n  Flambeau sees no usable GPU: use device='cpu'")
-    raise RuntimeError(f"PyTorch is not linked with support for {found.type} devices\n  use device='cpu' or 'meta'")
-
-
-def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
-    """Applies `requires_grad` to a new tensor."""
-    if pin_memory:
-        raise RuntimeError("Need to provide pin_memory allocator to use pin memory.")
-    if requires_grad:
-        tensor.requires_grad_(True)
-    return tensor
-
-
-def check_layout(layout: Any) -> None:
-    """Only strided tensors exist."""
-    if layout is not None and layout is not layouts.strided:
-        raise errors.unsupported(f"layout {layout}")
-
-
-def check_dtype(name: str, dtype: Any) -> Any:
-    """The dtype asked for, or the default one."""
-    if dtype is None:
-        return dtypes.get_default_dtype()
-    if not isinstance(dtype, dtypes.dtype):
-        python = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}.get(dtype)
-        if python is None:
-            raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {errors.type_name(dtype)}")
-        return python
-    return dtype
 
 
 # ---- uninitialised and constant tensors ------------------------------------------------------------------------------------------
@@ -436,151 +336,6 @@ def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any 
     return finish(made, requires_grad)
 
 
-# ---- sequences ---------------------------------------------------------------------------------------------------------------
-
-
-def number_of(value: Any) -> Any:
-    """A Python number from a number, a NumPy scalar or a 0-d tensor."""
-    return value.item() if hasattr(value, "item") else value
-
-
-def arange(
-    *bounds: Any, start: Any = None, end: Any = None, step: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
-    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
-) -> Any:  # fmt: skip
-    """Evenly spaced numbers in [start, end).
-
-    >>> torch.arange(1, 10, 3)
-    tensor([1, 4, 7])
-    """
-    if len(bounds) == 1 and end is None:
-        first, last, by = start or 0, bounds[0], step
-    elif len(bounds) == 1:
-        first, last, by = bounds[0], end, step
-    else:
-        values = [*bounds, None, None, None]
-        first = start if values[0] is None else values[0]
-        last = end if values[1] is None else values[1]
-        by = step if values[2] is None else values[2]
-    first, last, by = number_of(0 if first is None else first), number_of(last), number_of(1 if by is None else by)
-    if last is None:
-        raise TypeError("arange() missing 1 required positional arguments: \"end\"")
-    if dtype is None:
-        dtype = dtypes.int64 if all(isinstance(v, int) for v in (first, last, by)) else dtypes.get_default_dtype()
-    if by == 0:
-        raise RuntimeError("step must be nonzero")
-    if not all(math.isfinite(v) for v in (first, last)):
-        raise RuntimeError(f"unsupported range: {first} -> {last}")
-    if (last - first) * by < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    count = math.ceil((last - first) / by) if not all(isinstance(v, int) for v in (first, last, by)) else -((first - last) // by)
-    where = place(device)
-    made = empty_of(Spec.of((count,), None, dtype, where)) if out is None else out.resize_((count,))
-    if where.type != "meta" and count:
-        write(made, lambda numpy: first + numpy.arange(count, dtype=counting_dtype(dtype)) * by)
-    return finish(made, requires_grad)
-
-
-def counting_dtype(dtype: Any) -> str:
-    """The dtype in which a sequence is computed."""
-    return "int64" if dtype.category < 2 else "float64"
-
-
-def write(made: Any, compute: Callable[[Any], Any]) -> None:
-    """Writes the array that `compute(numpy)` gives into a new tensor."""
-    import numpy
-
-    values = compute(numpy)
-    if made.dtype.numpy_name is None:
-        made.copy_(from_array(values.astype("float32")))
-    else:
-        raw_array(made, made.dtype.numpy_name)[...] = values.astype(made.dtype.numpy_name)
-
-
-def linspace(
-    start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Any:  # fmt: skip
-    """`steps` evenly spaced numbers from `start` to `end`, both included.
-
-    >>> torch.linspace(0, 1, 3)
-    tensor([0.0000, 0.5000, 1.0000])
-    """
-    dtype = sequence_dtype("linspace", start, end, steps, dtype)
-    start, end = number_of(start), number_of(end)
-    made = empty_of(Spec.of((steps,), None, dtype, place(device))) if out is None else out.resize_((steps,))
-    if made.device.type != "meta" and steps:
-        write(made, lambda numpy: spaced(numpy, start, end, steps, dtype))
-    return finish(made, requires_grad)
-
-
-def sequence_dtype(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> Any:
-    """dtype of linspace and logspace; their errors."""
-    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
-        raise TypeError(f"{name}(): argument 'steps' (position 3) must be int, not {errors.type_name(steps)}")
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    if dtype is not None:
-        return dtype
-    if any(isinstance(number_of(v), complex) for v in (start, end)):
-        return dtypes.default_complex_dtype()
-    return dtypes.get_default_dtype()
-
-
-def spaced(numpy: Any, start: Any, end: Any, steps: int, dtype: Any) -> Any:
-    """The values of linspace: counted from both ends, in the dtype's own arithmetic, as torch does it."""
-    kind = {"float16": "float32", "bfloat16": "float32"}.get(dtype.name, dtype.name if dtype.category > 1 else "float64")
-    number = numpy.dtype(kind).type
-    if steps == 1:
-        return numpy.array([start], kind)
-    if dtype.category < 2:
-        step = (float(end) - float(start)) / (steps - 1)
-        i = numpy.arange(steps)
-        values = numpy.where(i < steps // 2, start + step * i, end - step * (steps - i - 1))
-        return numpy.trunc(values)
-    step = number((number(end) - number(start)) / number(steps - 1))
-    i = numpy.arange(steps).astype(kind)
-    return numpy.where(i < steps // 2, number(start) + step * i, number(end) - step * (steps - 1 - i))
-
-
-def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
-) -> Any:  # fmt: skip
-    """`base` to the powers of a linspace.
-
-    >>> torch.logspace(0, 2, 3)
-    tensor([  1.,  10., 100.])
-    """
-    dtype = sequence_dtype("logspace", start, end, steps, dtype)
-    start, end, base = number_of(start), number_of(end), number_of(base)
-    made = empty_of(Spec.of((steps,), None, dtype, place(device))) if out is None else out.resize_((steps,))
-    if made.device.type != "meta" and steps:
-        wide = dtypes.float64 if dtype.category < 2 else dtype
-        write(made, lambda numpy: numpy.power(numpy.array(base, "complex128" if wide.is_complex else "float64"), spaced(numpy, start, end, steps, wide).astype("complex128" if wide.is_complex else "float64")))
-    return finish(made, requires_grad)
-
-
-def eye(
-    n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False,
-) -> Any:  # fmt: skip
-    """Ones on the diagonal, zeros elsewhere.
-
-    >>> torch.eye(2)
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    columns = n if m is None else m
-    for name, value in (("n", n), ("m", columns)):
-        if value < 0:
-            raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
-    made = zeros(n, columns, dtype=dtype, device=device) if out is None else out.resize_((n, columns)).zero_()
-    if n and columns:
-        made.diagonal().fill_(1)
-    return finish(made, requires_grad)
-
-
 # ---- methods -------------------------------------------------------------------------------------------------------------------
 
 
@@ -636,71 +391,8 @@ for _with_size in (new_empty, new_zeros, new_ones):
 new_empty, new_zeros, new_ones = (globals()[_name] for _name in ("new_empty", "new_zeros", "new_ones"))
 
 
-# ---- the old constructors ------------------------------------------------------------------------------------------------------
-
-
-def legacy_constructor(cls: type, name: str, *args: Any, **kwargs: Any) -> Any:
-    """`torch.Tensor(2, 3)`, `torch.Tensor([1, 2])`, `torch.FloatTensor(...)`: sizes, data or another tensor."""
-    engine.start()
-    kind = legacy_dtype(name)
-    where = kwargs.pop("device", None)
-    if kwargs:
-        raise TypeError(f"new() got an unexpected keyword argument '{next(iter(kwargs))}'")
-    if not args:
-        made = empty(0, dtype=kind)
-    elif len(args) == 1 and is_tensor(args[0]):
-        if args[0].dtype is not kind:
-            raise TypeError(f"expected {kind.tensor_type.removeprefix('torch.').removesuffix('Tensor')} (got {args[0].dtype.scalar_name})")
-        made = args[0].detach()
-    elif len(args) == 1 and isinstance(args[0], (Size, int)) and not isinstance(args[0], bool):
-        made = empty(tuple(args[0]) if isinstance(args[0], Size) else args[0], dtype=kind)
-    elif len(args) == 1:
-        if isinstance(args[0], (float, str)) and not isinstance(args[0], str):
-            raise TypeError(f"new(): data must be a sequence (got {type(args[0]).__name__})")
-        made = tensor(args[0], dtype=kind)
-    else:
-        made = empty(*args, dtype=kind)
-    if where is not None:
-        made = made.to(place(where))
-    plain = cls is engine.Tensor or cls is engine.Parameter
-    return made if plain else made.as_subclass(cls)
-
-
-def legacy_dtype(name: str) -> Any:
-    """dtype of `torch.FloatTensor` and its kin; `torch.Tensor` is of the default dtype."""
-    if name == "torch.FloatTensor":
-        return dtypes.get_default_dtype()
-    return next(d for d in dtypes.DTYPES.values() if d.tensor_type == name)
-
-
-def typed_constructor(kind: Any) -> type:
-    """The class `torch.LongTensor`: calling it makes a tensor, `isinstance` asks for the dtype."""
-    name = kind.tensor_type.rpartition(".")[2]
-
-    class Meta(type):
-        def __instancecheck__(cls, instance: Any) -> bool:
-            return is_tensor(instance) and instance.dtype is kind
-
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            return legacy_constructor(engine.Tensor, kind.tensor_type, *args, **kwargs) if kind is not dtypes.float32 else float_constructor(*args, **kwargs)
-
-    return Meta(name, (), {"__module__": "torch", "dtype": kind, "__doc__": f"Old constructor of {kind} tensors."})
-
-
-def float_constructor(*args: Any, **kwargs: Any) -> Any:
-    """`torch.FloatTensor(...)`: float32 whatever the default dtype is."""
-    return legacy_constructor(engine.Tensor, "torch.FloatTensor", *args, **kwargs).to(dtypes.float32)
-
-
-CONSTRUCTORS = {
-    kind.tensor_type.rpartition(".")[2]: typed_constructor(kind)
-    for kind in dtypes.DTYPES.values()
-    if kind.name in ("float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool")
-}
-globals().update(CONSTRUCTORS)
-
 METHODS = [fill_, zero_, new_empty, new_zeros, new_ones, new_full, new_tensor, new_empty_strided]
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "eye", "from_numpy", "frombuffer",
-    "full", "full_like", "linspace", "logspace", "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like", *CONSTRUCTORS,
+    "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "from_numpy", "frombuffer",
+    "full", "full_like", "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

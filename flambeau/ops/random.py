@@ -22,7 +22,8 @@ from flambeau.core.spec import Spec
 from flambeau.generator import default_generator
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array, raw_array
-from flambeau.ops.creation import check_dtype, check_layout, finish, like, number_of, place, sizes_of
+from flambeau.ops.creation import like
+from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, number_of, place, sizes_of
 from flambeau.ops.registry import is_tensor
 
 

@@ -1,0 +1,114 @@
+"""Arguments that all makers of tensors take: sizes, dtype, device, layout, requires_grad; and in-place filling.
+
+    shape = sizes_of("zeros", (2, 3))           # also ((2, 3),) and (torch.Size([2, 3]),)
+
+Called by ops.creation, ops.ranges, ops.legacy and ops.random.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.codegen.expr import Expr
+from flambeau.core import dtype as dtypes
+from flambeau.core import errors
+from flambeau.core import layout as layouts
+from flambeau.core.device import device as device_type
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU
+from flambeau.ops.kinds import NONE, pointwise
+
+
+@pointwise(promote=NONE, promotes=("input",), grad={"value": lambda g: g}, methods=("_fill",), public="fill")
+def fill(input, value):
+    """`value` in the shape and dtype of `input`.
+
+    >>> torch.fill(torch.zeros(2), 3.0)
+    tensor([3., 3.])
+    """
+    return value
+
+
+@pointwise(promote=NONE, promotes=("input",), public=None, methods=("_zero",), node="ZeroBackward")
+def zero(input):
+    """Zeros in the shape and dtype of `input`."""
+    return Expr.constant(0, input.dtype)
+
+
+@pointwise(promote=NONE, promotes=("input",), public=None, methods=(), inplace=False)
+def unit(input):
+    """Ones in the shape and dtype of `input`: the gradient that backward starts from."""
+    return Expr.constant(1, input.dtype)
+
+
+def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """`f(2, 3)`, `f((2, 3))` and `f(torch.Size([2, 3]))` alike."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    result = []
+    for position, size in enumerate(sizes):
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            kinds = " of ints" if len(sizes) > 1 else ""
+            if len(sizes) == 1:
+                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {errors.type_name(size)}")
+            raise TypeError(
+                f"{name}(): argument 'size' (position 1) must be tuple{kinds}, but found element of type {errors.type_name(size)} at pos {position}"
+            )
+        number = size.__index__()
+        if number < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {number}: {errors.brackets(s.__index__() for s in sizes)}"
+            )
+        result.append(number)
+    return tuple(result)
+
+
+def place(where: Any) -> device_type:
+    """The device asked for; an error that says what is missing where there is none."""
+    if where is None:
+        return get_default_device()
+    found = where if isinstance(where, device_type) else device_type(where)
+    if found.type == "cpu":
+        return CPU
+    if found.type == "meta":
+        return found if found.index is None else device_type("meta")
+    return missing_device(found)
+
+
+def missing_device(found: device_type) -> device_type:
+    """torch's error for a device that this machine (or this build) has not."""
+    if found.type == "cuda":
+        raise AssertionError("Torch not compiled with CUDA enabled\n  Flambeau sees no usable GPU: use device='cpu'")
+    raise RuntimeError(f"PyTorch is not linked with support for {found.type} devices\n  use device='cpu' or 'meta'")
+
+
+def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
+    """Applies `requires_grad` to a new tensor."""
+    if pin_memory:
+        raise RuntimeError("Need to provide pin_memory allocator to use pin memory.")
+    if requires_grad:
+        tensor.requires_grad_(True)
+    return tensor
+
+
+def check_layout(layout: Any) -> None:
+    """Only strided tensors exist."""
+    if layout is not None and layout is not layouts.strided:
+        raise errors.unsupported(f"layout {layout}")
+
+
+def check_dtype(name: str, dtype: Any) -> Any:
+    """The dtype asked for, or the default one."""
+    if dtype is None:
+        return dtypes.get_default_dtype()
+    if not isinstance(dtype, dtypes.dtype):
+        python = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}.get(dtype)
+        if python is None:
+            raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {errors.type_name(dtype)}")
+        return python
+    return dtype
+
+
+def number_of(value: Any) -> Any:
+    """A Python number from a number, a NumPy scalar or a 0-d tensor."""
+    return value.item() if hasattr(value, "item") else value
