@@ -15,7 +15,7 @@ from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "softmax", "scan", "sort", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "ranges", "legacy", "random", "matmul", "einsum", "settings", "losses", "conv", "pool", "nn",
+    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "norms", "softmax", "scan", "sort", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "ranges", "legacy", "random", "matmul", "einsum", "settings", "values", "duplication", "losses", "conv", "pool", "nn",
 )  # fmt: skip
 _lock = threading.RLock()
 functions: dict[str, Any] = {}

@@ -85,7 +85,7 @@ class UntypedStorage(metaclass=PublicType):
 
     def clone(self) -> UntypedStorage:
         """A copy with memory of its own."""
-        from flambeau.tensor import copy_storage
+        from flambeau.ops.duplication import copy_storage
 
         return self._around(copy_storage(self._raw), self.device)
 

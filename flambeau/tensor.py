@@ -11,21 +11,19 @@ stands only what belongs to the object itself: attributes, conversions to Python
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flambeau.autograd.graph import AccumulateGrad, Edge, Node, _handle, target
-from flambeau.core import dtype as dtypes
+from flambeau.autograd.graph import AccumulateGrad, Node, _handle, target
 from flambeau.core import errors
 from flambeau.core.device import device
 from flambeau.core import layout as layouts
 from flambeau.core.layout import layout, strided
 from flambeau.core.naming import PublicType
 from flambeau.core.shape import Size, wrap_dim
-from flambeau.core.spec import CPU, Spec
+from flambeau.core.spec import Spec
 from flambeau.core.strides import is_channels_last
 from flambeau.runtime.objects import PARAMETER_TYPE
-from flambeau.runtime.scalars import read_scalar
 from flambeau.runtime.system import engine
 
 if TYPE_CHECKING:
@@ -424,110 +422,9 @@ class Tensor(metaclass=TensorMeta):
     def _is_view(self) -> bool:
         return self._base is not None
 
-    # ---- to Python -------------------------------------------------------
-    def item(self) -> Any:
-        """The value of a tensor of one element as a Python number.
+    __array_priority__ = 1000  # NumPy leaves `array + tensor` to the tensor
 
-        >>> torch.tensor([2.5]).item()
-        2.5
-        """
-        if self._spec.numel != 1:
-            raise errors.not_a_scalar(self._spec.numel)
-        return read_scalar(self)
-
-    def tolist(self) -> Any:
-        """The values as nested Python lists.
-
-        >>> torch.eye(2).tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
-        """
-        if self._spec.ndim == 0:
-            return self.item()
-        from flambeau.ops.arrays import as_array
-
-        return as_array(self.detach()).tolist()
-
-    def numpy(self, *, force: bool = False) -> Any:
-        """The tensor as a NumPy array that shares its memory.
-
-        >>> torch.ones(2).numpy()
-        array([1., 1.], dtype=float32)
-        """
-        if self._node is not None:
-            if not force:
-                raise errors.numpy_of_differentiable()
-            return self.detach().numpy()
-        if self._spec.device.type != "cpu":
-            raise TypeError(
-                f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
-            )
-        if self._spec.dtype.numpy_name is None:
-            raise TypeError(f"Got unsupported ScalarType {self._spec.dtype.scalar_name}")
-        from flambeau.ops.arrays import as_array
-
-        return as_array(self)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.numpy()
-        if dtype is not None:
-            array = array.astype(dtype, copy=False)
-        return array.copy() if copy else array
-
-    __array_priority__ = 1000
-
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        from flambeau.ops.creation import from_numpy
-
-        if array.dtype == bool:
-            array = array.astype("uint8")
-        return from_numpy(array)
-
-    def __len__(self) -> int:
-        if self._spec.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
-        return self._spec.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self._spec.ndim == 0:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))  # type: ignore[attr-defined]
-
-    def __reversed__(self) -> Tensor:
-        return self if self._spec.ndim == 0 else self.flip(0)  # type: ignore[attr-defined,no-any-return]
-
-    def __bool__(self) -> bool:
-        if self._spec.numel != 1:
-            raise errors.ambiguous_truth(self._spec.numel)
-        return bool(self.item())
-
-    __nonzero__ = __bool__
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    __long__ = __int__
-
-    def __index__(self) -> int:
-        if self._spec.dtype.category > 1 or self._spec.numel != 1:
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __complex__(self) -> complex:
-        return complex(self.item())
-
-    def __format__(self, specification: str) -> str:
-        if self._spec.ndim == 0 and self._spec.device.type != "meta" and type(self) is Tensor:
-            return self.item().__format__(specification)  # type: ignore[no-any-return]
-        return object.__format__(self, specification)
-
-    def __contains__(self, element: Any) -> bool:
-        if isinstance(element, (Tensor, int, float, complex, bool)):
-            return bool((element == self).any().item())  # type: ignore[union-attr]
-        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
-
+    # ---- as text ------------------------------------------------------
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         from flambeau.printing import tensor_repr
 
@@ -538,93 +435,12 @@ class Tensor(metaclass=TensorMeta):
     def __dir__(self) -> list[str]:
         return sorted({*dir(type(self)), *self.__dict__})
 
-    # ---- copying ---------------------------------------------------------
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if id(self) in memo:
-            return memo[id(self)]
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-                "moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
-                "usage, see https://github.com/pytorch/pytorch/pull/103001"
-            )
-        from copy import deepcopy
-
-        storage = memo.get(id(self._storage))
-        if storage is None:
-            storage = memo[id(self._storage)] = copy_storage(self._storage)
-        copy = object.__new__(type(self))
-        copy._storage, copy._spec, copy._offset, copy._node, copy._base = storage, self._spec, self._offset, None, None
-        if self._node is not None:
-            copy.requires_grad_(True)
-            if self._node.grad is not None:
-                copy._node.grad = deepcopy(self._node.grad, memo)
-        memo[id(self)] = copy
-        copy.__dict__.update(deepcopy(self.__dict__, memo))
-        return copy
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Cannot pickle a tensor that was computed and needs gradients: detach() it first"
-            )
-        state = dict(self.__dict__) or None
-        args = (type(self), bytes(memoryview(self._storage)), tuple(self.shape), self._spec.strides, self._offset, self.dtype, self.requires_grad)
-        return rebuild, args, state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-    def untyped_storage(self) -> Any:
-        """The memory that this tensor is a window on."""
-        from flambeau.storage import UntypedStorage
-
-        return UntypedStorage._around(self._storage)
-
-    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
-        if self._node is not None:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-        return self.numpy().__dlpack__()
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
     @property
     def __cuda_array_interface__(self) -> Any:
         raise AttributeError(
             f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()} If CUDA data is required use tensor.cuda() to copy tensor to device memory."  # type: ignore[attr-defined]
         )
 
-
-def copy_storage(storage: Any) -> Any:
-    """A storage of its own with the same bytes."""
-    import ctypes
-
-    from flambeau.ops.arrays import allocate
-
-    if storage.flags & 1:
-        return engine.core.make_borrowed(0, storage.nbytes, None, 1)
-    copy = allocate(storage.nbytes)
-    if storage.nbytes:
-        ctypes.memmove(copy.data, storage.data, storage.nbytes)
-    return copy
-
-
-def rebuild(cls: type, content: bytes, shape: Sequence[int], strides: Sequence[int], offset: int, dtype: dtype, requires_grad: bool) -> Any:
-    """Unpickles a tensor."""
-    import ctypes
-
-    from flambeau.ops.arrays import allocate
-    engine.start()
-    storage = allocate(len(content))
-    ctypes.memmove(storage.data, content, len(content))
-    made = Tensor._alias(engine.core.make_tensor(storage, Spec.of(tuple(shape), tuple(strides), dtype, CPU), offset), cls)
-    if requires_grad:
-        made.requires_grad_(True)
-    return made
-
-
-__all__ = ["Edge", "Tensor", "dtypes"]
 
 engine.Tensor = Tensor
 engine.Parameter = Tensor  # until nn.parameter is imported

@@ -41,7 +41,8 @@ def run_doctests(module: object, names: dict[str, object]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", module_names())
-def test_examples_in_docstrings(name: str) -> None:
+def test_examples_in_docstrings(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some examples write files
     _, report = run_doctests(importlib.import_module(name), {"torch": flambeau})
     assert not report, report
 

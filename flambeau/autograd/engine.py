@@ -356,11 +356,10 @@ def modified(node: Node, version: int) -> RuntimeError:
     position = next(i for i in range(0, len(saved), 2) if saved[i + 1] is not None and saved[i]._storage.version != saved[i + 1])
     tensor, count = saved[position], len(node.edges)
     if position // 2 >= count:
-        maker, index = node.name(), position // 2 - count
+        maker, index = node, position // 2 - count
     else:
-        edge = node.edges[position // 2]
-        owner, index = target(tensor._node if edge is None else edge)
-        maker = owner.name() if owner is not None else ""
-    return errors.modified_in_place(
-        tensor.dtype.tensor_type, tuple(tensor.shape), index, maker, tensor._storage.version, version
-    )  # fmt: skip
+        maker, index = target(tensor._node)
+    producer = None
+    if maker is not None and type(maker) is not AccumulateGrad:
+        producer = f"output {index} of {maker.name().removesuffix('0').removesuffix('Backward')}"
+    return errors.modified_in_place(tensor.dtype.tensor_type, tuple(tensor.shape), producer, tensor._storage.version, version)

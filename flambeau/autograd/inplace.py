@@ -9,6 +9,7 @@ window out of its gradient (torch's CopySlices), and x becomes that window of th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,15 +20,22 @@ from flambeau.core.spec import Spec
 from flambeau.runtime.system import engine
 
 
+UNSHARED = 2  # references to a twin that no graph node keeps: its name, and getrefcount's argument
+
+
 def modify(plan: Any, inputs: Sequence[Any]) -> Any:
     """Runs the in-place plan on inputs that need care; returns the changed tensor."""
     target = inputs[0]
     recording = is_grad_enabled() and any(isinstance(x, engine.Tensor) and x._node is not None for x in inputs)
     if not recording:
         check_overlap(target, inputs[1:])
-    values = dict(zip(plan.names, inputs, strict=True))
     options = {k: v for k, v in plan.options.items() if k != "compute"}
-    return replace(target, lambda: plan.op.base.call(**values, **options))
+
+    def compute(twin: Any) -> Any:
+        values = [twin if value is target else value for value in inputs]
+        return plan.op.base.call(**dict(zip(plan.names, values, strict=True)), **options)
+
+    return replace_by(target, compute)
 
 
 def check_modifiable(target: Any) -> None:
@@ -55,14 +63,28 @@ def check_overlap(target: Any, others: Sequence[Any]) -> None:
 
 def replace(target: Any, compute: Any) -> Any:
     """`target` takes on the values, and the place in the graph, of what `compute()` returns."""
+    return replace_by(target, lambda twin: compute())
+
+
+def replace_by(target: Any, compute: Any) -> Any:
+    """`target` takes on the values, and the place in the graph, of what `compute(twin)` returns.
+
+    The twin is the tensor as it is before the change; where the graph keeps it, it gets a copy of the values.
+    """
     check_modifiable(target)
     base = target._base
     if base is not None and is_grad_enabled() and target._node is None and type(base._node) is AccumulateGrad:
         raise errors.leaf_view_modified()
-    result = compute()
+    twin = engine.core.make_tensor(target._storage, target._spec, target._offset)
+    twin._node = target._node
+    result = compute(twin)
     if result.dtype is not target.dtype:
         result = result.to(target.dtype)
     with no_grad():
+        if sys.getrefcount(twin) > UNSHARED:
+            version, old = twin._storage.version, target.clone()
+            twin._storage, twin._spec, twin._offset = old._storage, old._spec, old._offset
+            twin._storage.version = version
         target.copy_(result)
     adopt(target, result._node)
     return target

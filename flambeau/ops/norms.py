@@ -20,13 +20,13 @@ from flambeau.ops.kinds import FLOAT, composite, pointwise, reduced_dims, reduct
 from flambeau.ops.reduce import restored
 from flambeau.ops.registry import OPS, is_tensor
 
-REAL = {"complex32": dtypes.float16, "complex64": dtypes.float32, "complex128": dtypes.float64}
+
 OWN_KERNEL = (0, 1, 2, math.inf, -math.inf)  # orders that need no powers
 
 
 def real_dtype(dtype: Any) -> Any:
     """The dtype of absolute values."""
-    return REAL.get(dtype.name, dtype)
+    return dtype.to_real()
 
 
 # ---- vector norms --------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ class InPlaceUpdate(Structured):
 
     def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Calls that native code leaves to Python: graphs, subclasses, operands that share the target's memory."""
-        from flambeau.autograd.inplace import check_overlap, replace
+        from flambeau.autograd.inplace import check_overlap, replace_by
 
         arguments = self.bind(args, kwargs)
         target = self.check_tensor(arguments[self.first], self.first)
@@ -72,7 +72,7 @@ class InPlaceUpdate(Structured):
         others = [v for v in arguments.values() if is_tensor(v) and v is not target]
         if not any(x._node is not None for x in (target, *others)):
             check_overlap(target, others)
-        return replace(target, lambda: self.base.call(**arguments))
+        return replace_by(target, lambda twin: self.base.call(**{**arguments, self.first: twin}))
 
 
 class UpdateCall(Call):
