@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
+from types import FunctionType
 from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
@@ -15,8 +17,9 @@ from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "norms", "softmax", "scan", "sort", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "ranges", "legacy", "random", "matmul", "einsum", "settings", "values", "duplication", "losses", "conv", "pool", "nn",
+    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "norms", "softmax", "scan", "sort", "quantile", "unique", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "histogram", "covariance", "ranges", "legacy", "random", "matmul", "einsum", "settings", "values", "duplication", "losses", "conv", "pool", "nn",
 )  # fmt: skip
+UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})  # methods that never answer NotImplemented
 _lock = threading.RLock()
 functions: dict[str, Any] = {}
 started = False
@@ -42,9 +45,9 @@ def start() -> None:
         for name in OP_MODULES:
             module = importlib.import_module(f"flambeau.ops.{name}")
             for public in getattr(module, "__all__", ()):
-                functions[public] = getattr(module, public)
+                functions[public] = guarded(getattr(module, public))
             for method in getattr(module, "METHODS", ()):
-                setattr(Tensor, method.__name__, method)
+                setattr(Tensor, method.__name__, guarded(method, method=True))
         attach(core, Tensor)
         for name in OP_MODULES:
             for attribute in getattr(importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()):
@@ -61,11 +64,20 @@ def attach(core: Any, tensor: type) -> None:
     for number, op in enumerate(NUMBERED):
         op.number = number
         if isinstance(op, Composite):
-            publish(op, op.function, op.function, tensor)
+            publish(op, guarded(op.function), guarded(op.function, method=True), tensor)
             continue
         core.op_flags[number] = (NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0) | (TAKES_INDEX if op.takes_index else 0)
         op.call = core.function(number, op.name, op.__doc__)
         publish(op, op.call, core.method(tensor, number, op.name, op.__doc__), tensor)
+    engine.first_operator = len(NUMBERED)
+    for op in NUMBERED[: engine.first_operator]:
+        operators = [name for name in op.methods if name.startswith("__") and name not in UNARY]
+        if operators and not isinstance(op, Composite):
+            number = len(NUMBERED)
+            NUMBERED.append(op)
+            core.op_flags[number] = core.op_flags[op.number]
+            for name in operators:
+                setattr(tensor, name, core.method(tensor, number, name, op.__doc__))
 
 
 def publish(op: Op, function: Any, method: Any, tensor: type) -> None:
@@ -76,3 +88,27 @@ def publish(op: Op, function: Any, method: Any, tensor: type) -> None:
             functions[name] = function
     for name in op.methods:
         setattr(tensor, name, method)
+
+
+def guarded(function: Any, method: bool = False) -> Any:
+    """A Python function that fails as torch does when its arguments are wrong; functions that torch's parser does not read as they are."""
+    from flambeau.ops.arguments import explain, table
+
+    name = getattr(function, "__name__", "")
+    known = table()
+    if type(function) is not FunctionType or not {name, f"Tensor.{name}", name.removesuffix("_")} & known.keys():
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except RuntimeError:
+            raise
+        except Exception as error:
+            wrong = explain(name, args[1:] if method else args, kwargs, method)
+            if wrong is None or type(wrong) is type(error) and str(error).startswith(str(wrong)):
+                raise
+            raise wrong from None
+
+    return call

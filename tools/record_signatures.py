@@ -1,6 +1,6 @@
-"""Writes flambeau/core/signatures.txt: the argument lists that torch 2.13 accepts, function by function.
+"""Writes flambeau/ops/signatures.txt: the argument lists that torch 2.13 accepts, function by function.
 
-They are needed for error texts only (`flambeau.core.arguments`). The source is the schema file that
+They are needed for error texts only (`flambeau.ops.arguments`). The source is the schema file that
 comes with torch itself (the package `torchgen`, which needs PyYAML):
 
     python tools/record_signatures.py
@@ -18,7 +18,7 @@ from torchgen.gen import parse_native_yaml
 from torchgen.packaged.autograd import gen_python_functions as bindings
 
 SOURCE = Path(torchgen.__file__).parent / "packaged"
-TARGET = Path(__file__).resolve().parent.parent / "flambeau" / "core" / "signatures.txt"
+TARGET = Path(__file__).resolve().parent.parent / "flambeau" / "ops" / "signatures.txt"
 NAMES = {
     "Scalar": "Number", "int64_t": "int", "SymInt": "int", "double": "float", "c10::complex<double>": "complex",
     "ScalarType": "torch.dtype", "Layout": "torch.layout", "MemoryFormat": "torch.memory_format",
@@ -32,6 +32,7 @@ LISTS = {
 }  # fmt: skip
 FOREIGN = re.compile(
     r"^_|cudnn|miopen|mkldnn|fbgemm|quantize|sparse|nested|choose_qparams|fake_|native_|sym_|ccol|crow"
+    r"|^(broadcast_tensors|einsum|tensordot|meshgrid|norm|split|stft|istft|cdist|atleast_.d|block_diag|cartesian_prod|chain_matmul)$"  # Python in torch too
     r"|^(q_|int_repr|batch_norm_|cuda|rnn_|lstm|gru|max_pool.d_with|to_|is_vulkan|hspmm|sspaddmm|smm|saddmm)"
 )
 

@@ -9,6 +9,7 @@ work on recorded tensors, so the result can be differentiated again; without, po
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -361,5 +362,7 @@ def modified(node: Node, version: int) -> RuntimeError:
         maker, index = target(tensor._node)
     producer = None
     if maker is not None and type(maker) is not AccumulateGrad:
-        producer = f"output {index} of {maker.name().removesuffix('0').removesuffix('Backward')}"
+        name = maker.name()
+        name = f"torch::autograd::{name}" if name.startswith("Copy") else name.replace("Backward", "").removesuffix("0")
+        producer = f"output {index} of {name}"
     return errors.modified_in_place(tensor.dtype.tensor_type, tuple(tensor.shape), producer, tensor._storage.version, version)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.autograd.graph import AccumulateGrad, Edge, Node
+from flambeau.autograd.graph import target as target_of
 from flambeau.autograd.modes import is_grad_enabled, no_grad
 from flambeau.core import errors
 from flambeau.core.spec import Spec
@@ -42,8 +43,15 @@ def check_modifiable(target: Any) -> None:
     """torch's errors for in-place work on leaves that need gradients, and on views of them."""
     if not is_grad_enabled() or target._node is None:
         return
-    if type(target._node) is AccumulateGrad:
+    node, index = target_of(target._node)
+    if type(node) is AccumulateGrad:
         raise errors.leaf_modified()
+    if getattr(node, "many_views", False):
+        raise RuntimeError(
+            f"Output {index} of {node.name().removesuffix('Backward0')} is a view and is being modified inplace. This view is the "
+            "output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. "
+            "You should replace the inplace operation by an out-of-place one."
+        )
     if target._base is not None and type(target._base._node) is AccumulateGrad:
         raise errors.leaf_view_modified()
 
@@ -82,8 +90,9 @@ def replace_by(target: Any, compute: Any) -> Any:
         result = result.to(target.dtype)
     with no_grad():
         if sys.getrefcount(twin) > UNSHARED:
-            version, old = twin._storage.version, target.clone()
-            twin._storage, twin._spec, twin._offset = old._storage, old._spec, old._offset
+            version, old = twin._storage.version, engine.Tensor._empty(target._spec)
+            old.copy_(target)
+            twin._storage, twin._offset = old._storage, old._offset
             twin._storage.version = version
         target.copy_(result)
     adopt(target, result._node)
@@ -96,7 +105,7 @@ def adopt(target: Any, edge: Any) -> None:
     if not is_grad_enabled() or edge is None and target._node is None and (base is None or base._node is None):
         return
     if base is None:
-        target._node = edge
+        target._node = Overwritten(target._node) if edge is None else edge
         return
     before = base._node
     base._node = CopySlices(before, edge, base._spec, target._spec, target._offset - base._offset)
@@ -111,6 +120,23 @@ def in_place(name: str) -> Any:
 
     method.__name__, method.__doc__ = name + "_", f"`{name}`, written into the tensor."
     return method
+
+
+class Overwritten(Node):
+    """A tensor whose values were replaced by some that need no gradient: what it was before has none either."""
+
+    __slots__ = ()
+
+    def __init__(self, before: Any):
+        super().__init__(None, (before,))
+
+    def name(self) -> str:
+        """Shown as a copy."""
+        return "CopyBackwards"
+
+    def apply(self, grads: list[Any]) -> Any:
+        """Zeros."""
+        return [grads[0].new_zeros(grads[0].shape)]
 
 
 class CopySlices(Node):

@@ -21,6 +21,13 @@ class OutOfMemoryError(RuntimeError):
     """Memory for a tensor could not be had."""
 
 
+class LinAlgError(RuntimeError):
+    """A matrix has not the property that an operation needs: singular, not positive-definite ..."""
+
+
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"  # what torch prints
+
+
 class InternalError(RuntimeError):
     """Flambeau contradicted itself: always a bug of Flambeau, never of the caller."""
 

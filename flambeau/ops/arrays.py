@@ -13,10 +13,8 @@ from typing import Any
 
 from flambeau.autograd.recording import record as record
 from flambeau.core import dtype as dtypes
-from flambeau.core import errors
 from flambeau.core.spec import CPU, Spec
 from flambeau.ops.plan import output_bytes
-from flambeau.runtime.memory import CACHED, IN_USE
 from flambeau.runtime.system import engine
 
 
@@ -108,10 +106,4 @@ def empty(spec: Spec) -> Any:
 
 def allocate(nbytes: int) -> Any:
     """A storage of its own; when memory is out, an error that says how much was asked and what is held."""
-    try:
-        return engine.core.make_storage(nbytes)
-    except MemoryError:
-        memory = engine.core.memory
-        error = errors.cannot_allocate(nbytes)
-        held = f"\n  tensors hold {memory[IN_USE]} bytes, {memory[CACHED]} bytes are cached for reuse"
-        raise type(error)(str(error) + held) from None
+    return engine.core.make_storage(nbytes)

@@ -339,7 +339,7 @@ def assign_at(window: Any, entries: list[Any], value: Any) -> None:
         mask = masks[0]
         check_covers(window._spec, mask)
         wide = mask.reshape((*mask.shape, *(1,) * (window.ndim - mask.ndim)))
-        window.masked_fill_(wide, value.reshape(()) if value.ndim else value)
+        window._mask_assign_(wide, value.reshape(()) if value.ndim else value)
         return
     tensors, dims = resolve(window, entries)
     window._index_put_(tensors, tuple(dims), value, False)

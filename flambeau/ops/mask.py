@@ -60,7 +60,7 @@ class MaskedFill(Pointwise):
 
     def make(self, arguments: dict[str, Any], places: Any) -> Any:
         plan = super().make(arguments, places)
-        if is_tensor(arguments["value"]):
+        if is_tensor(arguments["value"]) and self.name == "masked_fill":
             plan.node_name = "MaskedFillBackward1"
         return plan
 
@@ -88,6 +88,11 @@ masked_fill = MaskedFill(
     grad={"input": lambda g, mask: choose(mask, 0, g), "value": lambda g, mask: choose(mask, g, 0)},
 )  # fmt: skip
 
+
+_mask_assign = MaskedFill(
+    fill_where, name="_mask_assign", public=None, promote=NONE, promotes=("input",), numbers="static", check=check_masked_fill,
+    grad=masked_fill.rules.functions, node="IndexPutBackward",
+)  # fmt: skip
 
 # ---- positions -------------------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ from flambeau.runtime.system import engine as engine
 
 OPS: dict[str, Op] = {}
 NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
-NUMBERED: list[Op] = []
+NUMBERED: list[Op] = []  # from engine.first_operator on, the ops of operators (`__add__`) once more
+OP_NUMBER = d.METHOD_CALL - 1
 
 
 class Op:
@@ -72,6 +73,11 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.call(*args, **kwargs)
+
+    @property
+    def torch_name(self) -> str:
+        """The name in torch's error texts."""
+        return self.public or next((m for m in self.methods if not m.startswith("_")), self.name.strip("_"))
 
     # ---- binding ---------------------------------------------------------
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -202,21 +208,41 @@ def is_tensor(value: Any) -> bool:
 
 def miss(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call whose plan is unknown: returns its Plan, or the result itself."""
-    op = NUMBERED[number]
-    if "out" in kwargs:
-        return with_out(op, args, kwargs)
-    return op.make(op.bind(args, kwargs), Places(args, kwargs, op.numbers == "operand"))
+    op = NUMBERED[number & OP_NUMBER]
+    try:
+        if "out" in kwargs:
+            return with_out(op, args, kwargs)
+        return op.make(op.bind(args, kwargs), Places(args, kwargs, op.numbers == "operand"))
+    except Exception as error:
+        return refuse(number, args, kwargs, error)
 
 
 def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call that native code cannot run: goes through Python from end to end."""
-    op = NUMBERED[number]
+    op = NUMBERED[number & OP_NUMBER]
     overload = override_of(args, kwargs)
     if overload is not None:
         return overload(op, args, kwargs)
-    if "out" in kwargs:
-        return with_out(op, args, kwargs)
-    return op.run(args, kwargs) if hasattr(op, "run") else run(op, args, kwargs)
+    try:
+        if "out" in kwargs:
+            return with_out(op, args, kwargs)
+        return op.run(args, kwargs) if hasattr(op, "run") else run(op, args, kwargs)
+    except Exception as error:
+        return refuse(number, args, kwargs, error)
+
+
+def refuse(number: int, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
+    """A call has failed: raises torch's account of its arguments if they are wrong, else the error itself. An operator leaves wrong
+    operands to the other one's method."""
+    from flambeau.ops.arguments import explain
+
+    op, method = NUMBERED[number & OP_NUMBER], bool(number & d.METHOD_CALL)
+    wrong = None if isinstance(error, RuntimeError) else explain(op.torch_name, args[method:], kwargs, method)
+    if (number & OP_NUMBER) >= engine.first_operator and (wrong is not None or isinstance(error, TypeError)):
+        return NotImplemented
+    if wrong is not None:
+        raise wrong from None
+    raise error
 
 
 def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -24,6 +24,7 @@ class Pieces(Node):
     """The node of several views of one tensor; `join(gradients)` puts their gradients together."""
 
     __slots__ = ("shown", "count", "join")
+    many_views = True  # torch forbids to change one of several views in place
 
     def __init__(self, name: str, edge: Any, count: int, join: Callable[[list[Any]], Any]):
         super().__init__(None, (edge,))

@@ -38,7 +38,7 @@ def check_spread(name: str) -> Any:
                 f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel "
                 "divided by output numel).",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=7,
             )
 
     return check

@@ -50,6 +50,7 @@ PyThread_get_thread_ident = Extern("PyThread_get_thread_ident", i64)
 Kernel = Signature(void, ptr, ptr, i64, i64)
 
 op_flags = Static("op_flags", i64, 2048)
+METHOD_CALL = 1 << 16  # added to the op's number for Python: the first argument stood before the dot
 TAKES_INDEX = 2  # flag of the op behind x[...]: see runtime.indexing
 
 # thread modes: threads whose mode is not the default, as (thread identity, mode bits)
@@ -401,7 +402,7 @@ def call_python(function: ptr, op: i64, self: ptr, args: ptrp, nargs: i64, names
         for i in range(PyTuple_Size(names)):
             PyDict_SetItem(named, PyTuple_GetItem(names, i), args[nargs + i])
     arguments = PyTuple_New(3)
-    PyTuple_SetItem(arguments, 0, PyLong_FromLongLong(op))
+    PyTuple_SetItem(arguments, 0, PyLong_FromLongLong(op + extra * METHOD_CALL))
     PyTuple_SetItem(arguments, 1, positional)
     PyTuple_SetItem(arguments, 2, named)
     result = PyObject_Call(function, arguments, None)

@@ -28,6 +28,7 @@ PyObject_Init = Extern("PyObject_Init", ptr, ptr, ptr)
 Py_IncRef = Extern("Py_IncRef", void, ptr)
 Py_DecRef = Extern("Py_DecRef", void, ptr)
 PyErr_NoMemory = Extern("PyErr_NoMemory", ptr)
+PyObject_CallNoArgs = Extern("PyObject_CallNoArgs", ptr, ptr)
 PyBuffer_FillInfo = Extern("PyBuffer_FillInfo", i32, ptr, ptr, ptr, i64, i32, i32)
 
 ALIGNMENT = 64
@@ -36,7 +37,7 @@ HUGE_FROM = 1 << 22
 MADV_HUGEPAGE = 14
 
 # words of `memory`: the statistics, read and set by runtime.storage
-IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED = range(8)
+IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED, ON_FAILURE = range(9)
 memory = Static("memory", i64, 16)
 free_lists = Static("free_lists", ptr, 256)
 
@@ -146,7 +147,7 @@ def new_storage(nbytes: i64) -> i64p:
     if unlikely(block == None):  # noqa: E711
         memory[REQUESTED] = nbytes
         PyObject_Free(storage)
-        return PyErr_NoMemory()
+        return PyObject_CallNoArgs(ptr(memory[ON_FAILURE]))  # raises, saying how much was asked and is held
     PyObject_Init(storage, ptr(memory[STORAGE_TYPE]))
     storage[DATA] = i64(block)
     storage[NBYTES] = nbytes

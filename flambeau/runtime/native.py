@@ -25,6 +25,7 @@ from flambeau.codegen.native import Extern, NativeFunction, Unit
 from flambeau.core.config import config
 from flambeau.core.device import device
 from flambeau.core.dtype import dtype
+from flambeau.core.errors import cannot_allocate
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
 from flambeau.runtime import dispatch, indexing, memory, objects, plan_table, threads
@@ -107,6 +108,8 @@ class NativeCore:
         self.Storage = self._storage_type()
         self.memory[memory.STORAGE_TYPE] = id(self.Storage)
         self.memory[memory.CACHE_LIMIT] = _cache_limit()
+        self._keep.append(self._out_of_memory)
+        self.memory[memory.ON_FAILURE] = id(self._keep[-1])
         fast = METH_FASTCALL
         self.make_storage = self.builtin("make_storage", self.address(dispatch.make_storage), fast)
         self.make_borrowed = self.builtin("make_borrowed", self.address(dispatch.make_borrowed), fast)
@@ -204,6 +207,13 @@ class NativeCore:
         make = ctypes.pythonapi.PyType_FromSpec
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
         return make(ctypes.addressof(specification))  # type: ignore[no-any-return]
+
+    def _out_of_memory(self) -> None:
+        """Raises torch's error, and says what is held; called by native code when the system has no more memory."""
+        words = self.memory
+        error = cannot_allocate(words[memory.REQUESTED])
+        held = f"tensors hold {words[memory.IN_USE]} bytes, {words[memory.CACHED]} bytes are cached for reuse"
+        raise type(error)(f"{error}\n  {held}")
 
     def set_threads(self, count: int) -> None:
         """Number of threads that a long kernel runs on, this one included."""

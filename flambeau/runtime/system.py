@@ -21,6 +21,7 @@ class Engine:
     core: NativeCore
     Tensor: Any
     Parameter: Any
+    first_operator: int  # numbers of ops from here on belong to `x + y` and its kin, see ops.registry
 
     def start(self) -> None:
         """Makes the engine ready (flambeau.start), if it is not: the first use of a tensor function."""
