@@ -2,8 +2,9 @@
 
     import flambeau as torch
 
-This file lists public names only. What it costs to import is small: ops, their kernels and LLVM are loaded by `flambeau.start` at
-the first use of a tensor function, the submodules (`nn`, `optim`, ...) when they are first named.
+This file lists public names only. What it costs to import is small: ops, their kernels and LLVM are
+loaded by `flambeau.start` at the first use of a tensor function, the submodules (`nn`, `optim`,
+...) when they are first named.
 """
 
 from __future__ import annotations
@@ -53,14 +54,17 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions", "fft", "func", "functional", "hub", "linalg",
-    "mps", "nn", "onnx", "ops", "optim", "printing", "random", "return_types", "serialization", "special", "testing", "utils", "version",
+    "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions", "fft", "func",
+    "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim", "printing", "random",
+    "return_types", "serialization", "special", "testing", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {
-    "set_printoptions": "printing", "get_printoptions": "printing", "save": "serialization", "load": "serialization",
-    "as_torch": "alias", "UntypedStorage": "storage", "TypedStorage": "storage", "Generator": "generator", "manual_seed": "random", "seed": "random",
-    "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random", "default_generator": "random",
+    "set_printoptions": "printing", "get_printoptions": "printing", "save": "serialization",
+    "load": "serialization", "as_torch": "alias", "UntypedStorage": "storage",
+    "TypedStorage": "storage", "Generator": "generator", "manual_seed": "random", "seed": "random",
+    "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
+    "default_generator": "random",
 }  # fmt: skip
 
 del globals()["tensor"]  # the submodule of that name: `flambeau.tensor` is the function

@@ -1,6 +1,7 @@
 """`torch.backends`: which libraries of torch's are there, and their switches.
 
-Flambeau has none of them; the answers say so, and the switches are kept so that programs that set them run.
+Flambeau has none of them; the answers say so, and the switches are kept so that programs that set
+them run.
 
     >>> torch.backends.cudnn.is_available(), torch.backends.mps.is_built()
     (False, False)
@@ -19,7 +20,10 @@ class Backend(types.ModuleType):
     """A namespace of switches whose library is absent."""
 
     def __init__(self, name: str, **switches: Any):
-        super().__init__(f"flambeau.backends.{name}", f"Switches of torch.backends.{name}; the library itself is absent.")
+        super().__init__(
+            f"flambeau.backends.{name}",
+            f"Switches of torch.backends.{name}; the library itself is absent.",
+        )
         for key, value in switches.items():
             setattr(self, key, value)
         sys.modules[self.__name__] = self
@@ -45,17 +49,34 @@ class Backend(types.ModuleType):
                 setattr(self, key, value)
 
 
-cudnn = Backend("cudnn", enabled=True, benchmark=False, deterministic=False, allow_tf32=True, benchmark_limit=10, version=lambda: None)
+cudnn = Backend(
+    "cudnn",
+    enabled=True,
+    benchmark=False,
+    deterministic=False,
+    allow_tf32=True,
+    benchmark_limit=10,
+    version=lambda: None,
+)
 mps = Backend("mps")
 mkl = Backend("mkl")
 mkldnn = Backend("mkldnn", enabled=False)
 openmp = Backend("openmp")
 opt_einsum = Backend("opt_einsum", enabled=False, strategy=None)
 cuda = Backend(
-    "cuda", matmul=types.SimpleNamespace(allow_tf32=False, allow_fp16_reduced_precision_reduction=True, allow_bf16_reduced_precision_reduction=True),
-    flash_sdp_enabled=lambda: False, enable_flash_sdp=lambda enabled: None, math_sdp_enabled=lambda: True, enable_math_sdp=lambda enabled: None,
-    mem_efficient_sdp_enabled=lambda: False, enable_mem_efficient_sdp=lambda enabled: None,
-)  # fmt: skip
+    "cuda",
+    matmul=types.SimpleNamespace(
+        allow_tf32=False,
+        allow_fp16_reduced_precision_reduction=True,
+        allow_bf16_reduced_precision_reduction=True,
+    ),
+    flash_sdp_enabled=lambda: False,
+    enable_flash_sdp=lambda enabled: None,
+    math_sdp_enabled=lambda: True,
+    enable_math_sdp=lambda enabled: None,
+    mem_efficient_sdp_enabled=lambda: False,
+    enable_mem_efficient_sdp=lambda enabled: None,
+)
 
 
 class _Cpu(Backend):

@@ -4,9 +4,10 @@ Called by runtime.native (units of native functions) and by ops.registry (genera
 
     address = load("my_kernel_1f0c", lambda: "define void @my_kernel_1f0c(...) {...}")["my_kernel_1f0c"]
 
-A symbol's text is only generated when its object code is not in memory and not on disk. Object files are keyed by the
-symbol's own identity, the CPU and the versions of Flambeau and LLVM; they are written atomically into a folder that only the
-user can write, carry a checksum, and anything damaged or foreign is ignored and compiled anew. LLVM (45 MB) is loaded on first use.
+A symbol's text is only generated when its object code is not in memory and not on disk. Object
+files are keyed by the symbol's own identity, the CPU and the versions of Flambeau and LLVM; they
+are written atomically into a folder that only the user can write, carry a checksum, and anything
+damaged or foreign is ignored and compiled anew. LLVM (45 MB) is loaded on first use.
 """
 
 from __future__ import annotations
@@ -46,34 +47,60 @@ class Engine:
         self.cpu = binding.get_host_cpu_name()
         self.features = binding.get_host_cpu_features().flatten()
         self.machine = binding.Target.from_default_triple().create_target_machine(
-            opt=3, cpu=self.cpu, features=self.features, reloc="pic" if sys.platform != "win32" else "default", codemodel="small"
+            opt=3,
+            cpu=self.cpu,
+            features=self.features,
+            reloc="pic" if sys.platform != "win32" else "default",
+            codemodel="small",
         )
         self.linker = binding.create_lljit_compiler(self.machine)
-        text = f"{__version__} {llvmlite.__version__} {binding.llvm_version_info} {self.cpu} {self.features} {sys.platform}"
+        text = (
+            f"{__version__} {llvmlite.__version__} {binding.llvm_version_info} {self.cpu} "
+            f"{self.features} {sys.platform}"
+        )
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         self.trackers: list[Any] = []
 
-    def compile(self, text: str) -> bytes:
-        """IR text -> optimised object code."""
+    def _machine(self, level: int) -> Any:
+        """A target machine for this processor at an optimisation level."""
+        return self.binding.Target.from_default_triple().create_target_machine(
+            opt=level,
+            cpu=self.cpu,
+            features=self.features,
+            reloc="pic" if sys.platform != "win32" else "default",
+            codemodel="small",
+        )
+
+    def compile(self, name: str, text: str, optimise: bool = True) -> bytes:
+        """IR text -> object code; `optimise=False` for code that only hands on to other code."""
         started = time.perf_counter()
         module = self.binding.parse_assembly(text)
         module.verify()
+        machine = self.machine if optimise else self.draft_machine
+        if optimise:
+            self._optimise(module)
+        if config.debug >= 5:
+            print(machine.emit_assembly(module), file=sys.stderr)
+        elif config.debug >= 4:
+            print(module, file=sys.stderr)
+        code = machine.emit_object(module)
+        if config.debug >= 1:
+            seconds = time.perf_counter() - started
+            print(f"flambeau: compiled {name} in {seconds * 1e3:.1f} ms", file=sys.stderr)
+        return bytes(code)
+
+    def _optimise(self, module: Any) -> None:
+        """The passes of LLVM's level 3 but those that lengthen code without making these loops faster."""
         options = self.binding.create_pipeline_tuning_options(speed_level=3)
         options.loop_vectorization = True
         options.slp_vectorization = False
         options.loop_unrolling = False
         builder = self.binding.create_pass_builder(self.machine, options)
         builder.getModulePassManager().run(module, builder)
-        if config.debug >= 5:
-            print(self.machine.emit_assembly(module), file=sys.stderr)
-        elif config.debug >= 4:
-            print(module, file=sys.stderr)
-        code = self.machine.emit_object(module)
-        if config.debug >= 1:
-            print(f"flambeau: compiled in {(time.perf_counter() - started) * 1e3:.1f} ms", file=sys.stderr)
-        return bytes(code)
 
-    def link(self, name: str, code: bytes, exports: Iterable[str], imports: Mapping[str, int]) -> dict[str, int]:
+    def link(
+        self, name: str, code: bytes, exports: Iterable[str], imports: Mapping[str, int]
+    ) -> dict[str, int]:
         builder = self.binding.JITLibraryBuilder().add_object_img(code)
         for symbol in exports:
             builder.export_symbol(symbol)
@@ -93,7 +120,9 @@ def engine() -> Engine:
 
 
 def cache_folder() -> Path | None:
-    """Folder of the object cache, created with 0700; None when it is switched off or cannot be trusted."""
+    """Folder of the object cache, created with 0700;
+    None when it is switched off or cannot be trusted.
+    """
     if config.cache is None:
         return None
     folder = Path(config.cache)
@@ -115,7 +144,11 @@ def _read(path: Path, identity: bytes) -> bytes | None:
     head = len(MAGIC)
     if not content.startswith(MAGIC) or len(content) < head + 64:
         return None
-    checksum, owner, code = content[head : head + 32], content[head + 32 : head + 64], content[head + 64 :]
+    checksum, owner, code = (
+        content[head : head + 32],
+        content[head + 32 : head + 64],
+        content[head + 64 :],
+    )
     if owner != identity or hashlib.sha256(code).digest() != checksum:
         return None
     return code
@@ -145,9 +178,15 @@ class _ignore_missing:
 
 
 def load(
-    name: str, text: Callable[[], str], exports: Iterable[str] | None = None, imports: Mapping[str, int] | None = None
+    name: str,
+    text: Callable[[], str],
+    exports: Iterable[str] | None = None,
+    imports: Mapping[str, int] | None = None,
 ) -> Mapping[str, int]:
-    """Machine code of `name`: symbol -> address. `text()` gives its IR when it is compiled for the first time."""
+    """Machine code of `name`: symbol -> address.
+
+    `text()` gives its IR when it is compiled for the first time.
+    """
     found = _loaded.get(name)
     if found is not None:
         return found
@@ -160,7 +199,7 @@ def load(
             path = folder / f"{identity.hex()[:40]}.o" if folder else None
             code = _read(path, identity) if path else None
             if code is None:
-                code = tool.compile(text())
+                code = tool.compile(name, text(), optimise)
                 compiled.append(name)
                 if path:
                     _write(path, identity, code)
@@ -170,7 +209,10 @@ def load(
 
 def c_function(symbol: str) -> int:
     """Address of a function of Python's C API or of the C library."""
-    for library in (ctypes.pythonapi, ctypes.CDLL(None) if sys.platform != "win32" else ctypes.cdll.msvcrt):
+    for library in (
+        ctypes.pythonapi,
+        ctypes.CDLL(None) if sys.platform != "win32" else ctypes.cdll.msvcrt,
+    ):
         function = getattr(library, symbol, None)
         if function is not None:
             address = ctypes.cast(function, ctypes.c_void_p).value

@@ -1,7 +1,8 @@
 """Native functions written in Python: a small typed subset, compiled to LLVM IR text.
 
-The allocator, the dispatcher, the thread pool and irregular kernels are ordinary algorithms, not loop nests over tensors.
-They are written here as Python functions whose types are annotated, and compiled, never interpreted:
+The allocator, the dispatcher, the thread pool and irregular kernels are ordinary algorithms, not
+loop nests over tensors. They are written here as Python functions whose types are annotated, and
+compiled, never interpreted:
 
     @native
     def total(values: f64p, count: i64) -> f64:
@@ -13,12 +14,14 @@ They are written here as Python functions whose types are annotated, and compile
     unit = Unit("example", [total])          # runtime code asks codegen.llvm to compile and link it
     print(unit.ir())
 
-What the subset has: integers, floats and pointers (`i64`, `f32`, `ptr`, `pointer(i64)`), arithmetic, comparisons,
-`and`/`or`/`not` with short circuit, conditional expressions, `if`/`while`/`for ... in range(...)`, `break`, `continue`,
-`return`, calls of other native functions and of C functions (`extern`). `p[i]` loads and stores, `p + n` moves a pointer by
-n elements (bytes for `ptr`), `T(x)` converts. Differences from Python: `//` and `%` truncate as in C, integers wrap around,
-a variable keeps the type of its first assignment. Module constants (ints, floats, types) are compiled in; `specialise`
-replaces some of them, which gives templates: `Unit("sum", [total], T=f32)`.
+What the subset has: integers, floats and pointers (`i64`, `f32`, `ptr`, `pointer(i64)`),
+arithmetic, comparisons, `and`/`or`/`not` with short circuit, conditional expressions,
+`if`/`while`/`for ... in range(...)`, `break`, `continue`, `return`, calls of other native functions
+and of C functions (`extern`). `p[i]` loads and stores, `p + n` moves a pointer by n elements (bytes
+for `ptr`), `T(x)` converts. Differences from Python: `//` and `%` truncate as in C, integers wrap
+around, a variable keeps the type of its first assignment. Module constants (ints, floats, types)
+are compiled in; `specialise` replaces some of them, which gives templates: `Unit("sum", [total],
+T=f32)`.
 """
 
 from __future__ import annotations
@@ -55,12 +58,12 @@ from flambeau.codegen.native_language import fill_memory as fill_memory
 from flambeau.codegen.native_language import floor_of as floor_of
 from flambeau.codegen.native_language import fused_multiply_add as fused_multiply_add
 from flambeau.codegen.native_language import i1 as i1
+from flambeau.codegen.native_language import i8 as i8
 from flambeau.codegen.native_language import i16 as i16
 from flambeau.codegen.native_language import i32 as i32
 from flambeau.codegen.native_language import i32p as i32p
 from flambeau.codegen.native_language import i64 as i64
 from flambeau.codegen.native_language import i64p as i64p
-from flambeau.codegen.native_language import i8 as i8
 from flambeau.codegen.native_language import intrinsic as intrinsic
 from flambeau.codegen.native_language import native as native
 from flambeau.codegen.native_language import pointer as pointer
@@ -69,21 +72,23 @@ from flambeau.codegen.native_language import ptrp as ptrp
 from flambeau.codegen.native_language import sizeof as sizeof
 from flambeau.codegen.native_language import square_root as square_root
 from flambeau.codegen.native_language import stack as stack
+from flambeau.codegen.native_language import u8 as u8
+from flambeau.codegen.native_language import u8p as u8p
 from flambeau.codegen.native_language import u16 as u16
 from flambeau.codegen.native_language import u32 as u32
 from flambeau.codegen.native_language import u32p as u32p
 from flambeau.codegen.native_language import u64 as u64
 from flambeau.codegen.native_language import u64p as u64p
-from flambeau.codegen.native_language import u8 as u8
-from flambeau.codegen.native_language import u8p as u8p
 from flambeau.codegen.native_language import unlikely as unlikely
 from flambeau.codegen.native_language import void as void
+
 
 class Unit:
     """Native functions compiled and linked together.
 
-    `functions` are exported under their names; what they call is pulled in. `specialise` gives names that
-    stand for other values than in the functions' modules (types and constants of a template).
+    `functions` are exported under their names; what they call is pulled in. `specialise` gives
+    names that stand for other values than in the functions' modules (types and constants of a
+    template).
     """
 
     def __init__(self, name: str, functions: list[NativeFunction], **specialise: Any):
@@ -96,7 +101,9 @@ class Unit:
         return f"{self.name}.{function.name}"
 
     def key(self) -> str:
-        """Identity of the generated code, without generating it: sources, constants and compiler version."""
+        """Identity of the generated code, without generating it: sources,
+        constants and compiler version.
+        """
         digest = hashlib.sha256(f"{_compiler_digest()} {self.name}".encode())
         for name, value in sorted(self.specialise.items()):
             digest.update(f"{name}={value!r};".encode())
@@ -105,7 +112,9 @@ class Unit:
         return digest.hexdigest()[:32]
 
     def _files(self) -> list[str]:
-        """The source files of the functions, and of every native function that their modules name."""
+        """The source files of the functions,
+        and of every native function that their modules name.
+        """
         found: dict[str, None] = {}
         pending = list(self.functions)
         while pending:
@@ -139,7 +148,10 @@ class Unit:
             ]
             for s in self.statics.values():
                 storage = "thread_local global" if s.thread_local else "global"
-                heads.append(f"@{s.symbol} = internal {storage} [{s.count} x {s.element.llvm}] zeroinitializer, align 64")
+                heads.append(
+                    f"@{s.symbol} = internal {storage} [{s.count} x {s.element.llvm}] "
+                    "zeroinitializer, align 64"
+                )
             self._text = "\n".join(heads + bodies)
         return self._text
 

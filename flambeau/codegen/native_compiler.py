@@ -1,4 +1,6 @@
-"""Compiles one native function: from its Python syntax tree to LLVM IR text. Called by codegen.native.Unit.
+"""Compiles one native function: from its Python syntax tree to LLVM IR text.
+
+Called by codegen.native.Unit.
 
     FunctionCompiler(unit, function, exported=True).compile()       # 'define i64 @"unit.name"(...) {...}'
 
@@ -13,8 +15,19 @@ from typing import Any, NoReturn, Protocol
 
 from flambeau.codegen.native_intrinsics import Intrinsics, Value
 from flambeau.codegen.native_language import (
-    Extern, NativeFunction, Signature, Static, Type, f32, f64, i1, i64, pointer, ptr, void,
-)  # fmt: skip
+    Extern,
+    NativeFunction,
+    Signature,
+    Static,
+    Type,
+    f32,
+    f64,
+    i1,
+    i64,
+    pointer,
+    ptr,
+    void,
+)
 
 
 class CompileError(Exception):
@@ -33,16 +46,19 @@ class UnitLike(Protocol):
 
 
 def float_literal(value: float, type: Type) -> str:
-    if type is f32:  # LLVM writes float constants as the hexadecimal bits of the double of equal value
+    # LLVM writes float constants as the hexadecimal bits of the double of equal value
+    if type is f32:
         value = struct.unpack("f", struct.pack("f", value))[0]
     return f"0x{struct.unpack('Q', struct.pack('d', value))[0]:016X}"
 
 
 BINARY = {
-    ast.Add: ("add", "add", "fadd"), ast.Sub: ("sub", "sub", "fsub"), ast.Mult: ("mul", "mul", "fmul"),
-    ast.FloorDiv: ("sdiv", "udiv", None), ast.Mod: ("srem", "urem", "frem"), ast.Div: (None, None, "fdiv"),
-    ast.BitAnd: ("and", "and", None), ast.BitOr: ("or", "or", None), ast.BitXor: ("xor", "xor", None),
-    ast.LShift: ("shl", "shl", None), ast.RShift: ("ashr", "lshr", None),
+    ast.Add: ("add", "add", "fadd"), ast.Sub: ("sub", "sub", "fsub"),
+    ast.Mult: ("mul", "mul", "fmul"), ast.FloorDiv: ("sdiv", "udiv", None),
+    ast.Mod: ("srem", "urem", "frem"), ast.Div: (None, None, "fdiv"),
+    ast.BitAnd: ("and", "and", None), ast.BitOr: ("or", "or", None),
+    ast.BitXor: ("xor", "xor", None), ast.LShift: ("shl", "shl", None),
+    ast.RShift: ("ashr", "lshr", None),
 }  # fmt: skip
 COMPARE = {
     ast.Eq: ("eq", "eq", "oeq"), ast.NotEq: ("ne", "ne", "une"), ast.Lt: ("slt", "ult", "olt"),
@@ -51,7 +67,9 @@ COMPARE = {
 
 
 class FunctionCompiler(Intrinsics):
-    """One function: walks its syntax tree once and writes instructions; LLVM turns the stack slots into registers."""
+    """One function: walks its syntax tree once and writes instructions;
+    LLVM turns the stack slots into registers.
+    """
 
     def __init__(self, unit: UnitLike, function: NativeFunction, exported: bool):
         self.unit, self.function, self.exported = unit, function, exported
@@ -73,7 +91,8 @@ class FunctionCompiler(Intrinsics):
         return f"%v{self.counter}"
 
     def emit(self, instruction: str) -> None:
-        if not self.closed:  # code after return/break is unreachable: LLVM wants none of it in the block
+        # code after return/break is unreachable: LLVM wants none of it in the block
+        if not self.closed:
             self.lines.append("  " + instruction)
 
     def let(self, instruction: str, type: Type) -> Value:
@@ -101,7 +120,9 @@ class FunctionCompiler(Intrinsics):
         scope = self.function.function.__globals__
         if name in scope:
             return scope[name]
-        return {"range": range, "True": True, "False": False, "None": None, "len": len}.get(name, self)
+        return {"range": range, "True": True, "False": False, "None": None, "len": len}.get(
+            name, self
+        )
 
     def evaluate(self, node: ast.expr) -> Any:
         """A compile-time object: a type, function, constant; `self` when it is none."""
@@ -147,7 +168,10 @@ class FunctionCompiler(Intrinsics):
             self.emit("ret void")
         arguments = ", ".join(f"{t.llvm} %{n}" for n, t in parameters)
         linkage = "" if self.exported else "internal "
-        head = f'define {linkage}{self.result.llvm} @"{self.unit.symbol(self.function)}"({arguments}) nounwind {{'
+        head = (
+            f"define {linkage}{self.result.llvm} "
+            f'@"{self.unit.symbol(self.function)}"({arguments}) nounwind {{'
+        )
         return "\n".join([head, "entry:", *self.frame, *self.lines, "}"])
 
     def declare(self, name: str, type: Type) -> str:
@@ -205,7 +229,10 @@ class FunctionCompiler(Intrinsics):
             self.emit(f"store {type.llvm} {self.convert(value, type).text}, ptr {slot}")
         elif isinstance(target, ast.Subscript):
             address, element = self.address(target)
-            self.emit(f"store {element.llvm} {self.convert(value, element).text}, ptr {address}, align {max(1, element.bits // 8)}")
+            self.emit(
+                f"store {element.llvm} {self.convert(value, element).text}, ptr {address}, "
+                f"align {max(1, element.bits // 8)}"
+            )
         else:
             self.fail(f"cannot assign to {ast.unparse(target)}")
 
@@ -215,7 +242,9 @@ class FunctionCompiler(Intrinsics):
             self.fail(f"{ast.unparse(node.value)} is no pointer")
         index = self.convert(self.value(node.slice), i64)
         element = base.type.element
-        return self.let(f"getelementptr {element.llvm}, ptr {base.text}, i64 {index.text}", base.type).text, element
+        return self.let(
+            f"getelementptr {element.llvm}, ptr {base.text}, i64 {index.text}", base.type
+        ).text, element
 
     def do_Return(self, s: ast.Return) -> None:
         if s.value is None:
@@ -226,7 +255,8 @@ class FunctionCompiler(Intrinsics):
 
     def do_If(self, s: ast.If) -> None:
         constant = self.evaluate(s.test)
-        if constant is not self and isinstance(constant, (bool, int)):  # templates choose branches at compile time
+        # templates choose branches at compile time
+        if constant is not self and isinstance(constant, (bool, int)):
             self.block(s.body if constant else s.orelse)
             return
         then, other, end = self.new_label("then"), self.new_label("else"), self.new_label("end")
@@ -252,7 +282,11 @@ class FunctionCompiler(Intrinsics):
         self.label(end)
 
     def do_For(self, s: ast.For) -> None:
-        if not (isinstance(s.iter, ast.Call) and self.evaluate(s.iter.func) is range and isinstance(s.target, ast.Name)):
+        if not (
+            isinstance(s.iter, ast.Call)
+            and self.evaluate(s.iter.func) is range
+            and isinstance(s.target, ast.Name)
+        ):
             self.fail("only `for NAME in range(...)` is supported")
         bounds = [self.value(a) for a in s.iter.args]
         start = Value("0", i64, 0) if len(bounds) == 1 else bounds[0]
@@ -331,7 +365,10 @@ class FunctionCompiler(Intrinsics):
         if isinstance(value, Static):
             self.unit.statics[value.symbol] = value
             if value.thread_local:
-                return self.let(f"call ptr @llvm.threadlocal.address.p0(ptr @{value.symbol})", pointer(value.element))
+                return self.let(
+                    f"call ptr @llvm.threadlocal.address.p0(ptr @{value.symbol})",
+                    pointer(value.element),
+                )
             return Value(f"@{value.symbol}", pointer(value.element))
         if isinstance(value, NativeFunction):
             self.called.append(value)
@@ -361,7 +398,9 @@ class FunctionCompiler(Intrinsics):
 
     def on_Subscript(self, node: ast.Subscript) -> Value:
         address, element = self.address(node)
-        return self.let(f"load {element.llvm}, ptr {address}, align {max(1, element.bits // 8)}", element)
+        return self.let(
+            f"load {element.llvm}, ptr {address}, align {max(1, element.bits // 8)}", element
+        )
 
     def on_UnaryOp(self, node: ast.UnaryOp) -> Value:
         operand = self.value(node.operand)
@@ -380,8 +419,13 @@ class FunctionCompiler(Intrinsics):
     def on_BinOp(self, node: ast.BinOp) -> Value:
         left, right = self.value(node.left), self.value(node.right)
         if left.literal is not None and right.literal is not None:
-            return self.constant(eval(compile(ast.Expression(node), "constant", "eval"), {"__builtins__": {}},
-                                      _literals(node, self)))  # fmt: skip
+            return self.constant(
+                eval(
+                    compile(ast.Expression(node), "constant", "eval"),
+                    {"__builtins__": {}},
+                    _literals(node, self),
+                )
+            )
         if left.type.kind == "pointer" and right.type.kind == "int":
             if not isinstance(node.op, (ast.Add, ast.Sub)):
                 self.fail("pointers can only be moved by + and -")
@@ -389,9 +433,18 @@ class FunctionCompiler(Intrinsics):
             if isinstance(node.op, ast.Sub):
                 distance = self.let(f"sub i64 0, {distance.text}", i64)
             assert left.type.element is not None
-            return self.let(f"getelementptr {left.type.element.llvm}, ptr {left.text}, i64 {distance.text}", left.type)
-        if left.type.kind == "pointer" and right.type.kind == "pointer" and isinstance(node.op, ast.Sub):
-            return self.let(f"sub i64 {self.convert(left, i64).text}, {self.convert(right, i64).text}", i64)
+            return self.let(
+                f"getelementptr {left.type.element.llvm}, ptr {left.text}, i64 {distance.text}",
+                left.type,
+            )
+        if (
+            left.type.kind == "pointer"
+            and right.type.kind == "pointer"
+            and isinstance(node.op, ast.Sub)
+        ):
+            return self.let(
+                f"sub i64 {self.convert(left, i64).text}, {self.convert(right, i64).text}", i64
+            )
         left, right = self.unify(left, right)
         signed, unsigned, floating = BINARY[type(node.op)]
         opcode = floating if left.type.kind == "float" else signed if left.type.signed else unsigned
@@ -428,7 +481,10 @@ class FunctionCompiler(Intrinsics):
         return result
 
     def on_BoolOp(self, node: ast.BoolOp) -> Value:
-        slot, yes, no, end = f"%b{self.counter}.slot", *(self.new_label(h) for h in ("yes", "no", "end"))
+        slot, yes, no, end = (
+            f"%b{self.counter}.slot",
+            *(self.new_label(h) for h in ("yes", "no", "end")),
+        )
         self.frame.append(f"  {slot} = alloca i1")
         self.branch(node, yes, no)
         for label, text in ((yes, "true"), (no, "false")):
@@ -440,16 +496,25 @@ class FunctionCompiler(Intrinsics):
 
     def on_IfExp(self, node: ast.IfExp) -> Value:
         test = self.truth(self.value(node.test))
-        a, b = self.unify(self.value(node.body), self.value(node.orelse))  # both sides are evaluated: no side effects
-        return self.let(f"select i1 {test.text}, {a.type.llvm} {a.text}, {a.type.llvm} {b.text}", a.type)
+        # both sides are evaluated: no side effects
+        a, b = self.unify(self.value(node.body), self.value(node.orelse))
+        return self.let(
+            f"select i1 {test.text}, {a.type.llvm} {a.text}, {a.type.llvm} {b.text}", a.type
+        )
 
     def on_Call(self, node: ast.Call) -> Value:
         function = self.evaluate(node.func)
-        if function is self and isinstance(node.func, ast.Call):  # Signature(...)(address)(arguments)
+        # Signature(...)(address)(arguments)
+        if function is self and isinstance(node.func, ast.Call):
             signature = self.evaluate(node.func.func)
             if isinstance(signature, Signature):
                 address = self.value(node.func.args[0])
-                return self.call(self.convert(address, ptr).text, signature.result, signature.arguments, node.args)
+                return self.call(
+                    self.convert(address, ptr).text,
+                    signature.result,
+                    signature.arguments,
+                    node.args,
+                )
         if isinstance(function, Type):
             return self.convert(self.value(node.args[0]), function)
         if isinstance(function, Extern):
@@ -468,13 +533,19 @@ class FunctionCompiler(Intrinsics):
         tree = ast.parse(function.source()).body[0]
         assert isinstance(tree, ast.FunctionDef)
         reader = FunctionCompiler(self.unit, function, False)
-        return reader.annotation(tree.returns), tuple(reader.annotation(a.annotation) for a in tree.args.args)
+        return reader.annotation(tree.returns), tuple(
+            reader.annotation(a.annotation) for a in tree.args.args
+        )
 
-    def call(self, target: str, result: Type, types: tuple[Type, ...], nodes: list[ast.expr]) -> Value:
+    def call(
+        self, target: str, result: Type, types: tuple[Type, ...], nodes: list[ast.expr]
+    ) -> Value:
         if len(types) != len(nodes):
             self.fail(f"{target} takes {len(types)} arguments, {len(nodes)} given")
         values = [self.convert(self.value(n), t) for n, t in zip(nodes, types, strict=True)]
-        text = f"call {result.llvm} {target}({', '.join(f'{v.type.llvm} {v.text}' for v in values)})"
+        text = (
+            f"call {result.llvm} {target}({', '.join(f'{v.type.llvm} {v.text}' for v in values)})"
+        )
         if result is void:
             self.emit(text)
             return Value("", void)

@@ -1,4 +1,5 @@
-"""The words of native code: machine types, C functions, static memory, intrinsics, and the mark `@native`.
+"""The words of native code: machine types, C functions, static memory, intrinsics, and the mark
+`@native`.
 
 Modules with native functions import them from codegen.native, where the language is described:
 
@@ -19,7 +20,15 @@ class Type:
 
     __slots__ = ("name", "llvm", "kind", "bits", "signed", "element")
 
-    def __init__(self, name: str, llvm: str, kind: str, bits: int, signed: bool = True, element: Type | None = None):
+    def __init__(
+        self,
+        name: str,
+        llvm: str,
+        kind: str,
+        bits: int,
+        signed: bool = True,
+        element: Type | None = None,
+    ):
         self.name, self.llvm, self.kind, self.bits = name, llvm, kind, bits
         self.signed, self.element = signed, element
 
@@ -49,24 +58,35 @@ f32p, f64p = pointer(f32), pointer(f64)
 
 
 class Extern:
-    """A C function found in the process (the C API, libc) or given by address when the unit is linked."""
+    """A C function found in the process (the C API,
+    libc) or given by address when the unit is linked.
+    """
 
     def __init__(self, symbol: str, result: Type, *arguments: Type):
         self.symbol, self.result, self.arguments = symbol, result, arguments
 
 
 class Signature:
-    """Type of a function pointer: `Signature(void, ptr, i64)(address)(p, n)` calls it inside native code."""
+    """Type of a function pointer: `Signature(void, ptr, i64)(address)(p,
+    n)` calls it inside native code.
+    """
 
     def __init__(self, result: Type, *arguments: Type):
         self.result, self.arguments = result, arguments
 
 
 class Static:
-    """Zero-initialised memory that belongs to the unit; its name means a pointer to the first element."""
+    """Zero-initialised memory that belongs to the unit;
+    its name means a pointer to the first element.
+    """
 
     def __init__(self, symbol: str, element: Type, count: int, thread_local: bool = False):
-        self.symbol, self.element, self.count, self.thread_local = symbol, element, count, thread_local
+        self.symbol, self.element, self.count, self.thread_local = (
+            symbol,
+            element,
+            count,
+            thread_local,
+        )
 
 
 class NativeFunction:

@@ -1,6 +1,9 @@
-"""Writes the LLVM IR of one row kernel. Called by `codegen/rows.py`, which has the plan and explains the structures.
+"""Writes the LLVM IR of one row kernel.
 
-The sweeps are those of the writer of reductions; what is added is the loop that stores the elements' results.
+Called by `codegen/rows.py`, which has the plan and explains the structures.
+
+The sweeps are those of the writer of reductions; what is added is the loop that stores the
+elements' results.
 """
 
 from __future__ import annotations
@@ -30,7 +33,10 @@ class RowWriter(ReductionWriter):
     def text(self) -> str:
         """The kernel."""
         kernel, emitter, program = self.rows_kernel, self.emitter, self.program
-        inputs, total = len(kernel.input_dtypes), len(kernel.input_dtypes) + len(kernel.output_dtypes)
+        inputs, total = (
+            len(kernel.input_dtypes),
+            len(kernel.input_dtypes) + len(kernel.output_dtypes),
+        )
         emitter.line("entry:")
         buffers = [buffer(emitter, index) for index in range(total)]
         self.length, self.width, rank = (param(emitter, k) for k in range(FIXED))
@@ -39,7 +45,9 @@ class RowWriter(ReductionWriter):
         for k in range(program.parameters):
             bits = param(emitter, FIXED + total + k)
             self.shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {bits} to double")
-        table = emitter.let(f"getelementptr inbounds i64, ptr %params, i64 {FIXED + total + program.parameters}")
+        table = emitter.let(
+            f"getelementptr inbounds i64, ptr %params, i64 {FIXED + total + program.parameters}"
+        )
         kept = Odometer(emitter, rank, table, total + 1)
         self.strides = [kept.inner_stride(operand) for operand in range(total)]
         some = emitter.let("icmp slt i64 %start, %stop")
@@ -71,7 +79,9 @@ class RowWriter(ReductionWriter):
         return emitter.text([HEADER.format(name=kernel.symbol_name)], FOOTER)
 
     def _moved(self, offsets: Sequence[str]) -> list[str]:
-        """The operands' offsets, with the last tile moved back so that it ends with the last row."""
+        """The operands' offsets, with the last tile moved back so that it ends
+        with the last row.
+        """
         emitter = self.emitter
         last = emitter.let(f"sub nsw i64 {self.width}, {self.kernel.lanes}")
         beyond = emitter.let(f"sub nsw i64 {last}, {offsets[-1]}")
@@ -93,10 +103,17 @@ class RowWriter(ReductionWriter):
         return seen
 
     def _elements_loop(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
-        """Compute and store the outputs of every element; the last vector overlaps the one before."""
+        """Compute and store the outputs of every element;
+        the last vector overlaps the one before.
+        """
         emitter, step = self.emitter, self.kernel.lanes if self.inner else 1
         whole = self.length if step == 1 else emitter.let(f"and i64 {self.length}, {-step}")
-        head, body, after, before = emitter.fresh("map"), emitter.fresh("each"), emitter.fresh("mapped"), emitter.block
+        head, body, after, before = (
+            emitter.fresh("map"),
+            emitter.fresh("each"),
+            emitter.fresh("mapped"),
+            emitter.block,
+        )
         emitter.line(f"br label %{head}")
         emitter.label(head)
         position = emitter.phi("i64", "0", before)
@@ -118,7 +135,12 @@ class RowWriter(ReductionWriter):
 
     def _write(self, bases: Sequence[str], position: str, seen: dict[Slot, str]) -> None:
         """The outputs of the elements at `position`."""
-        kernel, program, emitter, lanes = self.rows_kernel, self.program, self.emitter, self.kernel.lanes
+        kernel, program, emitter, lanes = (
+            self.rows_kernel,
+            self.program,
+            self.emitter,
+            self.kernel.lanes,
+        )
         inputs = len(kernel.input_dtypes)
         places, index = list(bases[: inputs + len(program.outputs)]), position
         if not self.inner:
@@ -133,7 +155,9 @@ class RowWriter(ReductionWriter):
             if self.inner:
                 stride = self.strides[operand]
                 base = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {stride}"))
-            self._store_lanes(base, self.strides[operand], [next(values) for _ in dtypes], dtypes, operand, lanes)
+            self._store_lanes(
+                base, self.strides[operand], [next(values) for _ in dtypes], dtypes, operand, lanes
+            )
 
     def _row_results(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
         """Store what belongs to the row; along the vector axis of `inner` all lanes are alike."""
@@ -145,14 +169,24 @@ class RowWriter(ReductionWriter):
             names = [next(values) for _ in dtypes]
             if self.inner and lanes > 1:
                 names = [self._first_lane(name, dtype, lanes) for name, dtype in zip(names, dtypes)]
-            self._store_lanes(base, self.strides[first + k], names, dtypes, first + k, 1 if self.inner else lanes)
+            self._store_lanes(
+                base, self.strides[first + k], names, dtypes, first + k, 1 if self.inner else lanes
+            )
 
     def _first_lane(self, name: str, dtype: str, lanes: int) -> str:
         from flambeau.codegen.emit import llvm_type
 
         return self.emitter.let(f"extractelement {llvm_type(dtype, lanes)} {name}, i64 0")
 
-    def _store_lanes(self, base: str, stride: str, values: Sequence[str], dtypes: Sequence[str], operand: int, lanes: int) -> None:
+    def _store_lanes(
+        self,
+        base: str,
+        stride: str,
+        values: Sequence[str],
+        dtypes: Sequence[str],
+        operand: int,
+        lanes: int,
+    ) -> None:
         dtype = self.rows_kernel.output_dtypes[operand - len(self.rows_kernel.input_dtypes)]
         before, self.coarse_lanes = self.coarse_lanes, lanes
         self._store(base, stride, values, dtypes, dtype, self.kernel.classes[operand])

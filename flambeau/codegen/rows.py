@@ -1,17 +1,21 @@
-"""Row programs: a few sweeps over each row, then results for its elements or for the row itself, in one kernel.
+"""Row programs: a few sweeps over each row, then results for its elements or for the row itself, in
+one kernel.
 
-softmax, layer normalisation, cross entropy and their gradients are of this kind: every element's result depends on sums or extremes of
-its row. The row is read once per sweep while it lies in the cache, and nothing is stored in between:
+softmax, layer normalisation, cross entropy and their gradients are of this kind: every element's
+result depends on sums or extremes of its row. The row is read once per sweep while it lies in the
+cache, and nothing is stored in between:
 
     x = Expr.slot("x0", "float32")
     top = Stage((lowest("float32"),), (Expr.slot("acc0", "float32").maximum(x),), (...,))
     RowProgram((Expr.input(0, "float32"),), (top,), (x - Expr.slot("stage0.0", "float32"),))
 
-Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as stage0.0, ..., the length of the row
-as `size`, parameters as param0, ...; `outputs` and `row_outputs` see the results of all stages, `outputs` also the elements.
+Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as
+stage0.0, ..., the length of the row as `size`, parameters as param0, ...; `outputs` and
+`row_outputs` see the results of all stages, `outputs` also the elements.
 
-The kernel's buffers are the inputs, the outputs, the row outputs. Structures, as for reductions: `inner`, where the vector axis runs along
-the row, an item is a row; `outer`, where it runs over rows that are neighbours in memory, an item is a tile of them.
+The kernel's buffers are the inputs, the outputs, the row outputs. Structures, as for reductions:
+`inner`, where the vector axis runs along the row, an item is a row; `outer`, where it runs over
+rows that are neighbours in memory, an item is a tile of them.
 """
 
 from __future__ import annotations
@@ -42,7 +46,12 @@ class RowProgram:
 
     def expressions(self) -> Values:
         """Everything that identifies the program."""
-        return (*self.elements, *self.outputs, *self.row_outputs, *self.as_reduction().expressions())
+        return (
+            *self.elements,
+            *self.outputs,
+            *self.row_outputs,
+            *self.as_reduction().expressions(),
+        )
 
     def as_reduction(self) -> Reduction:
         """Its stages in the form that reductions have."""
@@ -75,8 +84,14 @@ class RowKernel:
         """A name that equal kernels share, in every process."""
         counts = [len(stage.start) for stage in self.program.stages], len(self.program.outputs)
         return symbol(
-            "rows_" + self.structure, self.program.expressions(), self.input_dtypes, self.output_dtypes, self.classes, self.lanes, counts
-        )  # fmt: skip
+            "rows_" + self.structure,
+            self.program.expressions(),
+            self.input_dtypes,
+            self.output_dtypes,
+            self.classes,
+            self.lanes,
+            counts,
+        )
 
     def ir_text(self) -> str:
         """The kernel as LLVM IR."""
@@ -95,8 +110,9 @@ def plan_rows(
 ) -> LoopPlan:
     """Plan the program for rows of `length` elements, one for each index into `sizes`.
 
-    `strides` are the operands' byte strides over the rows, `along` those along a row (0 for row outputs); operands are inputs, outputs,
-    row outputs, and `output_dtypes` names those of the latter two.
+    `strides` are the operands' byte strides over the rows, `along` those along a row (0 for row
+    outputs); operands are inputs, outputs, row outputs, and `output_dtypes` names those of the
+    latter two.
     """
     dtypes = (*input_dtypes, *output_dtypes)
     order = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
@@ -104,7 +120,9 @@ def plan_rows(
     columns = [[s[d] for s in steps] for d in range(len(kept))]
     outer = bool(kept) and kept[-1] > 1 and 0 < abs(columns[-1][0]) < abs(along[0])
     width = kept[-1] if outer else 1
-    lanes = _lanes(dtypes, width if outer else length, columns[-1] if outer else along, outer, length)
+    lanes = _lanes(
+        dtypes, width if outer else length, columns[-1] if outer else along, outer, length
+    )
     vector = columns[-1] if outer else list(along)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
     if outer:
@@ -114,13 +132,29 @@ def plan_rows(
     bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
     params = [length, width, len(kept), *along, *bits, *kept]
     for operand, inner in enumerate((*vector, 0)):
-        params += [inner, *([column[operand] for column in columns] if operand < len(dtypes) else places)]
-    kernel = RowKernel(program, tuple(input_dtypes), tuple(output_dtypes), "outer" if outer else "inner", classes, lanes)
-    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), prod(sizes) * length, False)
+        params += [
+            inner,
+            *([column[operand] for column in columns] if operand < len(dtypes) else places),
+        ]
+    kernel = RowKernel(
+        program,
+        tuple(input_dtypes),
+        tuple(output_dtypes),
+        "outer" if outer else "inner",
+        classes,
+        lanes,
+    )
+    return LoopPlan(
+        kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), prod(sizes) * length, False
+    )
 
 
-def _lanes(dtypes: Sequence[str], extent: int, strides: Sequence[int], outer: bool, length: int) -> int:
-    """Vector elements per step: no more than the axis has, fewer where elements are gathered or would leave the cache."""
+def _lanes(
+    dtypes: Sequence[str], extent: int, strides: Sequence[int], outer: bool, length: int
+) -> int:
+    """Vector elements per step: no more than the axis has,
+    fewer where elements are gathered or would leave the cache.
+    """
     widest = max(ITEMSIZE[compute_dtype(dtype)] for dtype in dtypes)
     best = 256 // widest
     if any(classify(stride, dtype) == "s" for stride, dtype in zip(strides, dtypes, strict=True)):

@@ -107,14 +107,15 @@ def argument_type_error(
 
 
 def missing_arguments(function: str, names: Sequence[str]) -> TypeError:
-    """torch writes "arguments" even for one."""
+    """torch has singular and plural the wrong way round."""
     listed = ", ".join(f'"{name}"' for name in names)
-    return TypeError(f"{function}() missing {len(names)} required positional arguments: {listed}")
+    noun = "arguments" if len(names) == 1 else "argument"
+    return TypeError(f"{function}() missing {len(names)} required positional {noun}: {listed}")
 
 
 def too_many_arguments(function: str, allowed: int, given: int) -> TypeError:
-    noun = "argument" if allowed == 1 else "arguments"
-    return TypeError(f"{function}() takes {allowed} positional {noun} but {given} were given")
+    noun, verb = "argument" if allowed == 1 else "arguments", "was" if given == 1 else "were"
+    return TypeError(f"{function}() takes {allowed} positional {noun} but {given} {verb} given")
 
 
 def unexpected_argument(function: str, name: str) -> TypeError:
@@ -131,15 +132,15 @@ def invalid_combination(
     """For functions with several signatures; `reasons` says why a signature did not match.
 
     >>> print(invalid_combination("sum", ["x"], {"dim": 0}, ["(int dim)", "()"]).args[0])
-    sum() received an invalid combination of arguments - got (str, dim=int, ), but expected one of:
+    sum() received an invalid combination of arguments - got (str, dim=int), but expected one of:
      * (int dim)
      * ()
     <BLANKLINE>
     """
     given = ", ".join(type_name(each) for each in args)
     if kwargs:
-        named = "".join(f"{name}={type_name(each)}, " for name, each in kwargs.items())
-        given = f"{given}, {named}" if given else named
+        named = ", ".join(f"{name}={type_name(each)}" for name, each in kwargs.items())
+        given = f"{given}, {named}" if given else f"{named}, "  # torch leaves a comma
     text = (
         f"{function}() received an invalid combination of arguments - got ({given}), but expected"
     )
@@ -356,11 +357,35 @@ def same_dtype_matmul(a: str, b: str) -> RuntimeError:
     return RuntimeError(with_hint(text, "convert one of them, e.g. b.to(a.dtype)"))
 
 
+def expected_scalar_type(expected: str, found: str) -> RuntimeError:
+    """Both are `dtype.scalar_name`."""
+    text = f"expected scalar type {expected} but found {found}"
+    return RuntimeError(with_hint(text, "convert one of them, e.g. b.to(a.dtype)"))
+
+
+_C_NAMES = {
+    "int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t",
+    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+}  # fmt: skip
+
+
+def conversion_overflow(dtype: str) -> RuntimeError:
+    """`dtype` by name: a number that it cannot hold.
+
+    >>> conversion_overflow("int64").args[0]
+    'value cannot be converted to type int64_t without overflow'
+    """
+    kind = _C_NAMES.get(dtype, dtype)
+    return RuntimeError(f"value cannot be converted to type {kind} without overflow")
+
+
 def device_mismatch(first: object, second: object) -> RuntimeError:
     text = (
         "Expected all tensors to be on the same device, but found at least two devices, "
         f"{first} and {second}!"
     )
+    if "meta" in (str(first), str(second)):
+        text = f"Tensor on device {second} is not on the expected device {first}!"
     return RuntimeError(with_hint(text, f"move one of them, e.g. with .to('{first}')"))
 
 

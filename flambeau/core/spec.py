@@ -1,7 +1,9 @@
-"""`Spec`: everything about a tensor but its memory and its place in it: shape, strides, dtype, device.
+"""`Spec`: everything about a tensor but its memory and its place in it: shape, strides, dtype,
+device.
 
-Specs are interned: equal ones are the same object, so that the plan of an op (see runtime.dispatch) is found by identity. They are
-immutable, and whatever follows from them (element count, contiguity) is computed once.
+Specs are interned: equal ones are the same object, so that the plan of an op (see runtime.dispatch)
+is found by identity. They are immutable, and whatever follows from them (element count, contiguity)
+is computed once.
 
 >>> from flambeau.core.dtype import float32
 >>> Spec.of((2, 3), None, float32) is Spec.of((2, 3), (3, 1), float32)
@@ -24,7 +26,8 @@ class Spec:
     """Shape, strides (in elements), dtype and device of a tensor, with what follows from them."""
 
     __slots__ = (
-        "shape", "strides", "dtype", "device", "ndim", "numel", "contiguous", "itemsize", "nbytes", "__weakref__",
+        "shape", "strides", "dtype", "device", "ndim", "numel", "contiguous", "itemsize", "nbytes",
+        "__weakref__",
     )  # fmt: skip
 
     shape: Size

@@ -19,7 +19,13 @@ from flambeau.core.spec import CPU
 from flambeau.ops.kinds import NONE, pointwise
 
 
-@pointwise(promote=NONE, promotes=("input",), grad={"value": lambda g: g}, methods=("_fill",), public="fill")
+def check_fill(input: Any, value: Any) -> None:
+    """torch's error for a complex number that a real tensor cannot hold."""
+    if isinstance(value, complex) and not input.dtype.is_complex:
+        raise errors.conversion_overflow(input.dtype.name)
+
+
+@pointwise(promote=NONE, promotes=("input",), grad={"value": lambda g: g}, methods=("_fill",), public="fill", check=check_fill)
 def fill(input, value):
     """`value` in the shape and dtype of `input`.
 

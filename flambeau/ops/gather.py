@@ -71,7 +71,7 @@ def gather(call, input, dim, index, *, sparse_grad=False):  # type: ignore[no-un
     nest, size, step = along(spec, output.strides, at, wrapped, spec.itemsize, spec.itemsize == 16)
     params, items = nest.params((size,), (step,), wrap=False, places=(0, 2, 3, 1))
     plan = call.plan(["input", "index"], [output], dim=wrapped, bound=size)
-    address = 0 if plan.is_meta or not output.numel else read_kernel(spec.itemsize, params, 1, at.itemsize)
+    address = 0 if plan.is_meta or not output.numel else read_kernel(spec.itemsize, 1, at.itemsize)
     items = items if address else 0
     return can_fail(plan.use_native(address, params, items, output.numel, 1 << 15))
 

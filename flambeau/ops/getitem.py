@@ -14,6 +14,7 @@ from typing import Any
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.core.strides import expand_strides
 from flambeau.ops.index import _index, index_at, index_plan, resolve
 from flambeau.ops.kinds import Call, composite, structured
 from flambeau.ops.mask import _mask_take, check_covers, is_canonical
@@ -115,7 +116,8 @@ class Reading:
             raise ValueError("step must be greater than zero")
         first, last, _ = slice(bound(item.start, None), bound(item.stop, None), None).indices(size)
         count = len(range(first, last, step))
-        if not (first == 0 and last == size and step == 1 and item.start in (None, 0)) or self.alone:
+        whole = item.start in (None, 0) and (item.stop is None or bound(item.stop, 0) >= size) and step == 1
+        if self.alone or not whole:
             self.node = "SliceBackward0"
         self.shape.append(count)
         self.strides.append(self.spec.strides[self.dim] * step)
@@ -306,9 +308,12 @@ def setitem(input: Any, index: Any, value: Any) -> None:
 def assign(window: Any, value: Any) -> None:
     """Fills a view with a value, which may have extra leading dimensions of size 1."""
     if isinstance(value, (bool, int, float, complex)):
+        if isinstance(value, complex) and not window.dtype.is_complex:
+            raise errors.conversion_overflow(window.dtype.name)
         window.fill_(value)
         return
     value = without_leading(as_value(window, value), window.ndim)
+    expand_strides(value.shape, value._spec.strides, window.shape, value.dtype.tensor_type)  # torch's errors
     window.copy_(value)
 
 

@@ -71,12 +71,12 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
-    values = as_array(input).reshape(-1)
-    values = values[(values >= low) & (values <= high)]
-    kind = values.dtype.type
-    places = ((values - kind(low)) * kind(bins) / (kind(high) - kind(low))).astype("int64")
-    counts = numpy.bincount(numpy.minimum(places, bins - 1), minlength=bins)
-    return from_array(counts.astype(values.dtype), input.dtype)
+    input = input.detach().reshape(-1)
+    first, last = input.new_full((), low), input.new_full((), high)
+    places = as_array((input - first) * bins / (last - first))  # rounded step by step in the input's dtype, as torch does
+    inside = as_array((input >= first) & (input <= last))
+    counts = numpy.bincount(numpy.minimum(places[inside].astype("int64"), bins - 1), minlength=bins)
+    return from_array(counts.astype("float32" if input.dtype.itemsize < 8 else "float64"), input.dtype)
 
 
 def check_bins(bins: Any, dim: int) -> None:

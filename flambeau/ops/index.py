@@ -114,7 +114,7 @@ def index_plan(
     params, items = nest.params(layout.sizes, layout.steps, wrap=wrap, places=(0, count + 1, count + 2, 1))
     if not plan.is_meta:
         grain = max(1, (1 << 15) * items // max(1, output.numel))
-        plan.use_native(read_kernel(spec.itemsize, params, count, layout.index_size), params, items, output.numel, grain)
+        plan.use_native(read_kernel(spec.itemsize, count, layout.index_size), params, items, output.numel, grain)
     else:
         plan.use_native(0, params)
     return can_fail(plan)

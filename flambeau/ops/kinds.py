@@ -231,7 +231,6 @@ class Reduce(Op):
             self.check(**{**arguments, self.first: spec})
         names = [name for name, value in arguments.items() if is_tensor(value)]
         specs = [arguments[name]._spec for name in names]
-        dims, keepdim = self.dims(arguments.get("dim"), spec.ndim), bool(arguments.get("keepdim", False))
         compute, out = resolve(self.promote, [(s.dtype, DIMENSIONED if s.ndim else ZERO_DIM) for s in specs])
         if arguments.get("dtype") is not None:
             compute = out = arguments["dtype"]
@@ -239,6 +238,7 @@ class Reduce(Op):
         element = as_expression(self.function(**{**arguments, **inputs}), compute)
         out_dtypes = [out] if self.outputs is None else list(self.outputs(spec.dtype, compute, **arguments))
         whole = broadcast_shapes(*[s.shape for s in specs])
+        dims, keepdim = self.dims(arguments.get("dim"), len(whole)), bool(arguments.get("keepdim", False))
         shape = reduced_shape(whole, dims, keepdim)
         results = [Spec.of(shape, None, dtype, spec.device) for dtype in out_dtypes]
         plan = self.plan(arguments, places, names, results)
@@ -269,10 +269,13 @@ class Reduce(Op):
 
 def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:
     """The dimensions that `dim` names: an int, several, or all (None or empty), in order."""
+    if ndim > 64:
+        raise RuntimeError("only tensors with up to 64 dims are supported")
     if dim is None or isinstance(dim, (tuple, list)) and not dim:
         return tuple(range(ndim))
     if isinstance(dim, (tuple, list)):
-        return tuple(sorted(wrap_dims(dim, ndim)))
+        dims = tuple(sorted(wrap_dims(dim, ndim)))
+        return dims if ndim else ()
     wrapped = wrap_dim(dim, ndim)
     return (wrapped,) if ndim else ()
 

@@ -16,7 +16,7 @@ from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides, elementwise_strides
 from flambeau.ops.arrays import empty, record
-from flambeau.ops.kernels.masks import chunk_starts, kernel, run
+from flambeau.ops.kernels.masks import Found, kernel
 from flambeau.ops.kinds import NONE, Pointwise, composite, structured
 from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import engine, is_tensor
@@ -41,7 +41,7 @@ def check_masked_fill(input: Any, mask: Any, value: Any) -> None:
         given = number_dtype(value)
         check_fits(value, input.dtype)
     if given.is_complex and not input.dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {input.dtype.c_name} without overflow")
+        raise errors.conversion_overflow(input.dtype.name)
 
 
 def check_fits(value: Any, dtype: Any) -> None:
@@ -52,7 +52,7 @@ def check_fits(value: Any, dtype: Any) -> None:
     if not dtype.is_signed:
         low, high = low * 0 - high * 2 - 1, high * 2 + 1
     if not low <= value <= high:
-        raise RuntimeError(f"value cannot be converted to type {dtype.c_name} without overflow")
+        raise errors.conversion_overflow(dtype.name)
 
 
 class MaskedFill(Pointwise):
@@ -97,23 +97,25 @@ _mask_assign = MaskedFill(
 # ---- positions -------------------------------------------------------------------------------------------------------------
 
 
+def unrecorded(tensor: Any) -> Any:
+    """The same memory without the graph."""
+    return engine.core.make_tensor(tensor._storage, tensor._spec, tensor._offset) if tensor._node is not None else tensor
+
+
 def as_mask(tensor: Any) -> Any:
     """The tensor as a row-major mask, without a graph."""
-    plain = engine.core.make_tensor(tensor._storage, tensor._spec, tensor._offset)
-    mask = plain if plain.dtype is dtypes.bool_ else plain != 0
-    return mask.contiguous()
+    if tensor._spec.dtype is dtypes.bool_:
+        return tensor if tensor._spec.contiguous else tensor.contiguous()
+    return (unrecorded(tensor) != 0).contiguous()
 
 
 def positions(input: Any) -> Any:
     """Coordinates of the elements that are not 0: a row for each, stored column after column."""
-    mask = as_mask(input)
-    starts, total = chunk_starts(mask)
     rank = input.ndim
-    spec = Spec.of((total, rank), (1, total), dtypes.int64, input.device)
-    result = empty(spec)
-    if total and rank:
-        name = "list_flat" if rank == 1 else "list_positions"
-        run(kernel(name), [total, rank, *mask.shape], mask.numel(), mask, starts, result)
+    found = Found(as_mask(input), input._spec.shape)
+    result = empty(Spec.of((found.total, rank), (1, found.total), dtypes.int64, input.device))
+    if found.total and rank:
+        found.run(kernel("list_flat" if rank == 1 else "list_positions"), rank, result)
     return result
 
 
@@ -205,18 +207,19 @@ def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
     spec, rank = input._spec, mask.ndim
     check_covers(spec, mask)
     plan = call.plan(["input", "mask"], [spec])
+    row, word = row_words(spec, rank)
+    address = kernel("take_rows", word)
 
     def take(table: Any, mask: Any) -> Any:
-        plain = as_mask(mask)
-        starts, total = chunk_starts(plain)
+        found = Found(as_mask(mask))
+        total = found.total
         shape = (total, *spec.shape[rank:])
-        strides = None if total > 1 else few_rows(spec, rank, total)
+        strides = None if total > 1 or rank == spec.ndim else few_rows(spec, rank, total)
         result = empty(Spec.of(shape, strides, spec.dtype, spec.device))
-        row, word = row_words(spec, rank)
         if total and row:
-            source = engine.core.make_tensor(table._storage, table._spec, table._offset).contiguous()
-            run(kernel("take_rows", word), [row], plain.numel(), plain, source, starts, result)
-        record(plan, [table, mask], [result])
+            found.run(address, row, table if spec.contiguous else unrecorded(table).contiguous(), result)
+        if table._node is not None:
+            record(plan, [table, mask], [result])
         return result
 
     return plan.use_python(take)
@@ -231,19 +234,18 @@ def _mask_put(call, input, mask, size):  # type: ignore[no-untyped-def]
 
     def put(rows: Any, mask: Any) -> Any:
         result = empty(output).zero_()
-        fill_rows(result, as_mask(mask), engine.core.make_tensor(rows._storage, rows._spec, rows._offset))
+        fill_rows(result, Found(as_mask(mask)), unrecorded(rows))
         record(plan, [rows, mask], [result])
         return result
 
     return plan.use_python(put)
 
 
-def fill_rows(table: Any, mask: Any, rows: Any) -> None:
+def fill_rows(table: Any, found: Found, rows: Any) -> None:
     """Writes `rows`, one after the other, into a row-major table where the mask is true."""
-    starts, total = chunk_starts(mask)
-    row, word = row_words(table._spec, mask.ndim)
-    if total and row:
-        run(kernel("put_rows", word), [row], mask.numel(), mask, rows.contiguous(), starts, table)
+    row, word = row_words(table._spec, found.mask.ndim)
+    if found.total and row:
+        found.run(kernel("put_rows", word), row, rows.contiguous(), table)
 
 
 @composite
@@ -309,16 +311,12 @@ def _masked_scatter(call, input, mask, source):  # type: ignore[no-untyped-def]
     plan = call.plan(["input", "mask", "source"], [output])
 
     def scatter(input: Any, mask: Any, source: Any) -> Any:
-        result = empty(output)
-        plain = as_mask(mask)
-        result.copy_(engine.core.make_tensor(input._storage, input._spec, input._offset))
-        starts, total = chunk_starts(plain)
-        if total > source.numel():
+        found = Found(as_mask(mask))
+        if found.total > source.numel():
             raise RuntimeError("Number of elements of source < number of ones in mask")
-        if total:
-            row, word = row_words(output, output.ndim)
-            rows = engine.core.make_tensor(source._storage, source._spec, source._offset).contiguous()
-            run(kernel("put_rows", word), [row], plain.numel(), plain, rows, starts, result)
+        result = empty(output)
+        result.copy_(unrecorded(input))
+        fill_rows(result, found, unrecorded(source))
         record(plan, [input, mask, source], [result])
         return result
 

@@ -16,6 +16,7 @@ from flambeau.autograd.inplace import in_place
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
+from flambeau.core.strides import expand_strides
 from flambeau.ops.kinds import Call, Op, composite, structured
 from flambeau.ops.plan import Plan
 from flambeau.ops.registry import engine
@@ -120,6 +121,8 @@ def bmm(call, input, mat2):
             f"Expected size for first two dimensions of batch2 tensor to be: {errors.brackets((a.shape[0], a.shape[2]))} "
             f"but got: {errors.brackets(b.shape[:2])}."
         )
+    if a.dtype is not b.dtype:
+        raise errors.expected_scalar_type(a.dtype.scalar_name, b.dtype.scalar_name)
     check_same_dtype(a, b)
     result = through_copies(call.op, {"input": input, "mat2": mat2})
     if result is not None:
@@ -241,7 +244,7 @@ def _linear(call, input, weight, bias=None):
 def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
     """Whether the fused product does not apply: other dtypes, or a bias of another size or layout."""
     if x.dtype is not w.dtype:
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {x.dtype.scalar_name} and {w.dtype.scalar_name}")
+        raise errors.same_dtype_matmul(x.dtype.c_name, w.dtype.c_name)
     if bias is None:
         return x.dtype.category < 2
     return bias.dtype is not x.dtype or bias.shape[0] != w.shape[0] or bias._spec.strides[0] != 1 or x.dtype.category < 2
@@ -250,6 +253,9 @@ def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
 def unfused_linear(input: Any, weight: Any, bias: Any) -> Any:
     """`linear` by its definition."""
     result = input.matmul(weight.t() if weight.ndim == 2 else weight)
+    if bias is not None and weight.ndim == 2:
+        flat = (result.numel() // max(1, result.shape[-1]), result.shape[-1])
+        expand_strides(bias.shape, bias._spec.strides, flat, bias.dtype.tensor_type)  # torch's errors
     return result if bias is None else result + bias
 
 
@@ -334,11 +340,7 @@ def combine(name: str, input: Any, result: Any, beta: Any, alpha: Any) -> Any:
     """beta * input + alpha * result; beta 0 ignores NaN in the input, as in BLAS."""
     if isinstance(beta, (int, float)) and beta == 0:
         return scaled(result, alpha)
-    expanded = broadcast_shapes(input.shape, result.shape)
-    if tuple(expanded) != tuple(result.shape):
-        raise errors.expand_rank(input.dtype.tensor_type, input.shape, result.shape) if input.ndim > result.ndim else errors.expand_size(
-            input.shape, result.shape, 0
-        )
+    expand_strides(input.shape, input._spec.strides, result.shape, input.dtype.tensor_type)  # torch's errors
     return scaled(input, beta) + scaled(result, alpha)
 
 
@@ -431,7 +433,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
 
 def __rmatmul__(self: Any, other: Any) -> Any:
     """`other @ self`."""
-    return matmul.call(other, self)
+    return NotImplemented if not isinstance(other, engine.Tensor) else matmul.call(other, self)
 
 
 METHODS = [__rmatmul__, *[in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]]

@@ -229,7 +229,9 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
 
 def check_close(input: Any, other: Any, rtol: float, atol: float, **rest: Any) -> None:
     """torch's errors for isclose."""
-    if is_tensor(other) and input.dtype is not other.dtype:
+    if not is_tensor(other):
+        raise errors.argument_type_error("isclose", "other", 2, "Tensor", other)
+    if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype.scalar_name} did not match {other.dtype.scalar_name}")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if not value >= 0:

@@ -63,7 +63,7 @@ def interpolated(name: str, input: Any, q: Any, dim: Any, keepdim: bool, interpo
         result = result.movedim(-1, 0)
     else:
         result = result.squeeze(-1)
-    if keepdim:
+    if keepdim and input.ndim:
         if dim is None:
             return result.reshape((*tuple(q.shape), *([1] * input.ndim)))
         return result.unsqueeze(dim + q.ndim)

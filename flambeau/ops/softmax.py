@@ -34,7 +34,7 @@ def normalised(dtype: str, logarithm: bool) -> RowProgram:
     """The greatest element, the sum of the exponentials of what the others lack, then the results."""
     x, top, total = slot("x0", dtype), slot("stage0.0", dtype), slot("stage1.0", dtype)
     stages = (maximum_of(dtype, dtype).stages[0], summing((x - top).exp()))
-    result = (x - top) - total.log() if logarithm else (x - top).exp() / total
+    result = (x - top) - total.log() if logarithm else (x - top).exp() * (1 / total)
     return RowProgram((Expr.input(0, dtype),), stages, (result,))
 
 

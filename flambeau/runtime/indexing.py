@@ -113,7 +113,8 @@ def add_item(item: ptr, spec: ptr, skipped: i64, key: i64p, state: i64p) -> i64:
     whole = i64(0)  # a slice that leaves the dimension as it is does not name the graph node
     if bounds[2] == 1 and bounds[1] == size and bounds[0] == 0:
         if i64(first) == world[NONE] or as_integer(first) == 0:
-            whole = 1
+            if i64(last) == world[NONE] or as_integer(last) >= 0:
+                whole = 1
     count = (bounds[1] - bounds[0] + bounds[2] - 1) // bounds[2] if bounds[1] > bounds[0] else i64(0)
     state[START] = state[START] + bounds[0] * state[STRIDE]
     state[PLACE] = state[PLACE] + bounds[0] * state[ROW_STRIDE]

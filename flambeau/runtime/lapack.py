@@ -179,6 +179,19 @@ class Program:
         padded = parts.ljust(-(-len(parts) // 8) * 8, b"\0")
         return self.table(struct.unpack(f"{len(padded) // 8}q", padded))
 
+    def readable(self, window: Window) -> tuple[Window, int, bool]:
+        """The matrix where routines can read it, its leading dimension, and whether it is stored row by row there."""
+        rows, columns = window.shape
+        found = blas.leading(window.shape, tuple(s // self.itemsize for s in window.steps))
+        if found is None:
+            column_major = self.matrix(rows, columns)
+            self.copy(window, column_major)
+            return column_major, max(1, rows), False
+        order, leading = found
+        if order == blas.NO_TRANSPOSE and rows > 1 and columns > 1:
+            return window, leading, True
+        return window, leading if order == blas.TRANSPOSE else max(1, rows), False
+
     # ---- steps -----------------------------------------------------------
     def call(self, routine: str, *arguments: Any, guard: Place | None = None) -> None:
         """A LAPACK routine by its name without the dtype's letter; ints and letters are constants."""

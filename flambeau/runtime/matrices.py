@@ -106,6 +106,16 @@ def mirror(target: ptr, table: i64p) -> void:
 
 
 @native
+def conjugate(target: ptr, table: i64p) -> void:
+    """Every element's conjugate in its place; table: rows, columns, steps."""
+    for j in range(table[1]):
+        for i in range(table[0]):
+            x: TP = target + (i * table[2] + j * table[3])
+            if COMPLEX:
+                x[1] = -x[1]
+
+
+@native
 def narrow(source: i64p, target: i32p, count: i64p) -> void:
     """LAPACK's 64-bit integers as int32."""
     for i in range(count[0]):

@@ -126,8 +126,8 @@ class NativeCore:
             os.register_at_fork(after_in_child=self.forget_workers)
         dispatcher = unit.symbol(dispatch.dispatch)
         self._stubs = load(
-            "methods-" + unit.key(), lambda: method_stubs(dispatcher), [f"method_{n}" for n in range(METHODS)],
-            {dispatcher: self.symbols[dispatcher]},
+            f"methods-{METHODS}", lambda: method_stubs(dispatcher), [f"method_{n}" for n in range(METHODS)],
+            {dispatcher: self.symbols[dispatcher]}, optimise=False,
         )  # fmt: skip
 
     def connect(

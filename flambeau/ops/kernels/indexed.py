@@ -15,6 +15,7 @@ Index values outside their dimension are reported: the flag gets `value * 16 + 1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from flambeau.codegen.llvm import load
@@ -30,7 +31,7 @@ NUMBERS = {
     "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64, "complex64": f32, "complex128": f64, "complex32": f16,
 }  # fmt: skip
 # replaced by `Unit`: element type, type of arithmetic, its pointer, bytes, pointer to index values, number of indices, arithmetic
-T, C, TP, SIZE, IP, K, MODE = u8, u8, pointer(u8), 1, i64p, 1, 0
+T, C, TP, SIZE, IP, INDEX_SIZE, K, MODE = u8, u8, pointer(u8), 1, i64p, 8, 1, 0
 SET, ADD, MULTIPLY, MINIMUM, MAXIMUM, OR, AND = range(7)
 MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 
@@ -86,6 +87,12 @@ def move_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
         if target_step == SIZE and source_step == SIZE and count >= 16:
             copy_memory(target, source, count * SIZE)
             return
+    if MODE == SET:
+        if target_step == SIZE and source_step == 0:
+            value = b[0]
+            for i in range(count):
+                a[i] = value
+            return
     if target_step == SIZE and source_step == SIZE:
         for i in range(count):
             if MODE == SET:
@@ -100,6 +107,51 @@ def move_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
             a[0] = T(combine(C(a[0]), C(b[0])))
         a = ptr(a) + target_step
         b = ptr(b) + source_step
+
+
+@native
+def check_range(index: ptr, count: i64, step: i64, size: i64, lowest: i64) -> i64:
+    """Whether all of `count` index values lie in [lowest, size)."""
+    bad = i64(0)
+    if step == INDEX_SIZE:
+        values: IP = index
+        for i in range(count):
+            value = i64(values[i])
+            bad = bad | (i64(1) if value < lowest or value >= size else i64(0))
+    else:
+        for i in range(count):
+            where: IP = index + i * step
+            value = i64(where[0])
+            bad = bad | (i64(1) if value < lowest or value >= size else i64(0))
+    return bad
+
+
+@native
+def move_elements(table: ptr, row: ptr, index: ptr, params: i64p, count: i64, writes: i64) -> void:
+    """Single elements along the axis; the index values have been checked."""
+    words = params + INDICES
+    step, along, index_step = words[1], params[AXIS_TABLE], words[2]
+    row_step = params[AXIS_ROW]
+    size = words[0]
+    if writes != 0:
+        for p in range(count):
+            where: IP = index + p * index_step
+            value = i64(where[0])
+            value = value + size if value < 0 else value
+            chosen: TP = table + (value * step + p * along)
+            other: TP = row + p * row_step
+            if MODE == SET:
+                chosen[0] = other[0]
+            else:
+                chosen[0] = T(combine(C(chosen[0]), C(other[0])))
+    else:
+        for p in range(count):
+            where: IP = index + p * index_step
+            value = i64(where[0])
+            value = value + size if value < 0 else value
+            chosen: TP = table + (value * step + p * along)
+            other: TP = row + p * row_step
+            other[0] = chosen[0]
 
 
 @native
@@ -129,7 +181,18 @@ def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> voi
     item = start
     while item < stop:
         end = position + stop - item if position + stop - item < axis else axis
-        for p in range(position, end):
+        simple = i64(0)
+        if K == 1:
+            if params[COUNT] == 1:
+                words = params + INDICES
+                lowest = 0 - words[0] if params[WRAP] != 0 else i64(0)
+                first = indices[0] + position * words[2]
+                if check_range(first, end - position, words[2], words[0], lowest) == 0:
+                    simple = 1
+                    move_elements(
+                        table + position * params[AXIS_TABLE], row + position * params[AXIS_ROW], first, params, end - position, writes
+                    )  # fmt: skip
+        for p in range(position if simple == 0 else end, end):
             offset = table_offset(indices, p, params, flag)
             if unlikely(offset == BAD):
                 return
@@ -156,26 +219,6 @@ def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> voi
             row = row - words[0] * words[2]
             for j in range(K):
                 indices[j] = indices[j] - words[0] * words[3 + j]
-
-
-@native
-def gather_elements(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: single elements along one axis, chosen by one index: the common case, without any bookkeeping."""
-    flag: i64p = buffers[params[FLAG_AT]]
-    size, step, index_step = params[INDICES], params[INDICES + 1], params[INDICES + 2]
-    table = buffers[params[TABLE_AT]] + params[TABLE_OFFSET]
-    row = buffers[params[ROW_AT]] + params[ROW_OFFSET]
-    wraps = size if params[WRAP] != 0 else i64(0)
-    for p in range(start, stop):
-        where: IP = buffers[params[INDEX_AT]] + p * index_step
-        value = i64(where[0])
-        wrapped = value + wraps if value < 0 else value
-        if unlikely(wrapped < 0 or wrapped >= size):
-            flag[0] = value * 16 + 1
-            return
-        source: TP = table + (wrapped * step + p * params[AXIS_TABLE])
-        target: TP = row + p * params[AXIS_ROW]
-        target[0] = source[0]
 
 
 @native
@@ -248,18 +291,18 @@ class Nest:
         return params, items
 
 
-def read_kernel(itemsize: int, params: Sequence[int], count: int, index_size: int = 8) -> int:
+@cache
+def read_kernel(itemsize: int, count: int, index_size: int = 8) -> int:
     """Address of the kernel that gathers; index values have `index_size` bytes."""
     word = WORDS[min(itemsize, 8)]
-    options = {"T": word, "C": word, "TP": pointer(word), "SIZE": word.bits // 8, "IP": POINTERS[index_size], "K": count, "MODE": SET}
+    options = {"T": word, "C": word, "TP": pointer(word), "SIZE": word.bits // 8, "IP": POINTERS[index_size], "INDEX_SIZE": index_size, "K": count, "MODE": SET}
     name = f"gather-{word.name}-{count}-{index_size}"
-    kernels = [gather_rows, gather_elements]
-    unit = Unit(name, kernels, **options)
-    symbols = load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
-    simple = count == 1 and params[RANK] == 0 and params[COUNT] == 1
-    return symbols[unit.symbol(gather_elements if simple else gather_rows)]
+    unit = Unit(name, [gather_rows], **options)
+    symbol = unit.symbol(gather_rows)
+    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]
 
 
+@cache
 def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8, clears: bool = False) -> int:
     """Address of the kernel that scatters with an arithmetic; with `clears` into zeros."""
     if mode == "set":
@@ -270,7 +313,8 @@ def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8, clears:
         if dtype.name == "bool":
             mode = {"add": "or", "multiply": "and", "minimum": "and", "maximum": "or"}[mode]
     options = {
-        "T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "IP": POINTERS[index_size], "K": count,
+        "T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "IP": POINTERS[index_size],
+        "INDEX_SIZE": index_size, "K": count,
         "MODE": MODES.index(mode),
     }  # fmt: skip
     name = f"scatter-{kind.name}-{mode}-{count}-{index_size}"

@@ -1,28 +1,27 @@
 """Native kernels over masks (bytes, true where not 0): count, list the positions, take or put rows. Called by ops.mask.
 
-A mask is worked on in chunks of `CHUNK` bytes: `count_true` counts each, Python adds up where each chunk's results begin, and the
+A mask is worked on in chunks of `CHUNK` bytes: `count_true` counts each, Python adds up where each chunk's results begin, and a
 second kernel fills them in, so both run on several threads. Eight zero bytes are skipped at a time.
 
-    starts, total = chunk_starts(mask)                        # int64 tensor, int
-    run(kernel("take_rows", 4), [count, row], mask, values, starts, result)
+    found = Found(mask)                                       # found.total: how many are true
+    found.run(kernel("take_rows", 4), row, values, result)
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import Unit, copy_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u8p, u16, u32, u64, u64p, void
-from flambeau.core.dtype import int64
-from flambeau.core.spec import Spec
-from flambeau.ops.arrays import empty, raw_array
+from flambeau.codegen.native import Unit, copy_memory, i64, i64p, native, pointer, ptrp, stack, u8, u8p, u16, u32, u64, u64p, void
 from flambeau.ops.registry import engine
 
 CHUNK = 1 << 16
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64}
 T, TP, SIZE = u8, pointer(u8), 1  # replaced by `Unit`: the moved word, its pointer, its bytes
+LENGTH, ROW, STARTS = range(3)  # parameters: elements of the mask, words in a row, where each chunk's results begin (and the total)
 
 
 @native
@@ -41,10 +40,9 @@ def chunk_end(chunk: i64, length: i64) -> i64:
 
 @native
 def count_true(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, counts; an item is a chunk. Parameters: length."""
-    counts: i64p = buffers[1]
+    """Kernel: operand mask; an item is a chunk, whose count goes to its word of the parameters."""
     for chunk in range(start, stop):
-        counts[chunk] = count_range(buffers[0], chunk * CHUNK, chunk_end(chunk, params[0]))
+        params[STARTS + chunk] = count_range(buffers[0], chunk * CHUNK, chunk_end(chunk, params[LENGTH]))
 
 
 @native
@@ -64,37 +62,42 @@ def next_true(mask: u8p, i: i64, end: i64) -> i64:
 
 @native
 def list_positions(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, starts, result (rank, total): coordinates of true bytes. Parameters: length, total, rank, sizes."""
+    """Kernel: operands mask, result (stored column after column): the coordinates of true bytes. ROW is the rank."""
     mask: u8p = buffers[0]
-    starts: i64p = buffers[1]
-    result: i64p = buffers[2]
-    total, rank = params[1], params[2]
+    result: i64p = buffers[1]
+    chunks = (params[LENGTH] + CHUNK - 1) // CHUNK
+    sizes = params + STARTS + chunks + 1
+    total, rank = params[STARTS + chunks], params[ROW]
+    last = sizes[rank - 1]
+    outer = stack(i64, 64)
     for chunk in range(start, stop):
-        end = chunk_end(chunk, params[0])
-        place = starts[chunk]
+        end = chunk_end(chunk, params[LENGTH])
+        place = params[STARTS + chunk]
+        row_end = i64(-1)  # the coordinates but the last are worked out once for each row
         i = next_true(mask, chunk * CHUNK, end)
         while i < end:
-            rest = i
+            if i >= row_end:
+                rest = i // last
+                row_end = (rest + 1) * last
+                for k in range(rank - 1):
+                    size = sizes[rank - 2 - k]
+                    outer[rank - 2 - k] = rest % size
+                    rest = rest // size
             for k in range(rank - 1):
-                size = params[3 + rank - 1 - k]
-                result[(rank - 1 - k) * total + place] = rest % size
-                rest = rest // size
-            if rank > 0:
-                result[place] = rest
+                result[k * total + place] = outer[k]
+            result[(rank - 1) * total + place] = i - row_end + last
             place += 1
             i = next_true(mask, i + 1, end)
 
 
 @native
 def list_flat(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: `list_positions` of a mask of one dimension."""
+    """Kernel: operands mask, result: the positions of true bytes."""
     mask: u8p = buffers[0]
-    starts: i64p = buffers[1]
-    result: i64p = buffers[2]
+    result: i64p = buffers[1]
     for chunk in range(start, stop):
-        end = chunk_end(chunk, params[0])
-        place = starts[chunk]
-        last = starts[chunk + 1]
+        end = chunk_end(chunk, params[LENGTH])
+        place, last = params[STARTS + chunk], params[STARTS + chunk + 1]
         for i in range(chunk * CHUNK, end):
             if place >= last:
                 break
@@ -104,16 +107,14 @@ def list_flat(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def take_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, table, starts, result: the table's rows where the mask is true. Parameters: length, words in a row."""
+    """Kernel: operands mask, table, result: the table's rows (of ROW words) where the mask is true."""
     mask: u8p = buffers[0]
     table: TP = buffers[1]
-    starts: i64p = buffers[2]
-    result: TP = buffers[3]
-    row = params[1]
+    result: TP = buffers[2]
+    row = params[ROW]
     for chunk in range(start, stop):
-        end = chunk_end(chunk, params[0])
-        place = starts[chunk]
-        last = starts[chunk + 1]
+        end = chunk_end(chunk, params[LENGTH])
+        place, last = params[STARTS + chunk], params[STARTS + chunk + 1]
         if row == 1:
             for i in range(chunk * CHUNK, end):
                 if place >= last:
@@ -130,17 +131,16 @@ def take_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def put_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, rows, starts, table: writes the rows, one after the other, where the mask is true."""
+    """Kernel: operands mask, rows, table: writes the rows, one after the other, where the mask is true."""
     mask: u8p = buffers[0]
     rows: TP = buffers[1]
-    starts: i64p = buffers[2]
-    table: TP = buffers[3]
-    row = params[1]
+    table: TP = buffers[2]
+    row = params[ROW]
     for chunk in range(start, stop):
-        end = chunk_end(chunk, params[0])
-        place = starts[chunk]
+        end = chunk_end(chunk, params[LENGTH])
+        place = params[STARTS + chunk]
         if row == 1:
-            last = starts[chunk + 1]
+            last = params[STARTS + chunk + 1]
             for i in range(chunk * CHUNK, end):
                 if place >= last:
                     break
@@ -157,6 +157,7 @@ def put_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 KERNELS = [count_true, list_positions, list_flat, take_rows, put_rows]
 
 
+@cache
 def kernel(name: str, itemsize: int = 1) -> int:
     """Address of a kernel of this module that moves words of `itemsize` bytes."""
     word = WORDS[itemsize]
@@ -165,27 +166,27 @@ def kernel(name: str, itemsize: int = 1) -> int:
     return symbols[f"masks-{word.name}.{name}"]
 
 
-def run(address: int, params: Sequence[int], length: int, *tensors: Any) -> None:
-    """Runs a kernel over the chunks of a mask of `length` bytes."""
-    words = (ctypes.c_int64 * (len(params) + 1))(length, *params)
-    chunks = -(-length // CHUNK)
-    engine.core.call_kernel(address, ctypes.addressof(words), chunks, 1 if chunks > 2 else 0, *tensors)
+class Found:
+    """The true elements of a row-major bool tensor: their number, and kernels run on them. `sizes` are what list_positions needs."""
 
+    __slots__ = ("mask", "chunks", "words", "total")
 
-def chunk_starts(mask: Any) -> tuple[Any, int]:
-    """For each chunk of a row-major bool tensor (and for the end) how many true values come before it, and their number."""
-    length = mask._spec.numel
-    chunks = -(-length // CHUNK)
-    starts = empty(Spec.of((chunks + 1,), None, int64))
-    run(kernel("count_true"), [], length, mask, starts)
-    counts = raw_array(starts, "int64")
-    total = 0
-    for chunk in range(chunks):
-        count = int(counts[chunk])
-        counts[chunk] = total
-        total += count
-    counts[chunks] = total
-    return starts, total
+    def __init__(self, mask: Any, sizes: Sequence[int] = ()):
+        length = mask._spec.numel
+        self.mask, self.chunks = mask, -(-length // CHUNK)
+        self.words = (ctypes.c_int64 * (STARTS + self.chunks + 1 + len(sizes)))(length)
+        self.run(kernel("count_true"), 0)
+        total = 0
+        for place in range(STARTS, STARTS + self.chunks):
+            count = self.words[place]
+            self.words[place] = total
+            total += count
+        self.words[STARTS + self.chunks] = self.total = total
+        for place, size in enumerate(sizes):
+            self.words[STARTS + self.chunks + 1 + place] = size
 
-
-_ = (ptr, stack)
+    def run(self, address: int, row: int, *tensors: Any) -> None:
+        """Runs a kernel over the chunks; its operands are the mask and the tensors."""
+        self.words[ROW] = row
+        grain = 1 if self.chunks > 2 else 0
+        engine.core.call_kernel(address, ctypes.addressof(self.words), self.chunks, grain, self.mask, *tensors)

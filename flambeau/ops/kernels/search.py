@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import Unit, f32, i32, i64, i64p, native, pointer, ptrp, void
 from flambeau.ops.kernels.indexed import NUMBERS
@@ -25,23 +27,21 @@ def binary_search(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         if params[2] > 1:
             row = rows + (item // params[1]) * length
         value = C(values[item])
-        low, high = i64(0), length
-        while low < high:
-            middle = low + ((high - low) >> 1)
-            found = C(row[middle])
+        low, rest = i64(0), length
+        while rest > 0:  # without branches on what is found: they cannot be predicted
+            half = rest >> 1
+            found = C(row[low + half])
+            before = i64(1)
             if RIGHT:
-                if found > value:
-                    high = middle
-                else:
-                    low = middle + 1
+                before = i64(0) if found > value else i64(1)
             else:
-                if found >= value:
-                    high = middle
-                else:
-                    low = middle + 1
+                before = i64(0) if found >= value else i64(1)
+            low = low + (half + 1) * before
+            rest = half + (rest - half - 1 - half) * before
         result[item] = R(low)
 
 
+@cache
 def search_kernel(dtype: str, result: str, right: bool) -> int:
     """Address of the search in rows of `dtype`; `right`: after equal values instead of before."""
     kind, out = NUMBERS[dtype], {"int64": i64, "int32": i32}[result]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from flambeau.autograd.graph import Node
@@ -36,11 +37,15 @@ MAX_RANK = 64
 @native
 def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_step: i64) -> void:
     """`count` words along one line; steps in bytes."""
-    if target_step == SIZE and source_step == SIZE:
-        copy_memory(target, source, count * SIZE)
-        return
     a: TP = target
     b: TP = source
+    if target_step == SIZE and source_step == SIZE:
+        if count > 8:
+            copy_memory(target, source, count * SIZE)
+            return
+        for i in range(count):
+            a[i] = b[i]
+        return
     if source_step == 0:
         value = b[0]
         if target_step == SIZE:
@@ -52,6 +57,10 @@ def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
             a = ptr(a) + target_step
         return
     if target_step == SIZE:
+        if source_step == 0 - SIZE:
+            for i in range(count):
+                a[i] = b[0 - i]
+            return
         for i in range(count):
             a[i] = b[0]
             b = ptr(b) + source_step
@@ -229,6 +238,7 @@ def join_now(
     return result
 
 
+@cache
 def address(name: str, itemsize: int) -> int:
     """Address of a kernel of this module for elements of `itemsize` bytes."""
     word = WORDS[itemsize]

@@ -15,7 +15,7 @@ from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.join import stack
 from flambeau.runtime.blas import LETTERS
 from flambeau.runtime.matrices import Failure
 
@@ -130,6 +130,18 @@ def zero(value: Any, like: Any) -> Any:
     return like.new_zeros(tuple(like.shape)) if value is None else value
 
 
+def from_parts(real: Any, imaginary: Any) -> Any:
+    """Complex numbers from two real tensors."""
+    return stack.call([real, imaginary], -1).view_as_complex()
+
+
+def raise_first(info: Any, explain: Callable[[Any, int], Exception], plan: Any) -> None:
+    """The exception of the first matrix whose `info` is not 0."""
+    for item, value in enumerate(info.reshape(-1).tolist()):
+        if value:
+            raise explain(plan, item << 34 | value & 0xFFFFFFFF)
+
+
 # ---- failures of LAPACK ----------------------------------------------------------------------
 
 MANY_VALUES = (
@@ -180,6 +192,3 @@ def named(value: Any, kind: Any) -> Any:
     """A tuple of results as a named one."""
     return kind.of(*value)
 
-
-__all__: list[str] = []
-_ = (is_tensor,)

@@ -1,0 +1,544 @@
+"""LU factorisation with exchanges of rows, and what follows from it: lu_solve and determinants.
+
+`A = P L U`; LAPACK packs L (unit lower) and U (upper) into one matrix, and notes with which row each
+row was exchanged, counting from 1.
+
+    >>> P, L, U = torch.linalg.lu(torch.tensor([[1.0, 2.0], [4.0, 4.0]]))
+    >>> U
+    tensor([[4., 4.],
+            [0., 1.]])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau import return_types
+from flambeau.autograd.modes import is_grad_enabled
+from flambeau.core import dtype as dtypes
+from flambeau.core import errors
+from flambeau.core.spec import Spec
+from flambeau.ops.join import cat
+from flambeau.ops.kinds import composite, structured
+from flambeau.ops.linalg.common import (
+    USE_OF_ZERO,
+    batch_of,
+    check_equation,
+    check_floating,
+    check_kernel,
+    check_same_dtype,
+    check_square,
+    column_major,
+    contiguous,
+    failure,
+    from_parts,
+    real_dtype,
+    tensor_spec,
+)
+from flambeau.ops.linalg.triangular import linalg_solve_triangular
+from flambeau.ops.pointwise import where
+from flambeau.ops.registry import OPS
+from flambeau.runtime import matrices
+from flambeau.runtime.lapack import Place, Program, Window
+
+# ---- the factorisation -----------------------------------------------------------------------
+
+
+def factorise(program: Program, a: Window, lu: Window, info: Place) -> Place:
+    """Adds the steps that factorise `a` into `lu` (column-major); returns the pivots (64 bits)."""
+    rows, columns = a.shape
+    pivots = program.scratch(8 * min(rows, columns))
+    program.copy(a, lu)
+    program.call("getrf", rows, columns, lu, max(1, rows), pivots, info)
+    return pivots
+
+
+def check_factors(name: str, spec: Spec, pivot: bool) -> None:
+    """The checks of lu and lu_factor."""
+    if spec.ndim < 2:
+        size = errors.brackets(spec.shape)
+        raise RuntimeError(
+            f"{name}: Expected tensor with 2 or more dimensions. Got size: {size} instead"
+        )
+    check_kernel("lu_cpu", spec)
+    if not pivot:
+        raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
+
+
+def factor_plan(call: Any, spec: Spec, outputs: tuple[str, ...], check: bool) -> Any:
+    """A plan whose outputs are those of lu_factor or lu_factor_ex."""
+    *batch, rows, columns = spec.shape
+    count = min(rows, columns)
+    specs = [
+        column_major(spec, spec.shape),
+        contiguous(spec, (*batch, count), dtypes.int32),
+        contiguous(spec, batch, dtypes.int32),
+    ]
+    program = Program(call.plan(["A"], specs[: len(outputs)]), batch)
+    info = program.scratch(8)
+    pivots = factorise(program, program.input(0), program.output(0), info)
+    program.helper(matrices.narrow, pivots, program.output(1, 1), program.number(count))
+    if "info" in outputs:
+        program.helper(matrices.narrow, info, program.output(2, 0), program.number(1))
+    if check:
+        program.fail_on(info)
+    return program.finish(rows * columns * count)
+
+
+def triangles_gradient(lower: Any, upper: Any, P: Any, L: Any, U: Any) -> Any:
+    """The gradient of A from those of L and U, for square, wide and tall matrices.
+
+    A wide matrix has U = [U1 U2] with U2 = inv(L) inv(P) A2; a tall one L = [L1; L2] with
+    L2 = A2 inv(U). What comes through U2 or L2 is added to the gradients of the square part, whose
+    formula is that of de Hoog, Anderssen, Lukas: Differentiation of matrix functionals using
+    triangular factorization (2011).
+    """
+    rows, columns = L.shape[-2], U.shape[-1]
+    count = min(rows, columns)
+    L1, U1 = L.narrow(-2, 0, count), U.narrow(-1, 0, count)
+    inner: Any = 0
+    if lower is not None:
+        inner = inner + (L1.mH @ lower.narrow(-2, 0, count)).tril(-1)
+    if upper is not None:
+        inner = inner + (upper.narrow(-1, 0, count) @ U1.mH).triu()
+    rest = None
+    if columns > count:
+        U2 = U.narrow(-1, count, columns - count)
+        rest = upper.narrow(-1, count, columns - count) if upper is not None else U2.new_zeros(tuple(U2.shape))
+        inner = inner - (rest @ U2.mH).tril(-1)
+    if rows > count:
+        L2 = L.narrow(-2, count, rows - count)
+        rest = lower.narrow(-2, count, rows - count) if lower is not None else L2.new_zeros(tuple(L2.shape))
+        inner = inner - (L2.mH @ rest).triu()
+    triangular = linalg_solve_triangular.call
+    first = triangular(U1.mH, inner, upper=False, left=False)
+    first = triangular(L1.mH, first, upper=True, unitriangular=True)
+    if columns > count:
+        rest = triangular(L1.mH, rest, upper=True, unitriangular=True)
+        first = cat.call([first, rest], -1)
+    if rows > count:
+        rest = triangular(U1.mH, rest, upper=False, left=False)
+        first = cat.call([first, rest], -2)
+    return P @ first
+
+
+def packed_gradient(g: Any, y: Any, y1: Any) -> Any:
+    """The gradient of A from that of the packed factors."""
+    P, L, U = lu_unpack.call(y, y1)
+    count = L.shape[-1]
+    return triangles_gradient(g.narrow(-1, 0, count).tril(-1), g.narrow(-2, 0, count).triu(), P, L, U)
+
+
+@structured(public=None, methods=(), grad={"A": packed_gradient})
+def linalg_lu_factor_ex(call, A, *, pivot=True, check_errors=False):  # type: ignore[no-untyped-def]
+    """L and U packed into one matrix, the pivots, and 0 or the first zero on U's diagonal.
+
+    >>> torch.linalg.lu_factor_ex(torch.zeros(2, 2)).info
+    tensor(1, dtype=torch.int32)
+    """
+    spec = tensor_spec(call, A, "A")
+    check_factors("torch.lu_factor", spec, pivot)
+    plan = factor_plan(call, spec, ("LU", "pivots", "info"), check_errors)
+    return plan.finish(return_types.linalg_lu_factor_ex.of)
+
+
+@structured(public=None, methods=(), node="LinalgLuFactorExBackward", grad={"A": packed_gradient})
+def linalg_lu_factor(call, A, *, pivot=True):  # type: ignore[no-untyped-def]
+    """L and U packed into one matrix, and the pivots.
+
+    >>> torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]])).LU
+    tensor([[4.0000, 4.0000],
+            [0.2500, 1.0000]])
+    """
+    spec = tensor_spec(call, A, "A")
+    check_factors("torch.lu_factor", spec, pivot)
+    return factor_plan(call, spec, ("LU", "pivots"), True).finish(return_types.linalg_lu_factor.of)
+
+
+linalg_lu_factor.failure = failure("torch.linalg.lu_factor", USE_OF_ZERO)
+linalg_lu_factor_ex.failure = failure("torch.linalg.lu_factor_ex", USE_OF_ZERO)
+
+
+def triangles(program: Program, lu: Window, lower: Window, upper: Window) -> None:
+    """Adds the steps that unpack L and U."""
+    rows, columns = lu.shape
+    count = min(rows, columns)
+    program.copy(lu.part((0, rows), (0, count)), lower, matrices.LOWER)
+    table = program.table([count, count, *lower.steps, 0])
+    program.helper(matrices.fill_diagonal, lower, table)
+    program.copy(lu.part((0, count), (0, columns)), upper, matrices.UPPER)
+
+
+@structured(
+    public=None,
+    methods=(),
+    grad={"A": lambda g1, g2, y0, y1, y2: triangles_gradient(g1, g2, y0, y1, y2)},
+)
+def linalg_lu(call, A, *, pivot=True):  # type: ignore[no-untyped-def]
+    """The matrices P, L, U with A = P L U.
+
+    >>> torch.linalg.lu(torch.tensor([[1.0, 2.0], [4.0, 4.0]])).P
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    spec = tensor_spec(call, A, "A")
+    check_factors("linalg.lu", spec, pivot)
+    *batch, rows, columns = spec.shape
+    count = min(rows, columns)
+    shapes = ((rows, rows), (rows, count), (count, columns))
+    plan = call.plan(["A"], [contiguous(spec, (*batch, *shape)) for shape in shapes])
+    program = Program(plan, batch)
+    info, lu = program.scratch(8), program.matrix(rows, columns)
+    pivots = factorise(program, program.input(0), lu, info)
+    short, order = program.scratch(4 * count), program.scratch(8 * rows)
+    program.helper(matrices.narrow, pivots, short, program.number(count))
+    permutation(program, short, order, rows, count, 4, info)
+    triangles(program, lu, program.output(1), program.output(2))
+    program.finish(rows * columns * count)
+    return plan.finish(return_types.linalg_lu.of)
+
+
+def permutation(
+    program: Program, pivots: Any, order: Place, rows: int, count: int, step: int, info: Place
+) -> None:
+    """Adds the steps that make the permutation matrix (output 0) of 32-bit pivots."""
+    target = program.output(0)
+    program.helper(matrices.permute, pivots, program.table([rows, count, step]), order, info)
+    table = program.table([rows, *target.steps])
+    program.helper(matrices.permutation_matrix, order, table, target, guard=info)
+
+
+# ---- unpacking -------------------------------------------------------------------------------
+
+
+def unpacking_gradient(g1: Any, g2: Any, LU_data: Any) -> Any:
+    """The gradients of L and U, packed as the factors are."""
+    spec = LU_data._spec
+    *batch, rows, columns = spec.shape
+    count = min(rows, columns)
+    total = None
+    if g1 is not None:
+        wide = (*batch, rows, columns - count)
+        total = cat.call([g1.tril(-1), g1.new_zeros(wide)], -1)
+    if g2 is not None:
+        tall = cat.call([g2.triu(), g2.new_zeros((*batch, rows - count, columns))], -2)
+        total = tall if total is None else total + tall
+    return total
+
+
+def bad_pivots(plan: Any, code: int) -> Exception:
+    """A pivot that names no row."""
+    return RuntimeError(
+        "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive."
+        "Did you properly pass the result of lu_factor?"
+    )
+
+
+@structured(
+    methods=(),
+    grad={"LU_data": lambda g1, g2, LU_data: unpacking_gradient(g1, g2, LU_data)},
+)
+def lu_unpack(call, LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):  # type: ignore[no-untyped-def]
+    """The matrices P, L, U from what lu_factor returns; those not asked for are empty.
+
+    >>> P, L, U = torch.lu_unpack(*torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]])))
+    >>> L
+    tensor([[1.0000, 0.0000],
+            [0.2500, 1.0000]])
+    """
+    spec, pivots = tensor_spec(call, LU_data, "LU_data"), tensor_spec(call, LU_pivots, "LU_pivots")
+    if spec.ndim < 2:
+        size = errors.brackets(spec.shape)
+        raise RuntimeError(
+            f"torch.lu_unpack: Expected tensor with 2 or more dimensions. Got size: {size} instead"
+        )
+    if unpack_pivots and pivots.dtype is not dtypes.int32:
+        raise RuntimeError(
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype."
+            "\nNote: this function is intended to be used with the output produced by "
+            "torch.linalg.lu_factor"
+        )
+    *batch, rows, columns = spec.shape
+    count = min(rows, columns)
+    if unpack_pivots and pivots.shape[-1] != count:
+        raise bad_pivots(None, 0)
+    shapes: list[tuple[int, ...]] = [(0,), (0,), (0,)]
+    if unpack_pivots:
+        shapes[0] = (*batch, rows, rows)
+    if unpack_data:
+        shapes[1:] = (*batch, rows, count), (*batch, count, columns)
+    plan = call.plan(["LU_data", "LU_pivots"], [contiguous(spec, shape) for shape in shapes])
+    plan.finish(return_types.lu_unpack.of)
+    if plan.is_meta:
+        return plan.use_native(0, ())
+    check_kernel("lu_unpack_cpu", spec)
+    program = Program(plan, batch)
+    if unpack_pivots:
+        order, info, exchanges = program.scratch(8 * rows), program.scratch(8), program.input(1, 1)
+        permutation(program, exchanges, order, rows, count, exchanges.steps[0], info)
+        program.fail_on(info)
+    if unpack_data:
+        triangles(program, program.input(0), program.output(1), program.output(2))
+    return program.finish(rows * rows)
+
+
+lu_unpack.failure = bad_pivots
+
+
+@composite(public=None, methods=("lu",))
+def lu(input, pivot=True, get_infos=False):  # type: ignore[no-untyped-def]
+    """The packed factors and pivots, as `torch.lu` returns them.
+
+    >>> torch.lu(torch.eye(2))[1]
+    tensor([1, 2], dtype=torch.int32)
+    """
+    OPS["linalg_lu_factor_ex"].check_tensor(input, "A")
+    packed, pivots, info = linalg_lu_factor_ex.call(input, pivot=pivot)
+    return (packed, pivots, info) if get_infos else (packed, pivots)
+
+
+# ---- solving with the factors ----------------------------------------------------------------
+
+
+def check_lu_solve(lu: Spec, pivots: Spec, b: Spec, left: bool) -> None:
+    """torch's checks of lu_solve."""
+    name = "linalg.lu_solve"
+    check_floating(f"torch.{name}", lu)
+    if pivots.dtype is not dtypes.int32:
+        raise RuntimeError(f"{name}: pivots should be a Tensor of scalar type torch.int32")
+    check_same_dtype(name, "LU", lu, "B", b)
+    check_square(f"torch.{name}", lu)
+    check_equation(name, lu, b, left)
+    if lu.shape[-1] != (pivots.shape[-1] if pivots.ndim else 1):
+        raise RuntimeError(
+            f"{name}: Number of pivots per batch should be same as the dimension of the matrix"
+        )
+    if tuple(lu.shape[:-1]) != tuple(pivots.shape):
+        raise RuntimeError(
+            f"{name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with "
+            f"shape {errors.brackets(pivots.shape)} instead"
+        )
+    check_kernel("linalg.lu_solve_cpu", lu)
+
+
+def factors_gradient(
+    g: Any, y: Any, LU: Any, pivots: Any, B_like: Any, left: bool, adjoint: bool
+) -> Any:
+    """The gradient of the packed factors: first that of the matrix A = P L U, then through the product."""
+    P, L, U = lu_unpack.call(LU, pivots)
+    back = linalg_lu_solve.call(LU, pivots, g, left=left, adjoint=not adjoint)
+    if left:
+        matrix = -(y @ back.mH if adjoint else back @ y.mH)
+    else:
+        matrix = -(back.mH @ y if adjoint else y.mH @ back)
+    inner = P.mT @ matrix
+    return (inner @ U.mH).tril(-1) + (L.mH @ inner).triu()
+
+
+@structured(
+    public=None,
+    methods=(),
+    grad={
+        "LU": factors_gradient,
+        "B": lambda g, LU, pivots, left, adjoint: linalg_lu_solve.call(
+            LU, pivots, g, left=left, adjoint=not adjoint
+        ),
+    },
+)
+def linalg_lu_solve(call, LU, pivots, B, *, left=True, adjoint=False):  # type: ignore[no-untyped-def]
+    """Solves A X = B (X A = B if not `left`) from the factors of A; with `adjoint` for A.mH.
+
+    >>> LU, pivots = torch.linalg.lu_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    >>> torch.linalg.lu_solve(LU, pivots, torch.ones(2, 1))
+    tensor([[0.5000],
+            [0.2500]])
+    """
+    lu, places, b = (
+        tensor_spec(call, value, name)
+        for value, name in ((LU, "LU"), (pivots, "pivots"), (B, "B"))
+    )
+    check_lu_solve(lu, places, b, left)
+    batch, n = batch_of(lu, b), lu.shape[-1]
+    output = (column_major if left else contiguous)(b, (*batch, *b.shape[-2:]))
+    program = Program(call.plan(["LU", "pivots", "B"], [output]), batch)
+    factors, exchanges, result = program.input(0), program.input(1, 1), program.output(0)
+    if factors.steps[0] != lu.itemsize or factors.steps[1] != n * lu.itemsize:
+        packed = program.matrix(n, n)
+        program.copy(factors, packed)
+        factors = packed
+    wide, info = program.scratch(8 * n), program.scratch(8)
+    table = program.table([n, exchanges.steps[0]])
+    program.helper(matrices.widen, exchanges, wide, table)
+    program.copy(program.input(2), result)
+    count = b.shape[-1 if left else -2]
+    substitute(program, factors, wide, result, count, left, adjoint, info)
+    return program.finish(n * n * count)
+
+
+def substitute(
+    program: Program, factors: Window, pivots: Place, result: Window, count: int, left: bool, adjoint: bool,
+    info: Place, guard: Place | None = None,
+) -> None:  # fmt: skip
+    """Adds the steps that solve with the factors, in place; XA = B is solved as A.mT X.mT = B.mT."""
+    n, is_complex = factors.shape[0], program.is_complex
+    mark = "N" if left else "T"
+    if adjoint:
+        mark = "C" if left else "N"
+    turn = adjoint and not left and is_complex  # X A.mH = B: conj(A) X.mT = B.mT
+    sizes = program.table([*result.shape, *result.steps])
+    if turn:
+        program.helper(matrices.conjugate, result, sizes, guard=guard)
+    program.call("getrs", mark, n, count, factors, max(1, n), pivots, result, max(1, n), info, guard=guard)
+    if turn:
+        program.helper(matrices.conjugate, result, sizes, guard=guard)
+
+
+@composite(methods=("lu_solve",))
+def lu_solve(input, LU_data, LU_pivots):  # type: ignore[no-untyped-def]
+    """Solves A X = input from the factors of A.
+
+    >>> torch.lu_solve(torch.ones(2, 1), *torch.linalg.lu_factor(torch.eye(2)))
+    tensor([[1.],
+            [1.]])
+    """
+    OPS["lu_solve"].check_tensor(input, "input")
+    return linalg_lu_solve.call(LU_data, LU_pivots, input)
+
+
+# ---- determinants ----------------------------------------------------------------------------
+
+
+def adjugate_gradient(g: Any, A: Any, y: Any) -> Any:
+    """The gradient of det for singular matrices too, from A = U diag(S) Vh: the adjugate's transpose.
+
+    Each singular value is replaced by the product of all others (Higham, What is the adjugate of a
+    matrix?, 2020).
+    """
+    U, S, Vh = OPS["linalg_svd"].call(A)
+    scale = (linalg_det.call(U) * linalg_det.call(Vh)).conj() * g
+    ones = S.new_ones((*S.shape[:-1], 1))
+    rest = max(0, S.shape[-1] - 1)
+    before = cat.call([ones, S.narrow(-1, 0, rest)], -1).cumprod(-1)
+    after = cat.call([ones, S.narrow(-1, 1, rest).flip(-1)], -1).cumprod(-1).flip(-1)
+    factors = (before * after) * scale.unsqueeze(-1)
+    return (U * factors.unsqueeze(-2)) @ Vh
+
+
+def determinant_gradient(g: Any, y: Any, y1: Any, y2: Any, A: Any) -> Any:
+    """Solves A.mH G = conj(det) g I; where A is singular, see `adjugate_gradient`.
+
+    When the result is not differentiated further, zeros on U's diagonal become tiny numbers, which
+    changes the determinant's gradient as little.
+    """
+    if not A.numel():
+        return A.new_zeros(tuple(A.shape))
+    epsilon = dtypes.finfo(real_dtype(A._spec)).eps
+    right = (g * y.conj()).unsqueeze(-1).expand(tuple(A.shape[:-1])).diag_embed()
+    if not is_grad_enabled():
+        diagonal = y1.diagonal(0, -2, -1)
+        raised = y1 + (diagonal == 0).to(y1.dtype).mul(epsilon).diag_embed()
+        return linalg_lu_solve.call(raised, y2, right, adjoint=True)
+    singular = y.detach().abs() < 100 * epsilon
+    if not singular.any().item():
+        return OPS["linalg_solve"].call(A.mH, right)
+    if singular.all().item():
+        return adjugate_gradient(g, A, y)
+    regular = singular.logical_not()
+    result = A.new_zeros(tuple(A.shape))
+    result = result.index_put((singular,), adjugate_gradient(g[singular], A[singular], y[singular]))
+    return result.index_put((regular,), OPS["linalg_solve"].call(A[regular].mH, right[regular]))
+
+
+@structured(
+    public="det",
+    methods=("det",),
+    grad={"A": lambda g, y, y1, y2, A: determinant_gradient(g, y, y1, y2, A)},
+)
+def linalg_det(call, A):  # type: ignore[no-untyped-def]
+    """The determinant of a square matrix.
+
+    >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(-2.)
+    """
+    spec = tensor_spec(call, A, "A")
+    check_square("linalg.det", spec)
+    check_floating("linalg.det", spec)
+    check_kernel("lu_cpu", spec)
+    return determinant_plan(call, spec, False).finish(lambda determinant, *factors: determinant)
+
+
+def determinant_plan(call: Any, spec: Spec, logarithm: bool) -> Any:
+    """A plan with the determinant (or sign and logarithm), then LU and pivots for the gradient."""
+    *batch, n, _ = spec.shape
+    results = [contiguous(spec, batch)]
+    if logarithm:
+        results.append(contiguous(spec, batch, real_dtype(spec)))
+    factors = [column_major(spec, spec.shape), contiguous(spec, (*batch, n), dtypes.int32)]
+    program = Program(call.plan(["A"], [*results, *factors]), batch)
+    count, info = len(results), program.scratch(8)
+    lu = program.output(count)
+    pivots = factorise(program, program.input(0), lu, info)
+    program.helper(matrices.narrow, pivots, program.output(count + 1, 1), program.number(n))
+    what = matrices.log_determinant if logarithm else matrices.determinant
+    program.helper(what, lu, pivots, n, *[program.output(k, 0) for k in range(count)])
+    return program.finish(n**3)
+
+
+def log_determinant_gradient(g0: Any, g1: Any, y0: Any, y2: Any, y3: Any, A: Any) -> Any:
+    """G = inv(A.mH) times a number: that of the logarithm, and for complex matrices that of the phase."""
+    number = g1
+    if A.dtype.is_complex and g0 is not None:
+        turning = (g0.conj() * y0).imag
+        real = turning * 0 if g1 is None else g1
+        number = from_parts(real, -turning)
+    if number is None:
+        return A.new_zeros(tuple(A.shape))
+    right = number.unsqueeze(-1).expand(tuple(A.shape[:-1])).diag_embed().to(A.dtype)
+    if is_grad_enabled():
+        return OPS["linalg_solve"].call(A.mH, right)
+    return linalg_lu_solve.call(y2, y3, right, adjoint=True)
+
+
+@structured(
+    public=None,
+    methods=(),
+    grad={"A": lambda g0, g1, y0, y2, y3, A: log_determinant_gradient(g0, g1, y0, y2, y3, A)},
+)
+def linalg_slogdet(call, A):  # type: ignore[no-untyped-def]
+    """Sign (or phase) of the determinant, and the logarithm of its absolute value.
+
+    >>> torch.linalg.slogdet(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sign
+    tensor(-1.)
+    """
+    spec = tensor_spec(call, A, "A")
+    check_square("linalg.slogdet", spec)
+    check_floating("linalg.slogdet", spec, low_precision=False)
+    make = return_types.linalg_slogdet.of
+    plan = determinant_plan(call, spec, True)
+    return plan.finish(lambda sign, logarithm, *factors: make(sign, logarithm))
+
+
+@composite
+def slogdet(input):  # type: ignore[no-untyped-def]
+    """Sign (or phase) of the determinant, and the logarithm of its absolute value.
+
+    >>> torch.slogdet(torch.eye(2)).logabsdet
+    tensor(0.)
+    """
+    OPS["slogdet"].check_tensor(input, "input")
+    return return_types.slogdet.of(*linalg_slogdet.call(input))
+
+
+@composite
+def logdet(input):  # type: ignore[no-untyped-def]
+    """The logarithm of the determinant; NaN where that is negative.
+
+    >>> torch.logdet(torch.eye(2))
+    tensor(0.)
+    """
+    check_square("logdet", OPS["logdet"].check_tensor(input, "input")._spec)
+    sign, logarithm = linalg_slogdet.call(input)
+    if input.dtype.is_complex:
+        return sign.log() + logarithm
+    return where.call(sign == -1.0, float("nan"), logarithm)
+
