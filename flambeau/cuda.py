@@ -1,4 +1,6 @@
-"""`torch.cuda`: truthful answers. No GPU is used yet, so `is_available()` is False and everything that needs one says so.
+"""`torch.cuda`: truthful answers.
+
+No GPU is used yet, so `is_available()` is False and everything that needs one says so.
 
     >>> torch.cuda.is_available()
     False
@@ -12,7 +14,9 @@ from typing import Any
 
 from flambeau.core.errors import OutOfMemoryError as OutOfMemoryError
 
-MISSING = "Torch not compiled with CUDA enabled\n  Flambeau has no CUDA device here: use device='cpu'"
+MISSING = (
+    "Torch not compiled with CUDA enabled\n  Flambeau has no CUDA device here: use device='cpu'"
+)
 
 
 def is_available() -> bool:

@@ -1,4 +1,5 @@
-"""`Generator`: a stream of random numbers with torch's seeding and state bytes, and the default one.
+"""`Generator`: a stream of random numbers with torch's seeding and state bytes, and the default
+one.
 
     g = torch.Generator().manual_seed(0)
     torch.rand(2, generator=g)
@@ -25,6 +26,7 @@ class Generator(metaclass=PublicType):
     def __init__(self, device: Any = "cpu"):
         from flambeau.ops.creation_arguments import place
         from flambeau.runtime.mt19937 import MT19937
+
         engine.start()
         self.device = place(device_type(device) if isinstance(device, str) else device)
         self.engine = MT19937()
@@ -93,7 +95,10 @@ def check_state(state: Any) -> None:
     import flambeau
 
     if not isinstance(state, flambeau.Tensor) or state.dtype is not flambeau.uint8:
-        raise TypeError("expected a torch.ByteTensor, but got " + (state.type() if isinstance(state, flambeau.Tensor) else type(state).__name__))
+        raise TypeError(
+            "expected a torch.ByteTensor, but got "
+            + (state.type() if isinstance(state, flambeau.Tensor) else type(state).__name__)
+        )
 
 
 _default: list[Generator] = []

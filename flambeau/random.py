@@ -1,8 +1,8 @@
 """`torch.random`: the state of the default generator.
 
-    >>> _ = torch.manual_seed(0)
-    >>> torch.rand(1)
-    tensor([0.4963])
+>>> _ = torch.manual_seed(0)
+>>> torch.rand(1)
+tensor([0.4963])
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from typing import Any
 from flambeau.generator import Generator, check_state, checked_seed
 from flambeau.generator import default_generator as _default_generator
 
-__all__ = ["default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "default_generator",
+    "fork_rng",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "seed",
+    "set_rng_state",
+]
 
 
 def manual_seed(seed: Any) -> Generator:
@@ -48,7 +56,9 @@ def set_rng_state(new_state: Any) -> None:
 
 
 @contextlib.contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True, device_type: str = "cpu", **names: str) -> Iterator[None]:
+def fork_rng(
+    devices: Any = None, enabled: bool = True, device_type: str = "cpu", **names: str
+) -> Iterator[None]:
     """What is drawn inside leaves the default generator as it was.
 
     >>> _ = torch.manual_seed(0)

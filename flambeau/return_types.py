@@ -1,6 +1,7 @@
 """Named results: what functions with several outputs return, one tuple type for each such function.
 
-The types are named after their functions; their elements are attributes too. Ops give `NAME.of` to `Plan.finish`:
+The types are named after their functions; their elements are attributes too. Ops give `NAME.of` to
+`Plan.finish`:
 
     >>> torch.return_types.aminmax((1, 2)).max
     2
@@ -16,14 +17,17 @@ from collections.abc import Iterable
 from typing import Any
 
 FIELDS = {
-    "aminmax": "min max", "cummax": "values indices", "cummin": "values indices", "frexp": "mantissa exponent", "geqrf": "a tau",
-    "histogram": "hist bin_edges", "histogramdd": "hist bin_edges", "kthvalue": "values indices", "linalg_cholesky_ex": "L info",
-    "linalg_eig": "eigenvalues eigenvectors", "linalg_eigh": "eigenvalues eigenvectors", "linalg_inv_ex": "inverse info",
-    "linalg_ldl_factor": "LD pivots", "linalg_ldl_factor_ex": "LD pivots info",
-    "linalg_lstsq": "solution residuals rank singular_values", "linalg_lu": "P L U", "linalg_lu_factor": "LU pivots",
-    "linalg_lu_factor_ex": "LU pivots info", "linalg_qr": "Q R", "linalg_slogdet": "sign logabsdet",
-    "linalg_solve_ex": "result info", "linalg_svd": "U S Vh", "lu_unpack": "P L U", "max": "values indices",
-    "median": "values indices", "min": "values indices", "mode": "values indices", "nanmedian": "values indices", "qr": "Q R",
+    "aminmax": "min max", "cummax": "values indices", "cummin": "values indices",
+    "frexp": "mantissa exponent", "geqrf": "a tau", "histogram": "hist bin_edges",
+    "histogramdd": "hist bin_edges", "kthvalue": "values indices", "linalg_cholesky_ex": "L info",
+    "linalg_eig": "eigenvalues eigenvectors", "linalg_eigh": "eigenvalues eigenvectors",
+    "linalg_inv_ex": "inverse info", "linalg_ldl_factor": "LD pivots",
+    "linalg_ldl_factor_ex": "LD pivots info",
+    "linalg_lstsq": "solution residuals rank singular_values", "linalg_lu": "P L U",
+    "linalg_lu_factor": "LU pivots", "linalg_lu_factor_ex": "LU pivots info", "linalg_qr": "Q R",
+    "linalg_slogdet": "sign logabsdet", "linalg_solve_ex": "result info", "linalg_svd": "U S Vh",
+    "lu_unpack": "P L U", "max": "values indices", "median": "values indices",
+    "min": "values indices", "mode": "values indices", "nanmedian": "values indices", "qr": "Q R",
     "slogdet": "sign logabsdet", "sort": "values indices", "svd": "U S V", "topk": "values indices",
     "triangular_solve": "solution cloned_coefficient", "_unpack_dual": "primal tangent",
 }  # fmt: skip
@@ -42,7 +46,8 @@ class ReturnType(tuple[Any, ...]):
         values = tuple(sequence)
         if len(values) != len(cls.__match_args__):
             raise TypeError(
-                f"torch.return_types.{cls.__name__}() takes a {len(cls.__match_args__)}-sequence ({len(values)}-sequence given)"
+                f"torch.return_types.{cls.__name__}() takes a {len(cls.__match_args__)}-sequence "
+                f"({len(values)}-sequence given)"
             )
         return super().__new__(cls, values)
 
@@ -52,7 +57,9 @@ class ReturnType(tuple[Any, ...]):
         return tuple.__new__(cls, values)
 
     def __repr__(self) -> str:
-        parts = ",\n".join(f"{name}={value!r}" for name, value in zip(self.__match_args__, self, strict=True))
+        parts = ",\n".join(
+            f"{name}={value!r}" for name, value in zip(self.__match_args__, self, strict=True)
+        )
         return f"torch.return_types.{type(self).__name__}(\n{parts})"
 
     def __reduce__(self) -> Any:
@@ -73,7 +80,11 @@ def _field(position: int) -> property:
 def _define(name: str, fields: tuple[str, ...]) -> type[ReturnType]:
     members: dict[str, Any] = {field: _field(i) for i, field in enumerate(fields)}
     counts = {"n_fields": len(fields), "n_sequence_fields": len(fields), "n_unnamed_fields": 0}
-    return _Named(name, (ReturnType,), {**members, **counts, "__match_args__": fields, "__module__": __name__, "__slots__": ()})
+    return _Named(
+        name,
+        (ReturnType,),
+        {**members, **counts, "__match_args__": fields, "__module__": __name__, "__slots__": ()},
+    )
 
 
 all_return_types = []

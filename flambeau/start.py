@@ -1,7 +1,9 @@
-"""Starts the engine: links the native core, reads the op modules, and hangs their functions on the package and on Tensor.
+"""Starts the engine: links the native core, reads the op modules, and hangs their functions on the
+package and on Tensor.
 
-`import flambeau` stays cheap because this runs at the first use of a tensor function: the package's `__getattr__` (for
-`flambeau.ones`, say) and Tensor's metaclass call `start()`; a second call does nothing.
+`import flambeau` stays cheap because this runs at the first use of a tensor function: the package's
+`__getattr__` (for `flambeau.ones`, say) and Tensor's metaclass call `start()`; a second call does
+nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +19,15 @@ from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "norms", "softmax", "scan", "sort", "quantile", "unique", "view", "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation", "histogram", "covariance", "ranges", "legacy", "random", "matmul", "einsum", "settings", "values", "duplication", "losses", "conv", "pool", "nn",
+    "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "norms", "softmax",
+    "scan", "sort", "quantile", "unique", "view", "retype", "window", "split", "join", "mask",
+    "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout",
+    "reduce_at", "search", "copying", "creation", "histogram", "covariance", "ranges", "legacy",
+    "random", "matmul", "einsum", "settings", "values", "duplication", "losses", "conv", "pool",
+    "nn",
 )  # fmt: skip
-UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})  # methods that never answer NotImplemented
+# methods that never answer NotImplemented
+UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
 _lock = threading.RLock()
 functions: dict[str, Any] = {}
 started = False
@@ -39,7 +47,9 @@ def start() -> None:
         from flambeau.tensor import Tensor
 
         core = NativeCore()
-        core.connect(Tensor, getattr(engine, "Parameter", Tensor), Node, Edge, Plan, miss, fallback, fail)
+        core.connect(
+            Tensor, getattr(engine, "Parameter", Tensor), Node, Edge, Plan, miss, fallback, fail
+        )
         engine.core = core
         started = True
         for name in OP_MODULES:
@@ -50,7 +60,9 @@ def start() -> None:
                 setattr(Tensor, method.__name__, guarded(method, method=True))
         attach(core, Tensor)
         for name in OP_MODULES:
-            for attribute in getattr(importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()):
+            for attribute in getattr(
+                importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()
+            ):
                 setattr(Tensor, attribute, property(vars(Tensor)[attribute]))
 
 
@@ -66,7 +78,9 @@ def attach(core: Any, tensor: type) -> None:
         if isinstance(op, Composite):
             publish(op, guarded(op.function), guarded(op.function, method=True), tensor)
             continue
-        core.op_flags[number] = (NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0) | (TAKES_INDEX if op.takes_index else 0)
+        core.op_flags[number] = (NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0) | (
+            TAKES_INDEX if op.takes_index else 0
+        )
         op.call = core.function(number, op.name, op.__doc__)
         publish(op, op.call, core.method(tensor, number, op.name, op.__doc__), tensor)
     engine.first_operator = len(NUMBERED)
@@ -91,12 +105,17 @@ def publish(op: Op, function: Any, method: Any, tensor: type) -> None:
 
 
 def guarded(function: Any, method: bool = False) -> Any:
-    """A Python function that fails as torch does when its arguments are wrong; functions that torch's parser does not read as they are."""
+    """A Python function that fails as torch does when its arguments are wrong; functions that
+    torch's parser does not read as they are.
+    """
     from flambeau.ops.arguments import explain, table
 
     name = getattr(function, "__name__", "")
     known = table()
-    if type(function) is not FunctionType or not {name, f"Tensor.{name}", name.removesuffix("_")} & known.keys():
+    if (
+        type(function) is not FunctionType
+        or not {name, f"Tensor.{name}", name.removesuffix("_")} & known.keys()
+    ):
         return function
 
     @functools.wraps(function)

@@ -3,7 +3,8 @@
     >>> torch.tensor([1, 2], dtype=torch.uint8).untyped_storage().tolist()
     [1, 2]
 
-A thin wrapper around the native storage (runtime.memory); two wrappers of one memory compare by its address.
+A thin wrapper around the native storage (runtime.memory); two wrappers of one memory compare by its
+address.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class UntypedStorage(metaclass=PublicType):
     def __init__(self, nbytes: Any = 0, *, device: Any = "cpu"):
         from flambeau.ops.arrays import empty
         from flambeau.ops.creation_arguments import place
+
         engine.start()
         self.device = place(device)
         content = None if isinstance(nbytes, int) else bytes(nbytes)
@@ -76,7 +78,9 @@ class UntypedStorage(metaclass=PublicType):
         self._tensor()[index] = value
 
     def _tensor(self) -> Any:
-        return engine.core.make_tensor(self._raw, Spec.of((self.nbytes(),), None, dtypes.uint8, self.device), 0)
+        return engine.core.make_tensor(
+            self._raw, Spec.of((self.nbytes(),), None, dtypes.uint8, self.device), 0
+        )
 
     def copy_(self, source: UntypedStorage, non_blocking: bool = False) -> UntypedStorage:
         """Takes over the bytes of another storage of the same size."""
@@ -130,7 +134,11 @@ class UntypedStorage(metaclass=PublicType):
         return bytes(memoryview(self._raw))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, UntypedStorage) and other.data_ptr() == self.data_ptr() and other._raw is self._raw
+        return (
+            isinstance(other, UntypedStorage)
+            and other.data_ptr() == self.data_ptr()
+            and other._raw is self._raw
+        )
 
     def __hash__(self) -> int:
         return hash(id(self._raw))
@@ -153,14 +161,23 @@ class UntypedStorage(metaclass=PublicType):
 class TypedStorage(metaclass=PublicType):
     """A storage seen as elements of one dtype (torch keeps it for old programs)."""
 
-    def __init__(self, *args: Any, wrap_storage: UntypedStorage | None = None, dtype: Any = None, device: Any = None, _internal: bool = False):
+    def __init__(
+        self,
+        *args: Any,
+        wrap_storage: UntypedStorage | None = None,
+        dtype: Any = None,
+        device: Any = None,
+        _internal: bool = False,
+    ):
         self.dtype = dtype or getattr(type(self), "dtype", None) or dtypes.get_default_dtype()
         if wrap_storage is not None:
             self._untyped_storage = wrap_storage
         elif len(args) == 1 and not isinstance(args[0], int):
             import flambeau
 
-            self._untyped_storage = flambeau.tensor(list(args[0]), dtype=self.dtype).untyped_storage()
+            self._untyped_storage = flambeau.tensor(
+                list(args[0]), dtype=self.dtype
+            ).untyped_storage()
         else:
             self._untyped_storage = UntypedStorage((args[0] if args else 0) * self.dtype.itemsize)
 
@@ -170,7 +187,11 @@ class TypedStorage(metaclass=PublicType):
 
     def _tensor(self) -> Any:
         count = len(self)
-        return engine.core.make_tensor(self._untyped_storage._raw, Spec.of((count,), None, self.dtype, self._untyped_storage.device), 0)
+        return engine.core.make_tensor(
+            self._untyped_storage._raw,
+            Spec.of((count,), None, self.dtype, self._untyped_storage.device),
+            0,
+        )
 
     def __len__(self) -> int:
         return self._untyped_storage.nbytes() // self.dtype.itemsize
@@ -211,4 +232,7 @@ class TypedStorage(metaclass=PublicType):
 
     def __repr__(self) -> str:
         rows = "\n".join(f" {value}" for value in self.tolist())
-        return f"{rows}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
+        return (
+            f"{rows}\n[torch.storage.TypedStorage(dtype={self.dtype}, "
+            f"device={self.device}) of size {len(self)}]"
+        )

@@ -1,7 +1,8 @@
 """The class `Tensor`: a storage, a spec, an offset and a place in the graph.
 
-Methods that are ops (`x.tanh()`, `x + y`, `x.sum(0)`) are attached from the registry when the engine starts (flambeau.start); here
-stands only what belongs to the object itself: attributes, conversions to Python, the graph, copying and pickling.
+Methods that are ops (`x.tanh()`, `x + y`, `x.sum(0)`) are attached from the registry when the
+engine starts (flambeau.start); here stands only what belongs to the object itself: attributes,
+conversions to Python, the graph, copying and pickling.
 
     _storage: the native storage (memory, version)     _spec: shape, strides, dtype, device (core.spec)
     _offset: first element, in elements                _node: None, a graph Node, or an Edge (autograd.graph)
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau.autograd.graph import AccumulateGrad, Node, _handle, target
 from flambeau.core import errors
-from flambeau.core.device import device
 from flambeau.core import layout as layouts
+from flambeau.core.device import device
 from flambeau.core.layout import layout, strided
 from flambeau.core.naming import PublicType
 from flambeau.core.shape import Size, wrap_dim
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 
 class TensorMeta(PublicType):
-    """Starts the engine when a method is asked of the class before any tensor exists (`torch.Tensor.add`)."""
+    """Starts the engine when a method is asked
+    of the class before any tensor exists (`torch.Tensor.add`).
+    """
 
     def __getattr__(cls, name: str) -> Any:
         if not hasattr(engine, "core") and not name.startswith("_abc"):
@@ -67,7 +70,9 @@ class Tensor(metaclass=TensorMeta):
         pass
 
     def __init_subclass__(cls, plain: bool = False, **keywords: Any):
-        """`plain=True` (for Parameter): calls on instances take the native path and give plain Tensors."""
+        """`plain=True` (for Parameter): calls on instances take the native path
+        and give plain Tensors.
+        """
         super().__init_subclass__(**keywords)
         if plain:
             engine.Parameter = cls
@@ -186,7 +191,9 @@ class Tensor(metaclass=TensorMeta):
 
     def data_ptr(self) -> int:
         """Address of the first element."""
-        return int(self._storage.data) + self._offset * self._spec.itemsize if self._spec.numel else 0
+        return (
+            int(self._storage.data) + self._offset * self._spec.itemsize if self._spec.numel else 0
+        )
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in memory in the order of the format (row-major by default)."""
@@ -221,11 +228,21 @@ class Tensor(metaclass=TensorMeta):
         """Number of the device, -1 for the CPU."""
         return -1 if self._spec.device.index is None else self._spec.device.index
 
-    is_cpu = property(lambda self: self._spec.device.type == "cpu", doc="Whether the memory is the CPU's.")
-    is_cuda = property(lambda self: self._spec.device.type == "cuda", doc="Whether the memory is a GPU's.")
-    is_meta = property(lambda self: self._spec.device.type == "meta", doc="Whether there is no memory.")
-    is_mps = is_xpu = is_ipu = is_xla = is_mtia = is_vulkan = is_maia = property(lambda self: False, doc="False.")
-    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_nested = property(lambda self: False, doc="False.")
+    is_cpu = property(
+        lambda self: self._spec.device.type == "cpu", doc="Whether the memory is the CPU's."
+    )
+    is_cuda = property(
+        lambda self: self._spec.device.type == "cuda", doc="Whether the memory is a GPU's."
+    )
+    is_meta = property(
+        lambda self: self._spec.device.type == "meta", doc="Whether there is no memory."
+    )
+    is_mps = is_xpu = is_ipu = is_xla = is_mtia = is_vulkan = is_maia = property(
+        lambda self: False, doc="False."
+    )
+    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_nested = property(
+        lambda self: False, doc="False."
+    )
     names = property(lambda self: (None,) * self._spec.ndim, doc="Dimensions have no names.")
     is_shared = lambda self: False  # noqa: E731
 
@@ -260,7 +277,8 @@ class Tensor(metaclass=TensorMeta):
         elif self._node is not None:
             if type(self._node) is not AccumulateGrad:
                 raise RuntimeError(
-                    "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                    "you can only change requires_grad flags of leaf variables. "
+                    "If you want to use a computed "
                     "variable in a subgraph that doesn't require differentiation use "
                     "var_no_grad = var.detach()."
                 )
@@ -296,10 +314,14 @@ class Tensor(metaclass=TensorMeta):
             import warnings
 
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-                "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
-                "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
-                "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
+                "Its .grad "
+                "attribute won't be populated during autograd.backward(). "
+                "If you indeed want the .grad "
+                "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
+                "Tensor. "
+                "If you access the non-leaf Tensor by mistake, "
+                "make sure you access the leaf Tensor "
                 "instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
                 UserWarning,
                 stacklevel=2,
@@ -323,18 +345,24 @@ class Tensor(metaclass=TensorMeta):
 
     def _check_grad(self, value: Any) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise TypeError(
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"{type(value).__name__}"
+            )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value.dtype is not self.dtype:
             raise RuntimeError(
-                f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a tensor with dtype "
-                f"'{self.dtype.c_name}'. The gradient must match the tensor's dtype (or the tensor's "
+                f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a tensor "
+                "with dtype "
+                f"'{self.dtype.c_name}'. The gradient must match the tensor's dtype (or the "
+                "tensor's "
                 f"grad_dtype attribute if explicitly set)."
             )
         if value.shape != self.shape:
             raise RuntimeError(
-                f"assigned grad has data of a different size: got {errors.brackets(value.shape)}, expected {errors.brackets(self.shape)}"
+                f"assigned grad has data of a different size: got {errors.brackets(value.shape)}, "
+                f"expected {errors.brackets(self.shape)}"
             )
 
     def _retain(self, grad: Tensor) -> None:
@@ -368,14 +396,20 @@ class Tensor(metaclass=TensorMeta):
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], Any]) -> Any:
         """`hook(tensor)` runs after the leaf's `.grad` was updated."""
         if type(self._node) is not AccumulateGrad:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         self._node._hooks()
         if self._node.extra is None:
             self._node.extra = {}
         return _handle(self._node.extra, hook)
 
     def backward(
-        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
     ) -> None:
         """Adds the gradients of this tensor to the `.grad` of the leaves it was computed from.
 
@@ -391,15 +425,22 @@ class Tensor(metaclass=TensorMeta):
     def detach(self) -> Tensor:
         """The same memory without the graph."""
         alias = engine.core.make_tensor(self._storage, self._spec, self._offset)
-        return alias if type(self) is Tensor or type(self) is engine.Parameter else alias.as_subclass(type(self))  # type: ignore[no-any-return]
+        return (
+            alias
+            if type(self) is Tensor or type(self) is engine.Parameter
+            else alias.as_subclass(type(self))
+        )  # type: ignore[no-any-return]
 
     def detach_(self) -> Tensor:
         """Cuts this tensor from its graph, in place."""
         if self._base is not None and self._node is not None:
             raise RuntimeError(
-                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) "
-                "for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and "
-                "hence detach_() cannot be called on these gradients. To fix this error, please refer to the "
+                "Can't detach views in-place. Use detach() instead. "
+                "If you are using DistributedDataParallel (DDP) "
+                "for training, and gradient_as_bucket_view is set as True, "
+                "gradients are views of DDP buckets, and "
+                "hence detach_() cannot be called on these gradients. To fix this error, "
+                "please refer to the "
                 "Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
             )
         self._node = None
@@ -407,11 +448,17 @@ class Tensor(metaclass=TensorMeta):
 
     @property
     def data(self) -> Tensor:
-        """The same memory without graph and with a version of its own: changes are not noticed by backward."""
+        """The same memory without graph and with a version of its own:
+        changes are not noticed by backward.
+        """
         core, storage = engine.core, self._storage
         alias = core.make_borrowed(storage.data, storage.nbytes, storage, storage.flags)
         made = core.make_tensor(alias, self._spec, self._offset)
-        return made if type(self) is Tensor or type(self) is engine.Parameter else made.as_subclass(type(self))  # type: ignore[no-any-return]
+        return (
+            made
+            if type(self) is Tensor or type(self) is engine.Parameter
+            else made.as_subclass(type(self))
+        )  # type: ignore[no-any-return]
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -438,7 +485,9 @@ class Tensor(metaclass=TensorMeta):
     @property
     def __cuda_array_interface__(self) -> Any:
         raise AttributeError(
-            f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()} If CUDA data is required use tensor.cuda() to copy tensor to device memory."  # type: ignore[attr-defined]
+            "Can't get __cuda_array_interface__ on non-CUDA tensor type: "
+            f"{self.type()} If CUDA data is required use tensor.cuda() to copy tensor to "
+            "device memory."  # type: ignore[attr-defined]
         )
 
 

@@ -182,6 +182,7 @@ def load(
     text: Callable[[], str],
     exports: Iterable[str] | None = None,
     imports: Mapping[str, int] | None = None,
+    optimise: bool = True,
 ) -> Mapping[str, int]:
     """Machine code of `name`: symbol -> address.
 

@@ -1,1 +1,3 @@
-"""The ops: one module per family, one decorated function per op (see ops.registry and ops.kinds)."""
+"""The ops: one module per family, one decorated function per op (see ops.registry
+and ops.kinds).
+"""

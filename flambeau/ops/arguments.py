@@ -1,8 +1,9 @@
 """What is wrong with the arguments of a call: torch's own account of it, overload by overload.
 
-Called by ops.registry and flambeau.start after a call has failed, never before: the argument lists that torch accepts stand in
-signatures.txt (written by tools/record_signatures.py), and this module reads them as torch's argument parser does. A function with
-one list says which argument is wrong; one with several says that none of them fits:
+Called by ops.registry and flambeau.start after a call has failed, never before: the argument lists
+that torch accepts stand in signatures.txt (written by tools/record_signatures.py), and this module
+reads them as torch's argument parser does. A function with one list says which argument is wrong;
+one with several says that none of them fits:
 
     explain("tanh", ("x",), {})          # TypeError: tanh(): argument 'input' (position 1) must be Tensor, not str
     explain("sum", (x, "a"), {})         # TypeError: sum() received an invalid combination of arguments - got (Tensor, str), ...
@@ -24,19 +25,38 @@ from flambeau.core.layout import layout, memory_format
 from flambeau.runtime.system import engine
 
 FACTORY = (
-    "torch.dtype? dtype=None, torch.layout? layout=None, torch.device? device=None, bool? pin_memory=False, bool? requires_grad=False"
+    "torch.dtype? dtype=None, torch.layout? layout=None, torch.device? device=None, "
+    "bool? pin_memory=False, bool? requires_grad=False"
 )
 # functions whose Tensor arguments may be Python numbers
 NUMBERS_AS_TENSORS = frozenset(
     name + end
-    for name in ("add", "div", "divide", "mul", "multiply", "sub", "subtract", "true_divide", "floor_divide", "copy")
+    for name in (
+        "add",
+        "div",
+        "divide",
+        "mul",
+        "multiply",
+        "sub",
+        "subtract",
+        "true_divide",
+        "floor_divide",
+        "copy",
+    )
     for end in ("", "_")
 )
-NUMPY_NAMES = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}
+NUMPY_NAMES = {
+    "dim": ("axis",),
+    "keepdim": ("keepdims",),
+    "input": ("x", "a", "x1"),
+    "other": ("x2",),
+}
 
 
 class Parameter(NamedTuple):
-    """One parameter: `Tensor? weight=None`, `tuple of ints[2] stride=1`; `size` is the 2, 0 without one."""
+    """One parameter: `Tensor? weight=None`, `tuple of ints[2] stride=1`; `size` is the 2,
+    0 without one.
+    """
 
     kind: str
     size: int
@@ -100,10 +120,14 @@ def table() -> dict[str, str]:
 
 @functools.cache
 def signatures(name: str, method: bool) -> tuple[Signature, ...]:
-    """The argument lists of a function or a method, in torch's order; none when torch has no such function."""
+    """The argument lists of a function or a method, in torch's order;
+    none when torch has no such function.
+    """
     lines = table()
     if not method:
-        return tuple(parse(part.strip()) for part in lines[name].split(" | ")) if name in lines else ()
+        return (
+            tuple(parse(part.strip()) for part in lines[name].split(" | ")) if name in lines else ()
+        )
     if f"Tensor.{name}" in lines:
         return tuple(parse(part.strip()) for part in lines[f"Tensor.{name}"].split(" | "))
     if name in lines:
@@ -113,12 +137,20 @@ def signatures(name: str, method: bool) -> tuple[Signature, ...]:
 
 def without_self(signature: Signature) -> Signature:
     """The same for a method: without the tensor itself and `out`."""
-    kept = tuple(p for i, p in enumerate(signature.parameters) if p.name != "out" and not (i == 0 and p.kind == "Tensor"))
+    kept = tuple(
+        p
+        for i, p in enumerate(signature.parameters)
+        if p.name != "out" and not (i == 0 and p.kind == "Tensor")
+    )
     return Signature(kept, signature.hidden)
 
 
-def explain(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], method: bool = False) -> TypeError | None:
-    """torch's error for these arguments (of a method: without the tensor itself); None when they are well-formed."""
+def explain(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], method: bool = False
+) -> TypeError | None:
+    """torch's error for these arguments (of a method: without the tensor itself);
+    None when they are well-formed.
+    """
     known = signatures(name, method)
     if not known:
         return None
@@ -132,7 +164,9 @@ def explain(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], method: b
     return invalid_combination(name, args, kwargs, [str(s) for s in known if not s.hidden])
 
 
-def mismatch(name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TypeError | None:
+def mismatch(
+    name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> TypeError | None:
     """Why the arguments do not fit one list, in the order in which torch looks."""
     parameters = signature.parameters
     args = gathered(signature, args)
@@ -146,7 +180,9 @@ def mismatch(name: str, signature: Signature, args: Sequence[Any], kwargs: Mappi
             found, value = named(parameter.name, kwargs)
             used += found
         if not found and parameter.default is None:
-            return errors.missing_arguments(name, [p.name for p in parameters[i:] if p.default is None])
+            return errors.missing_arguments(
+                name, [p.name for p in parameters[i:] if p.default is None]
+            )
         if found and not (value is None and parameter.may_be_none):
             fault = misfit(name, parameter, value, i + 1 if i < len(args) else None)
             if fault is not None:
@@ -172,11 +208,15 @@ def too_many(name: str, signature: Signature, given: int) -> TypeError:
     """torch's text for surplus positional arguments."""
     least, most = signature.required, signature.positional
     if least != most:
-        return TypeError(f"{name}() takes from {least} to {most} positional arguments but {given} were given")
+        return TypeError(
+            f"{name}() takes from {least} to {most} positional arguments but {given} were given"
+        )
     return errors.too_many_arguments(name, most, given)
 
 
-def surplus(name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TypeError:
+def surplus(
+    name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> TypeError:
     """torch's text for keywords that are unknown or given twice."""
     names = [p.name for p in signature.parameters]
     for keyword in kwargs:
@@ -187,34 +227,51 @@ def surplus(name: str, signature: Signature, args: Sequence[Any], kwargs: Mappin
     return TypeError("invalid keyword arguments")
 
 
-# ---- the types of values -------------------------------------------------------------------------------------------------
+# ---- the types of values -------------------------------------------------------------------------
 
 
 def misfit(name: str, parameter: Parameter, value: Any, position: int | None) -> TypeError | None:
     """torch's text for a value of the wrong type."""
     if fits(parameter, value, name):
         return None
-    if position is not None and parameter.kind in ("tuple of ints", "tuple of floats") and isinstance(value, (tuple, list)):
+    if (
+        position is not None
+        and parameter.kind in ("tuple of ints", "tuple of floats")
+        and isinstance(value, (tuple, list))
+    ):
         return TypeError(
-            f"{name}(): argument '{parameter.name}' (position {position}) must be {parameter.kind}, but found element of type "
+            f"{name}(): argument '{parameter.name}' (position {position}) must be "
+            f"{parameter.kind}, but found element of type "
             f"{errors.type_name(value[0])} at pos 0"
         )
     return errors.argument_type_error(name, parameter.name, position, parameter.kind, value)
 
 
-def unpacking_fault(name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TypeError | None:
-    """torch looks at the first item of a list when it chooses an overload, and at the others afterwards."""
+def unpacking_fault(
+    name: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> TypeError | None:
+    """torch looks at the first item of a list when it chooses an overload,
+    and at the others afterwards.
+    """
     args = gathered(signature, args)
     for i, parameter in enumerate(signature.parameters):
         value = args[i] if i < len(args) else named(parameter.name, kwargs)[1]
         if not isinstance(value, (tuple, list)):
             continue
         for k, item in enumerate(value):
-            if parameter.kind == "tuple of Tensors" and not isinstance(item, engine.Tensor) and item is not None:
-                return TypeError(f"expected Tensor as element {k} in argument {i}, but got {errors.type_name(item)}")
+            if (
+                parameter.kind == "tuple of Tensors"
+                and not isinstance(item, engine.Tensor)
+                and item is not None
+            ):
+                return TypeError(
+                    f"expected Tensor as element {k} in argument {i}, "
+                    f"but got {errors.type_name(item)}"
+                )
             if parameter.kind == "tuple of ints" and not is_index(item):
                 return TypeError(
-                    f"{name}(): argument '{parameter.name}' failed to unpack the object at pos {k + 1} with error "
+                    f"{name}(): argument '{parameter.name}' failed to unpack the object at pos "
+                    f"{k + 1} with error "
                     f'"type must be tuple of ints,but got {errors.type_name(item)}"'
                 )
     return None
@@ -238,13 +295,22 @@ def fits(parameter: Parameter, value: Any, name: str) -> bool:
             return not value or is_index(value[0])
         return parameter.size > 0 and is_integer(value)
     if kind == "tuple of floats" or kind == "tuple of Scalars":
-        return isinstance(value, (tuple, list)) and (not value or is_number(value[0])) or parameter.size > 0 and is_number(value)
+        return (
+            isinstance(value, (tuple, list))
+            and (not value or is_number(value[0]))
+            or parameter.size > 0
+            and is_number(value)
+        )
     if kind == "tuple of Tensors":
         return isinstance(value, (tuple, list))
     if kind == "str":
         return isinstance(value, str)
     if kind == "torch.dtype":
-        return isinstance(value, dtype) or isinstance(value, type) and value in (float, int, bool, complex)
+        return (
+            isinstance(value, dtype)
+            or isinstance(value, type)
+            and value in (float, int, bool, complex)
+        )
     if kind == "torch.device":
         return isinstance(value, (device, str)) or is_integer(value)
     if kind == "torch.Generator":
@@ -255,12 +321,22 @@ def fits(parameter: Parameter, value: Any, name: str) -> bool:
 
 def is_index(value: Any) -> bool:
     """What may stand in a list of sizes: an integer, of Python or NumPy, or a tensor of one."""
-    return hasattr(value, "__index__") and not isinstance(value, engine.Tensor) or is_single(value) and value.dtype.category == 1
+    return (
+        hasattr(value, "__index__")
+        and not isinstance(value, engine.Tensor)
+        or is_single(value)
+        and value.dtype.category == 1
+    )
 
 
 def is_integer(value: Any) -> bool:
     """An integer of Python or NumPy; truth values are none."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, engine.Tensor)) and not hasattr(value, "shape") or is_scalar(value, "iu")
+    return (
+        hasattr(value, "__index__")
+        and not isinstance(value, (bool, engine.Tensor))
+        and not hasattr(value, "shape")
+        or is_scalar(value, "iu")
+    )
 
 
 def is_number(value: Any) -> bool:
@@ -270,7 +346,11 @@ def is_number(value: Any) -> bool:
 
 def is_scalar(value: Any, kinds: str) -> bool:
     """Whether `value` is a NumPy scalar (no array) of these kinds."""
-    return type(value).__module__ == "numpy" and not hasattr(type(value), "__len__") and getattr(getattr(value, "dtype", None), "kind", "?") in kinds
+    return (
+        type(value).__module__ == "numpy"
+        and not hasattr(type(value), "__len__")
+        and getattr(getattr(value, "dtype", None), "kind", "?") in kinds
+    )
 
 
 def is_single(value: Any) -> bool:
@@ -278,27 +358,45 @@ def is_single(value: Any) -> bool:
     return isinstance(value, engine.Tensor) and value.ndim == 0 and not value.requires_grad
 
 
-# ---- the text for several overloads -------------------------------------------------------------------------------------------
+# ---- the text for several overloads --------------------------------------------------------------
 
 
-def invalid_combination(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Sequence[str]) -> TypeError:
-    """torch's `received an invalid combination of arguments`, with what is wrong with each list of the right length."""
+def invalid_combination(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Sequence[str]
+) -> TypeError:
+    """torch's `received an invalid combination of arguments`,
+    with what is wrong with each list of the right length.
+    """
     if len(options) == 1:
         given = marked(options[0], args, kwargs) or plain(args, kwargs)
-        return TypeError(f"{name}() received an invalid combination of arguments - got {given}, but expected {options[0]}")
-    lines = [f"{name}() received an invalid combination of arguments - got {plain(args, kwargs)}, but expected one of:"]
+        return TypeError(
+            f"{name}() received an invalid combination of arguments - got {given}, "
+            f"but expected {options[0]}"
+        )
+    lines = [
+        (
+            f"{name}() received an invalid combination of arguments - got {plain(args, kwargs)}, "
+            "but expected one of:"
+        )
+    ]
     for option in options:
         lines.append(f" * {option}")
         wrong = [k for k in kwargs if k not in option_names(option)]
         if len(args) + len(kwargs) == len(option_names(option)):
-            reason = "keywords were incorrect: " + ", ".join(wrong) if wrong else f"arguments have invalid types: {marked(option, args, kwargs)}"
+            reason = (
+                "keywords were incorrect: " + ", ".join(wrong)
+                if wrong
+                else f"arguments have invalid types: {marked(option, args, kwargs)}"
+            )
             lines.append(f"      didn't match because some of the {reason}")
     return TypeError("\n".join(lines) + "\n")
 
 
 def plain(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """`(Tensor, str, dim=int)`; without positional arguments torch leaves a comma at the end."""
-    parts = [errors.type_name(v) for v in args] + [f"{k}={errors.type_name(v)}" for k, v in kwargs.items()]
+    parts = [errors.type_name(v) for v in args] + [
+        f"{k}={errors.type_name(v)}" for k, v in kwargs.items()
+    ]
     return f"({', '.join(parts)}{', ' if parts and not args else ''})"
 
 
@@ -308,7 +406,9 @@ def option_names(option: str) -> list[str]:
 
 
 def marked(option: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """The given types, with `!` around those that differ from the option's; empty when the numbers differ."""
+    """The given types, with `!` around those that differ from the option's;
+    empty when the numbers differ.
+    """
     parts = option[1:-1].split(", ")
     if len(parts) != len(args) + len(kwargs):
         return ""
@@ -320,7 +420,9 @@ def marked(option: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     return f"({', '.join(shown)}{', ' if shown and not args else ''})"
 
 
-def items(parts: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def items(
+    parts: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
     """The values in the order of an option's parts."""
     for i, part in enumerate(parts):
         name = part.rpartition(" ")[2]
@@ -330,4 +432,10 @@ def items(parts: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) 
 def type_matches(kind: str, value: Any) -> bool:
     """Whether the type's name is the option's word for it."""
     name = errors.type_name(value)
-    return name == kind or kind == "float" and name in ("float", "int") or kind == "Tensor" and name == "Parameter"
+    return (
+        name == kind
+        or kind == "float"
+        and name in ("float", "int")
+        or kind == "Tensor"
+        and name == "Parameter"
+    )

@@ -1,4 +1,5 @@
-"""Tensors as NumPy arrays without copies, for ops whose CPU work NumPy does (sorting, LAPACK, irregular indexing).
+"""Tensors as NumPy arrays without copies, for ops whose CPU work NumPy does (sorting, LAPACK,
+irregular indexing).
 
     array = as_array(tensor)                    # same memory; bfloat16 comes as a float32 copy
     tensor = from_array(array, dtype)           # takes over the array's memory
@@ -55,7 +56,11 @@ def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
         array = numpy.array(array, order="C", dtype=array.dtype.newbyteorder("="))
     strides = tuple(s // array.itemsize for s in array.strides)
     spec = Spec.of(tuple(array.shape), strides, dtype, CPU)
-    extent = (1 + sum((n - 1) * s for n, s in zip(array.shape, strides, strict=True))) * array.itemsize if array.size else 0
+    extent = (
+        (1 + sum((n - 1) * s for n, s in zip(array.shape, strides, strict=True))) * array.itemsize
+        if array.size
+        else 0
+    )
     storage = engine.core.make_borrowed(array.__array_interface__["data"][0], extent, array, 0)
     return engine.core.make_tensor(storage, spec, 0)
 
@@ -65,7 +70,9 @@ def to_bfloat16(array: Any) -> Any:
     return from_array(array.astype("float32")).to(dtypes.bfloat16)
 
 
-def run_numpy(plan: Any, compute: Callable[..., Any], inputs: Sequence[Any], finish: Any = None) -> Any:
+def run_numpy(
+    plan: Any, compute: Callable[..., Any], inputs: Sequence[Any], finish: Any = None
+) -> Any:
     """Runs `compute` on the inputs' arrays; results take the plan's specs and are recorded."""
     if plan.is_meta:
         tensors = [empty(spec) for spec in plan.outputs]
@@ -85,11 +92,19 @@ def place(array: Any, spec: Spec) -> Any:
     import numpy
 
     array = numpy.asarray(array)
-    if array.base is None and array.flags.c_contiguous and array.flags.writeable and spec.contiguous and array.dtype.name == spec.dtype.numpy_name:
+    if (
+        array.base is None
+        and array.flags.c_contiguous
+        and array.flags.writeable
+        and spec.contiguous
+        and array.dtype.name == spec.dtype.numpy_name
+    ):
         return from_array(array.reshape(tuple(spec.shape)), spec.dtype)
     tensor = empty(spec)
     if spec.dtype is dtypes.bfloat16:
-        tensor.copy_(from_array(numpy.ascontiguousarray(array, dtype="float32").reshape(tuple(spec.shape))))
+        tensor.copy_(
+            from_array(numpy.ascontiguousarray(array, dtype="float32").reshape(tuple(spec.shape)))
+        )
     elif spec.numel:
         raw_array(tensor, spec.dtype.numpy_name)[...] = array.reshape(tuple(spec.shape))
     return tensor
@@ -105,5 +120,7 @@ def empty(spec: Spec) -> Any:
 
 
 def allocate(nbytes: int) -> Any:
-    """A storage of its own; when memory is out, an error that says how much was asked and what is held."""
+    """A storage of its own; when memory is out,
+    an error that says how much was asked and what is held.
+    """
     return engine.core.make_storage(nbytes)

@@ -125,7 +125,10 @@ def input_gradient(
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
     if transposed:
-        return convolution.call(g, weight.conj(), None, stride, padding, dilation, False, (0,) * len(stride), groups)
+        full = convolution.call(g, weight.conj(), None, stride, padding, dilation, False, (0,) * len(stride), groups)
+        for d in range(2, full.ndim):  # an output padding of a stride or more adds windows that saw no input
+            full = full.narrow(d, 0, input_like.shape[d])
+        return full
     extra = leftover(input_like.shape[2:], g.shape[2:], weight.shape[2:], stride, padding, dilation)
     return convolution.call(g, weight.conj(), None, stride, padding, dilation, True, extra, groups)
 

@@ -1,8 +1,8 @@
 """The `*_copy` forms of the view ops: the same values in row-major memory of their own.
 
-    >>> torch.transpose_copy(torch.tensor([[1, 2]]), 0, 1)
-    tensor([[1],
-            [2]])
+>>> torch.transpose_copy(torch.tensor([[1, 2]]), 0, 1)
+tensor([[1],
+        [2]])
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from flambeau.ops.kinds import composite
 from flambeau.ops.outputs import into
 
 METHOD_VIEWS = (
-    "transpose", "t", "permute", "squeeze", "unsqueeze", "expand", "select", "diagonal", "as_strided", "view_as_real",
-    "view_as_complex", "detach", "view", "narrow",
+    "transpose", "t", "permute", "squeeze", "unsqueeze", "expand", "select", "diagonal",
+    "as_strided", "view_as_real", "view_as_complex", "detach", "view", "narrow",
 )  # fmt: skip
 SEQUENCES = ("split", "split_with_sizes", "unbind")
 METHODS_TOO = ("diagonal", "narrow")
@@ -56,13 +56,24 @@ def copying_each(name: str, doc: str) -> Callable[..., Any]:
 
 
 for _name in METHOD_VIEWS:
-    composite(copying(_name, f"A copy of `input.{_name}(...)`."), methods=(f"{_name}_copy",) if _name in METHODS_TOO else ())
+    composite(
+        copying(_name, f"A copy of `input.{_name}(...)`."),
+        methods=(f"{_name}_copy",) if _name in METHODS_TOO else (),
+    )
 for _name in SEQUENCES:
     composite(copying_each(_name, f"Copies of the pieces of `input.{_name}(...)`."), methods=())
 
 
 @composite(methods=())
-def slice_copy(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1, *, out: Any = None) -> Any:
+def slice_copy(
+    input: Any,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+    *,
+    out: Any = None,
+) -> Any:
     """A copy of a range of one dimension.
 
     >>> torch.slice_copy(torch.arange(5), 0, 1, 4, 2)

@@ -1,7 +1,7 @@
 """Copies and conversions: clone, copy_, contiguous, to, type and the dtype shortcuts.
 
-    >>> torch.tensor([1.5]).to(torch.int64)
-    tensor([1])
+>>> torch.tensor([1.5]).to(torch.int64)
+tensor([1])
 """
 
 from __future__ import annotations
@@ -37,15 +37,30 @@ def clone(input, *, memory_format=None):
 
 
 @pointwise(
-    grad=lambda g: g, public=None, methods=(), inplace=False, node="ToCopyBackward", strides=format_strides,
-    result=lambda compute, dtype, **rest: dtype, numbers="static", promote=NONE, promotes=("input",),
-)  # fmt: skip
+    grad=lambda g: g,
+    public=None,
+    methods=(),
+    inplace=False,
+    node="ToCopyBackward",
+    strides=format_strides,
+    result=lambda compute, dtype, **rest: dtype,
+    numbers="static",
+    promote=NONE,
+    promotes=("input",),
+)
 def _to_copy(input, dtype, memory_format=None):
     """A copy in another dtype."""
     return input
 
 
-@pointwise(grad={"src": lambda g: g}, public=None, methods=("_copy",), node="CopyBackwards", promote=NONE, promotes=("input",))
+@pointwise(
+    grad={"src": lambda g: g},
+    public=None,
+    methods=("_copy",),
+    node="CopyBackwards",
+    promote=NONE,
+    promotes=("input",),
+)
 def copy(input, src):
     """`src` in the dtype and shape of `input`; `_copy_` writes it into `input`."""
     return src
@@ -59,7 +74,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
 
 
 def contiguous(self: Any, memory_format: Any = None) -> Any:
-    """The tensor itself if its elements lie in row-major order (or in the asked format), else a copy that does.
+    """The tensor itself if its elements lie in row-major order (or in the asked format), else a
+    copy that does.
 
     >>> torch.ones(2, 3).t().contiguous().stride()
     (2, 1)
@@ -84,17 +100,44 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     dtype = where = None
     memory_format, copying = kwargs.pop("memory_format", None), kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)
-    for value in (*args[:2], kwargs.pop("other", None), kwargs.pop("device", None), kwargs.pop("dtype", None)):
+    for value in (
+        *args[:2],
+        kwargs.pop("other", None),
+        kwargs.pop("device", None),
+        kwargs.pop("dtype", None),
+    ):
         if isinstance(value, dtypes.dtype):
             dtype = value
         elif is_tensor(value):
             dtype, where = value.dtype, value.device
-        elif isinstance(value, (device_type, str)) or isinstance(value, int) and not isinstance(value, bool) and value is args[0]:
+        elif (
+            isinstance(value, (device_type, str))
+            or isinstance(value, int)
+            and not isinstance(value, bool)
+            and value is args[0]
+        ):
             where = value
         elif value in (float, int, bool, complex) and isinstance(value, type):
-            dtype = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}[value]
+            dtype = {
+                float: dtypes.float64,
+                int: dtypes.int64,
+                bool: dtypes.bool_,
+                complex: dtypes.complex128,
+            }[value]
         elif value is not None and not isinstance(value, bool):
-            raise TypeError(errors.invalid_combination("to", args, kwargs, TO_SIGNATURES) if hasattr(errors, "TO_SIGNATURES") else f"to() received an invalid combination of arguments - got ({', '.join(errors.type_name(a) for a in args)}), but expected one of:\n * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n")
+            raise TypeError(
+                errors.invalid_combination("to", args, kwargs, TO_SIGNATURES)
+                if hasattr(errors, "TO_SIGNATURES")
+                else (
+                    "to() received an invalid combination of arguments - got "
+                    f"({', '.join(errors.type_name(a) for a in args)}), "
+                    "but expected one of:\n * (torch.device device = None, "
+                    "torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
+                    "torch.memory_format memory_format = None)\n * (torch.dtype dtype, "
+                    "bool non_blocking = False, bool copy = False, *, "
+                    "torch.memory_format memory_format = None)\n * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
+                )
+            )
     if kwargs:
         raise errors.unexpected_argument("to", next(iter(kwargs)))
     copying = copying or any(a is True for a in args[2:])
@@ -104,7 +147,9 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
 TO_SIGNATURES = ""
 
 
-def convert(self: Any, dtype: Any, where: Any, memory_format: Any = None, copying: bool = False) -> Any:
+def convert(
+    self: Any, dtype: Any, where: Any, memory_format: Any = None, copying: bool = False
+) -> Any:
     """`to` with its arguments sorted out."""
     if where is not None:
         from flambeau.ops.creation_arguments import place
@@ -112,7 +157,15 @@ def convert(self: Any, dtype: Any, where: Any, memory_format: Any = None, copyin
         target = place(where)
         if target is not self.device:
             return move(self, target, dtype)
-    if (dtype is None or dtype is self.dtype) and not copying and (memory_format is None or memory_format is layouts.preserve_format or self.is_contiguous(memory_format=memory_format)):
+    if (
+        (dtype is None or dtype is self.dtype)
+        and not copying
+        and (
+            memory_format is None
+            or memory_format is layouts.preserve_format
+            or self.is_contiguous(memory_format=memory_format)
+        )
+    ):
         return self
     if dtype is None or dtype is self.dtype:
         copied = self.clone(memory_format=memory_format)
@@ -120,7 +173,9 @@ def convert(self: Any, dtype: Any, where: Any, memory_format: Any = None, copyin
     if self.dtype.is_complex and not dtype.is_complex:
         import warnings
 
-        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3
+        )
         return convert(self.real, dtype, None, memory_format)
     return _to_copy.call(self, dtype, memory_format)
 
@@ -139,7 +194,11 @@ def shortcut(name: str, kind: Any) -> Any:
     """`x.float()` and its kin."""
 
     def method(self: Any, memory_format: Any = None) -> Any:
-        return self if self._spec.dtype is kind and memory_format is None else convert(self, kind, None, memory_format)
+        return (
+            self
+            if self._spec.dtype is kind and memory_format is None
+            else convert(self, kind, None, memory_format)
+        )
 
     method.__name__, method.__doc__ = name, f"The tensor as {kind}."
     return method
@@ -148,11 +207,20 @@ def shortcut(name: str, kind: Any) -> Any:
 SHORTCUTS = [
     shortcut(name, kind)
     for name, kind in {
-        "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "bfloat16": dtypes.bfloat16, "long": dtypes.int64,
-        "int": dtypes.int32, "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_,
-        "cfloat": dtypes.complex64, "cdouble": dtypes.complex128,
+        "float": dtypes.float32,
+        "double": dtypes.float64,
+        "half": dtypes.float16,
+        "bfloat16": dtypes.bfloat16,
+        "long": dtypes.int64,
+        "int": dtypes.int32,
+        "short": dtypes.int16,
+        "char": dtypes.int8,
+        "byte": dtypes.uint8,
+        "bool": dtypes.bool_,
+        "cfloat": dtypes.complex64,
+        "cdouble": dtypes.complex128,
     }.items()
-]  # fmt: skip
+]
 
 
 def type(self: Any, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
@@ -183,9 +251,19 @@ def cpu(self: Any, memory_format: Any = None) -> Any:
     return convert(self, None, "cpu", memory_format)
 
 
-def cuda(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:
+def cuda(
+    self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Any:
     """The tensor on a GPU."""
-    return convert(self, None, "cuda" if device is None else device_type("cuda", device) if isinstance(device, int) else device)
+    return convert(
+        self,
+        None,
+        "cuda"
+        if device is None
+        else device_type("cuda", device)
+        if isinstance(device, int)
+        else device,
+    )
 
 
 def resolve_conj(input: Any) -> Any:
@@ -207,6 +285,18 @@ def conj(input: Any) -> Any:
     return input.conj_physical() if input._spec.dtype.is_complex else input
 
 
-METHODS = [copy_, contiguous, to, type, type_as, cpu, cuda, resolve_conj, resolve_neg, conj, *SHORTCUTS]
+METHODS = [
+    copy_,
+    contiguous,
+    to,
+    type,
+    type_as,
+    cpu,
+    cuda,
+    resolve_conj,
+    resolve_neg,
+    conj,
+    *SHORTCUTS,
+]
 __all__ = ["conj", "resolve_conj", "resolve_neg"]
 _ = engine

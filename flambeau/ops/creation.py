@@ -1,4 +1,5 @@
-"""Making tensors: empty, zeros, tensor, arange ..., their `_like` and `new_` forms, and the old constructors.
+"""Making tensors: empty, zeros, tensor, arange ..., their `_like` and `new_` forms, and the old
+constructors.
 
     >>> torch.zeros(2, 3)
     tensor([[0., 0., 0.],
@@ -25,14 +26,20 @@ from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, p
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.sequences import array_from
 
-
-# ---- uninitialised and constant tensors ------------------------------------------------------------------------------------------
+# ---- uninitialised and constant tensors ----------------------------------------------------------
 
 
 def empty(
-    *size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None, names: Any = None,
-) -> Any:  # fmt: skip
+    *size: Any,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+    names: Any = None,
+) -> Any:
     """A tensor whose contents are whatever the memory held.
 
     >>> torch.empty(2, 3).shape
@@ -42,17 +49,31 @@ def empty(
     if out is not None:
         return out.resize_(shape)
     check_layout(layout)
-    strides = None if memory_format in (None, layouts.contiguous_format, layouts.preserve_format) else format_strides(shape, memory_format)
-    return finish(empty_of(Spec.of(shape, strides, check_dtype("empty", dtype), place(device))), requires_grad, pin_memory)
+    strides = (
+        None
+        if memory_format in (None, layouts.contiguous_format, layouts.preserve_format)
+        else format_strides(shape, memory_format)
+    )
+    return finish(
+        empty_of(Spec.of(shape, strides, check_dtype("empty", dtype), place(device))),
+        requires_grad,
+        pin_memory,
+    )
 
 
 def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
     """zeros and ones."""
 
     def function(
-        *size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-        pin_memory: bool = False, names: Any = None,
-    ) -> Any:  # fmt: skip
+        *size: Any,
+        out: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        names: Any = None,
+    ) -> Any:
         if "size" in names_of(size):
             size = (size[0]["size"],)
         shape = sizes_of(name, size or ((),))
@@ -83,15 +104,27 @@ def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-zeros = accept_size_keyword(constant("zeros", 0, "A tensor of zeros.\n\n    >>> torch.zeros(2)\n    tensor([0., 0.])\n    "))
-ones = accept_size_keyword(constant("ones", 1, "A tensor of ones.\n\n    >>> torch.ones(2)\n    tensor([1., 1.])\n    "))
+zeros = accept_size_keyword(
+    constant("zeros", 0, "A tensor of zeros.\n\n    >>> torch.zeros(2)\n    tensor([0., 0.])\n    ")
+)
+ones = accept_size_keyword(
+    constant("ones", 1, "A tensor of ones.\n\n    >>> torch.ones(2)\n    tensor([1., 1.])\n    ")
+)
 empty = accept_size_keyword(empty)
 
 
 def full(
-    size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, names: Any = None,
-) -> Any:  # fmt: skip
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    names: Any = None,
+) -> Any:
     """A tensor filled with one value.
 
     >>> torch.full((2,), 7)
@@ -101,7 +134,9 @@ def full(
         dtype = fill_value.dtype if is_tensor(fill_value) else number_dtype(fill_value)
     shape = sizes_of("full", (size,) if isinstance(size, (tuple, list)) else ((size,),))
     check_layout(layout)
-    made = empty_of(Spec.of(shape, None, dtype, place(device))) if out is None else out.resize_(shape)
+    made = (
+        empty_of(Spec.of(shape, None, dtype, place(device))) if out is None else out.resize_(shape)
+    )
     return finish(made.fill_(fill_value), requires_grad, pin_memory)
 
 
@@ -111,27 +146,51 @@ def number_dtype(value: Any) -> Any:
 
 
 def empty_strided(
-    size: Sequence[int], stride: Sequence[int], *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
     pin_memory: bool = False,
-) -> Any:  # fmt: skip
+) -> Any:
     """An uninitialised tensor with given strides.
 
     >>> torch.empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
     """
     if len(size) != len(stride):
-        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
-    return finish(empty_of(Spec.of(tuple(size), tuple(stride), check_dtype("empty_strided", dtype), place(device))), requires_grad)
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
+            f"({len(stride)})"
+        )
+    return finish(
+        empty_of(
+            Spec.of(tuple(size), tuple(stride), check_dtype("empty_strided", dtype), place(device))
+        ),
+        requires_grad,
+    )
 
 
 def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], **options: Any) -> Any:
-    """An uninitialised dense tensor whose dimensions lie in memory in the given order, outermost first.
+    """An uninitialised dense tensor whose dimensions lie in memory in the given order, outermost
+    first.
 
     >>> torch.empty_permuted((2, 3), (1, 0)).stride()
     (1, 2)
     """
     if sorted(physical_layout) != list(range(len(size))):
-        raise RuntimeError(f"Number of dimensions in the tensor input does not match the length of the physical layout; i.e. len(size) = {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}" if len(size) != len(physical_layout) else "Duplicate dim not allowed")  # fmt: skip
+        raise RuntimeError(
+            (
+                "Number of dimensions in the tensor input does not match the length of the "
+                "physical "
+                f"layout; i.e. len(size) = {len(size)} is not equal to len(physical_layout) = "
+                f"{len(physical_layout)}"
+            )
+            if len(size) != len(physical_layout)
+            else "Duplicate dim not allowed"
+        )
     strides, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         strides[d] = step
@@ -149,13 +208,26 @@ def like(input: Any, dtype: Any, layout: Any, device: Any, memory_format: Any) -
         strides = spec.strides if spec.contiguous else dense_strides(spec.shape, spec.strides)
     else:
         strides = format_strides(spec.shape, memory_format)
-    return empty_of(Spec.of(spec.shape, strides, dtype or spec.dtype, spec.device if device is None else place(device)))
+    return empty_of(
+        Spec.of(
+            spec.shape,
+            strides,
+            dtype or spec.dtype,
+            spec.device if device is None else place(device),
+        )
+    )
 
 
 def empty_like(
-    input: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+    input: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
     memory_format: Any = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """An uninitialised tensor of the input's shape and dtype.
 
     >>> torch.empty_like(torch.zeros(2, 3)).shape
@@ -168,10 +240,21 @@ def filled_like(name: str, value: Any) -> Callable[..., Any]:
     """zeros_like and ones_like."""
 
     def function(
-        input: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
-        memory_format: Any = None, out: Any = None,
-    ) -> Any:  # fmt: skip
-        return finish(like(input, dtype, layout, device, memory_format).fill_(value), requires_grad, pin_memory)
+        input: Any,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+        out: Any = None,
+    ) -> Any:
+        return finish(
+            like(input, dtype, layout, device, memory_format).fill_(value),
+            requires_grad,
+            pin_memory,
+        )
 
     function.__name__ = name
     function.__doc__ = f"A tensor of the input's shape and dtype filled with {value}."
@@ -182,21 +265,39 @@ zeros_like, ones_like = filled_like("zeros_like", 0), filled_like("ones_like", 1
 
 
 def full_like(
-    input: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None,
-) -> Any:  # fmt: skip
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Any:
     """A tensor of the input's shape and dtype filled with one value.
 
     >>> torch.full_like(torch.zeros(2), 5)
     tensor([5., 5.])
     """
-    return finish(like(input, dtype, layout, device, memory_format).fill_(fill_value), requires_grad, pin_memory)
+    return finish(
+        like(input, dtype, layout, device, memory_format).fill_(fill_value),
+        requires_grad,
+        pin_memory,
+    )
 
 
-# ---- from data ---------------------------------------------------------------------------------------------------------------
+# ---- from data -----------------------------------------------------------------------------------
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """A new tensor with a copy of Python numbers, nested lists or an array.
 
     >>> torch.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -207,8 +308,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         import warnings
 
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than torch.tensor(sourceTensor).",
             UserWarning,
             stacklevel=2,
         )
@@ -226,7 +329,12 @@ def from_data(data: Any, dtype: Any) -> Any:
     """A tensor from Python data; torch's inference of the dtype and its errors."""
     if isinstance(data, (bool, int, float, complex)):
         kind = dtype or number_dtype(data)
-        if isinstance(data, int) and not isinstance(data, bool) and not -(1 << 63) <= data < 1 << (64 if kind is dtypes.uint64 else 63) and kind.category < 2:
+        if (
+            isinstance(data, int)
+            and not isinstance(data, bool)
+            and not -(1 << 63) <= data < 1 << (64 if kind is dtypes.uint64 else 63)
+            and kind.category < 2
+        ):
             raise RuntimeError("Overflow when unpacking long long")
         if isinstance(data, complex) and not kind.is_complex:
             raise RuntimeError(f"value cannot be converted to type {kind.c_name} without overflow")
@@ -241,14 +349,29 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     tensor([1, 2])
     """
     if is_tensor(data):
-        return data.to(device=device, dtype=dtype) if dtype is not None or device is not None else data
-    if type(data).__module__ == "numpy" and hasattr(data, "__array_interface__") and getattr(data, "ndim", 0):
+        return (
+            data.to(device=device, dtype=dtype) if dtype is not None or device is not None else data
+        )
+    if (
+        type(data).__module__ == "numpy"
+        and hasattr(data, "__array_interface__")
+        and getattr(data, "ndim", 0)
+    ):
         made = from_numpy(data)
-        return made.to(device=device, dtype=dtype) if dtype is not None or device is not None else made
+        return (
+            made.to(device=device, dtype=dtype) if dtype is not None or device is not None else made
+        )
     return tensor(data, dtype=dtype, device=device)
 
 
-def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Any:
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Any:
     """The object as a tensor, sharing its memory unless a copy is asked for or needed.
 
     >>> torch.asarray([1, 2])
@@ -275,24 +398,32 @@ def from_numpy(ndarray: Any) -> Any:
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if ndarray.dtype.name not in dtypes.DTYPES:
         raise TypeError(
-            f"can't convert np.ndarray of type {ndarray.dtype.type.__module__}.{ndarray.dtype.type.__name__}. The only supported types "
-            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+            "can't convert np.ndarray of type "
+            f"{ndarray.dtype.type.__module__}.{ndarray.dtype.type.__name__}. "
+            "The only supported types "
+            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
+            "uint64, uint32, uint16, uint8, and bool."
         )
     if not ndarray.dtype.isnative:
         raise ValueError(
-            "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported."
+            "given numpy array has byte order different from the native byte order. "
+            "Conversion between byte orders is currently not supported."
         )
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. "
-            "(You can probably work around this by making a copy of your array  with array.copy().) "
+            "At least one stride in the given numpy array is negative, "
+            "and tensors with negative strides are not currently supported. "
+            "(You can probably work around this by making a copy of your array  with "
+            "array.copy().) "
         )
     if not ndarray.flags.writeable:
         import warnings
 
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this tensor "
-            "will result in undefined behavior. You may want to copy the array to protect its data or make it writable before converting "
+            "The given NumPy array is not writable, and PyTorch does not support non-writable "
+            "tensors. This means writing to this tensor "
+            "will result in undefined behavior. You may want to copy the array to protect its "
+            "data or make it writable before converting "
             "it to a tensor. This type of warning will be suppressed for the rest of this program.",
             UserWarning,
             stacklevel=2,
@@ -300,7 +431,9 @@ def from_numpy(ndarray: Any) -> Any:
     return from_array(ndarray)
 
 
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Any:
     """A 1-D tensor over the memory of an object with the buffer protocol.
 
     >>> torch.frombuffer(bytearray(b"ab"), dtype=torch.uint8)
@@ -313,20 +446,35 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     if total == 0 or count == 0:
         raise ValueError(f"both buffer length ({total}) and count ({count}) must not be 0")
     if not 0 <= offset < total:
-        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({total} bytes) minus 1")
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({total} bytes) minus 1"
+        )
     if count < 0 and (total - offset) % size:
-        raise ValueError(f"buffer length ({total - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})")
+        raise ValueError(
+            f"buffer length ({total - offset} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({size})"
+        )
     number = (total - offset) // size if count < 0 else count
     if offset + number * size > total:
         raise ValueError(
-            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({total} bytes)"
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must "
+            f"not be greater than actual buffer length ({total} bytes)"
         )
     raw = numpy.frombuffer(buffer, dtype.numpy_name or "uint16", number, offset)
     made = from_array(raw)
     return finish(made if dtype.numpy_name else made.view(dtype), requires_grad)
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """A 0-d tensor of the default dtype.
 
     >>> torch.scalar_tensor(2)
@@ -336,13 +484,16 @@ def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any 
     return finish(made, requires_grad)
 
 
-# ---- methods -------------------------------------------------------------------------------------------------------------------
+# ---- methods -------------------------------------------------------------------------------------
 
 
 def fill_(self: Any, value: Any) -> Any:
     """Fills the tensor with one value, in place."""
     if is_tensor(value) and value.ndim:
-        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+        raise RuntimeError(
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} "
+            "dimensions."
+        )
     return self._fill_(value)
 
 
@@ -356,43 +507,100 @@ def new_kwargs(self: Any, dtype: Any, device: Any) -> dict[str, Any]:
     return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
 
 
-def new_empty(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def new_empty(
+    self: Any,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """`empty` with this tensor's dtype and device."""
     return empty(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
 
 
-def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def new_zeros(
+    self: Any,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """`zeros` with this tensor's dtype and device."""
     return zeros(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
 
 
-def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def new_ones(
+    self: Any,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """`ones` with this tensor's dtype and device."""
     return ones(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
 
 
-def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def new_full(
+    self: Any,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """`full` with this tensor's dtype and device."""
     return full(size, fill_value, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
 
 
-def new_tensor(self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Any:
+def new_tensor(
+    self: Any,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
     """`tensor` with this tensor's dtype and device."""
     return tensor(data, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
 
 
-def new_empty_strided(self: Any, size: Any, stride: Any, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Any:
+def new_empty_strided(
+    self: Any,
+    size: Any,
+    stride: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
     """`empty_strided` with this tensor's dtype and device."""
-    return empty_strided(size, stride, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return empty_strided(
+        size, stride, requires_grad=requires_grad, **new_kwargs(self, dtype, device)
+    )
 
 
 for _with_size in (new_empty, new_zeros, new_ones):
     globals()[_with_size.__name__] = accept_size_keyword(_with_size)
-new_empty, new_zeros, new_ones = (globals()[_name] for _name in ("new_empty", "new_zeros", "new_ones"))
+new_empty, new_zeros, new_ones = (
+    globals()[_name] for _name in ("new_empty", "new_zeros", "new_ones")
+)
 
 
 METHODS = [fill_, zero_, new_empty, new_zeros, new_ones, new_full, new_tensor, new_empty_strided]
 __all__ = [
-    "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "from_numpy", "frombuffer",
-    "full", "full_like", "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "from_numpy",
+    "frombuffer", "full", "full_like", "ones", "ones_like", "scalar_tensor", "tensor", "zeros",
+    "zeros_like",
 ]  # fmt: skip

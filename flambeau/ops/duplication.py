@@ -1,8 +1,8 @@
 """Copies of tensors as objects: deepcopy, pickle, DLPack, and the storage behind a tensor.
 
-    >>> import copy
-    >>> copy.deepcopy(torch.ones(2))
-    tensor([1., 1.])
+>>> import copy
+>>> copy.deepcopy(torch.ones(2))
+tensor([1., 1.])
 """
 
 from __future__ import annotations
@@ -23,15 +23,23 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         return memo[id(self)]
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-            "moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            "protocol at the "
+            "moment.  If you were attempting to deepcopy a module, "
+            "this may be because of a torch.nn.utils.weight_norm "
             "usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
     storage = memo.get(id(self._storage))
     if storage is None:
         storage = memo[id(self._storage)] = copy_storage(self._storage)
     copy = object.__new__(type(self))
-    copy._storage, copy._spec, copy._offset, copy._node, copy._base = storage, self._spec, self._offset, None, None
+    copy._storage, copy._spec, copy._offset, copy._node, copy._base = (
+        storage,
+        self._spec,
+        self._offset,
+        None,
+        None,
+    )
     if self._node is not None:
         copy.requires_grad_(True)
         if self._node.grad is not None:
@@ -47,7 +55,15 @@ def __reduce_ex__(self: Any, protocol: Any) -> Any:
             "Cannot pickle a tensor that was computed and needs gradients: detach() it first"
         )
     state = dict(self.__dict__) or None
-    args = (type(self), bytes(memoryview(self._storage)), tuple(self.shape), self._spec.strides, self._offset, self.dtype, self.requires_grad)
+    args = (
+        type(self),
+        bytes(memoryview(self._storage)),
+        tuple(self.shape),
+        self._spec.strides,
+        self._offset,
+        self.dtype,
+        self.requires_grad,
+    )
     return rebuild, args, state
 
 
@@ -60,7 +76,14 @@ def untyped_storage(self: Any) -> Any:
     return UntypedStorage._around(self._storage)
 
 
-def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+def __dlpack__(
+    self: Any,
+    *,
+    stream: Any = None,
+    max_version: Any = None,
+    dl_device: Any = None,
+    copy: Any = None,
+) -> Any:
     if self._node is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     return self.numpy().__dlpack__()
@@ -80,12 +103,23 @@ def copy_storage(storage: Any) -> Any:
     return copy
 
 
-def rebuild(cls: type, content: bytes, shape: Sequence[int], strides: Sequence[int], offset: int, dtype: Any, requires_grad: bool) -> Any:
+def rebuild(
+    cls: type,
+    content: bytes,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    offset: int,
+    dtype: Any,
+    requires_grad: bool,
+) -> Any:
     """Unpickles a tensor."""
     engine.start()
     storage = allocate(len(content))
     ctypes.memmove(storage.data, content, len(content))
-    made = engine.Tensor._alias(engine.core.make_tensor(storage, Spec.of(tuple(shape), tuple(strides), dtype, CPU), offset), cls)
+    made = engine.Tensor._alias(
+        engine.core.make_tensor(storage, Spec.of(tuple(shape), tuple(strides), dtype, CPU), offset),
+        cls,
+    )
     if requires_grad:
         made.requires_grad_(True)
     return made

@@ -1,7 +1,8 @@
 """Einstein summation and what is made of it: einsum, tensordot, inner, kron, chain_matmul.
 
-Operands are contracted pairwise from the left. A pair is brought to (batch, rows, summed) @ (batch, summed, columns) by permuting
-and flattening, so the work is one bmm; labels that no later operand and no output needs are summed at once.
+Operands are contracted pairwise from the left. A pair is brought to (batch, rows, summed) @ (batch,
+summed, columns) by permuting and flattening, so the work is one bmm; labels that no later operand
+and no output needs are summed at once.
 
     >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 4)).shape
     torch.Size([2, 4])
@@ -21,7 +22,10 @@ ELLIPSIS = "..."
 
 
 def parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
-    """Labels of each operand and of the output; an ellipsis becomes labels '.0', '.1', ... counted from the right."""
+    """Labels of each operand and of the output; an ellipsis becomes labels '.0', '.1', ...
+
+    counted from the right.
+    """
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
@@ -29,8 +33,14 @@ def parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list
         raise RuntimeError("einsum(): more operands were provided than specified in the equation")
     if len(terms) > len(operands):
         raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
-    inputs = [expand_term(term, operand.ndim, i) for i, (term, operand) in enumerate(zip(terms, operands, strict=True))]
-    dots = sorted({label for labels in inputs for label in labels if label[0] == "."}, key=lambda s: -int(s[1:]))
+    inputs = [
+        expand_term(term, operand.ndim, i)
+        for i, (term, operand) in enumerate(zip(terms, operands, strict=True))
+    ]
+    dots = sorted(
+        {label for labels in inputs for label in labels if label[0] == "."},
+        key=lambda s: -int(s[1:]),
+    )
     if arrow:
         output = output_labels(right, inputs, dots)
     else:
@@ -47,14 +57,22 @@ def expand_term(term: str, ndim: int, position: int) -> list[str]:
     before, dots, after = term.partition(ELLIPSIS)
     for label in before + after:
         if not label.isalpha():
-            raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(label)} in the equation string, subscripts must be in [a-zA-Z]")
+            raise RuntimeError(
+                f"einsum(): invalid subscript given at index {term.index(label)} in the equation "
+                "string, subscripts must be in [a-zA-Z]"
+            )
     named = len(before) + len(after)
     if named > ndim or not dots and named != ndim:
         raise RuntimeError(
-            f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({ndim}) for operand "
-            f"{position} and no ellipsis was given" if named <= ndim or not dots else
-            f"einsum(): the number of subscripts in the equation ({named}) is more than the number of dimensions ({ndim}) for operand {position}"
-        )  # fmt: skip
+            f"einsum(): the number of subscripts in the equation ({named}) does not match the "
+            f"number of dimensions ({ndim}) for operand "
+            f"{position} and no ellipsis was given"
+            if named <= ndim or not dots
+            else (
+                f"einsum(): the number of subscripts in the equation ({named}) is more than the "
+                f"number of dimensions ({ndim}) for operand {position}"
+            )
+        )
     return [*before, *(f".{i}" for i in range(ndim - named - 1, -1, -1)), *after]
 
 
@@ -64,11 +82,21 @@ def output_labels(text: str, inputs: Sequence[Sequence[str]], dots: list[str]) -
     known = {label for labels in inputs for label in labels}
     for label in before + after:
         if not label.isalpha():
-            raise RuntimeError("einsum(): invalid subscript given at index {} in the equation string, subscripts must be in [a-zA-Z]".format(text.index(label)))
+            raise RuntimeError(
+                (
+                    "einsum(): invalid subscript given at index {} in the equation string, "
+                    "subscripts must be in [a-zA-Z]"
+                ).format(text.index(label))
+            )
         if (before + after).count(label) > 1:
-            raise RuntimeError(f"einsum(): output subscript {label} appears more than once in the output")
+            raise RuntimeError(
+                f"einsum(): output subscript {label} appears more than once in the output"
+            )
         if label not in known:
-            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input operand")
+            raise RuntimeError(
+                f"einsum(): output subscript {label} does not appear in the equation for any "
+                "input operand"
+            )
     return [*before, *(dots if ellipsis else []), *after]
 
 
@@ -81,7 +109,8 @@ def diagonalised(tensor: Any, labels: list[str]) -> tuple[Any, list[str]]:
             second = labels.index(label, first + 1)
             if tensor.shape[first] != tensor.shape[second]:
                 raise RuntimeError(
-                    f"einsum(): subscript {label} is repeated for operand 0 but the sizes don't match, {tensor.shape[second]} != {tensor.shape[first]}"
+                    f"einsum(): subscript {label} is repeated for operand 0 but the sizes don't "
+                    f"match, {tensor.shape[second]} != {tensor.shape[first]}"
                 )
             tensor = tensor.diagonal(0, first, second)
             labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [label]
@@ -96,7 +125,8 @@ def check_sizes(inputs: Sequence[Sequence[str]], operands: Sequence[Any]) -> Non
             size = operand.shape[d]
             if sizes.get(label, 1) not in (1, size) and size != 1:
                 raise RuntimeError(
-                    f"einsum(): subscript {label} has size {size} for operand {i} which does not broadcast with previously seen size {sizes[label]}"
+                    f"einsum(): subscript {label} has size {size} for operand {i} which does not "
+                    f"broadcast with previously seen size {sizes[label]}"
                 )
             sizes[label] = max(size, sizes.get(label, 1)) if size != 0 else 0
 
@@ -106,7 +136,12 @@ def contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tu
     a, la = summed(a, la, keep | set(lb))
     b, lb = summed(b, lb, keep | set(la))
     shared = [x for x in la if x in lb]
-    sizes = {x: max(a.shape[la.index(x)], b.shape[lb.index(x)]) if 0 not in (a.shape[la.index(x)], b.shape[lb.index(x)]) else 0 for x in shared}
+    sizes = {
+        x: max(a.shape[la.index(x)], b.shape[lb.index(x)])
+        if 0 not in (a.shape[la.index(x)], b.shape[lb.index(x)])
+        else 0
+        for x in shared
+    }
     batch, inner = [x for x in shared if x in keep], [x for x in shared if x not in keep]
     rows, columns = [x for x in la if x not in lb], [x for x in lb if x not in la]
     if not inner:
@@ -118,8 +153,13 @@ def contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tu
     left = spread(a, la, [*batch, *rows, *inner], sizes)
     right = spread(b, lb, [*batch, *inner, *columns], sizes)
     lead, mid = [sizes[x] for x in batch], prod(sizes[x] for x in inner)
-    row_sizes, column_sizes = left.shape[len(batch) : len(batch) + len(rows)], right.shape[len(batch) + len(inner) :]
-    product = left.reshape(prod(lead), prod(row_sizes), mid).bmm(right.reshape(prod(lead), mid, prod(column_sizes)))
+    row_sizes, column_sizes = (
+        left.shape[len(batch) : len(batch) + len(rows)],
+        right.shape[len(batch) + len(inner) :],
+    )
+    product = left.reshape(prod(lead), prod(row_sizes), mid).bmm(
+        right.reshape(prod(lead), mid, prod(column_sizes))
+    )
     return product.reshape((*lead, *row_sizes, *column_sizes)), [*batch, *rows, *columns]
 
 
@@ -144,7 +184,10 @@ def einsum(*args: Any) -> Any:
     tensor(3.)
     """
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, "
+            "or at least one operand and its subscripts list"
+        )
     if isinstance(args[0], engine.Tensor):
         equation, operands = from_lists(args)
     else:
@@ -166,7 +209,10 @@ def from_lists(args: Sequence[Any]) -> tuple[str, list[Any]]:
     """The equation of the interleaved form."""
 
     def text(sub: Sequence[Any]) -> str:
-        return "".join(ELLIPSIS if s is Ellipsis else (chr(ord("A") + s) if s < 26 else chr(ord("a") + s - 26)) for s in sub)
+        return "".join(
+            ELLIPSIS if s is Ellipsis else (chr(ord("A") + s) if s < 26 else chr(ord("a") + s - 26))
+            for s in sub
+        )
 
     operands, terms = list(args[0 : len(args) - len(args) % 2 : 2]), [text(s) for s in args[1::2]]
     equation = ",".join(terms)
@@ -193,7 +239,10 @@ def tensordot(a, b, dims=2):
     first, second = [wrap_dim(d, a.ndim) for d in first], [wrap_dim(d, b.ndim) for d in second]
     for x, y in zip(first, second, strict=True):
         if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and second has size {b.shape[y]} in dim {y}")
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} "
+                f"and second has size {b.shape[y]} in dim {y}"
+            )
     la: list[str] = [f"a{d}" for d in range(a.ndim)]
     lb = [f"b{d}" for d in range(b.ndim)]
     for k, (x, y) in enumerate(zip(first, second, strict=True)):
@@ -214,7 +263,8 @@ def inner(input, other):
         return input * other
     if input.shape[-1] != other.shape[-1]:
         raise RuntimeError(
-            f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}"
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
         )
     return tensordot.call(input, other, ([-1], [-1]))
 
@@ -247,7 +297,10 @@ def chain_matmul(*matrices: Any) -> Any:
     for length in range(2, n + 1):
         for i in range(n - length + 1):
             j = i + length - 1
-            cost[i, j] = min((cost[i, k][0] + cost[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+            cost[i, j] = min(
+                (cost[i, k][0] + cost[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j)
+            )
 
     def build(i: int, j: int) -> Any:
         return matrices[i] if i == j else build(i, cost[i, j][1]).mm(build(cost[i, j][1] + 1, j))

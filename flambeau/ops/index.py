@@ -187,7 +187,7 @@ def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[
     pairs = target.dtype.is_complex if accumulate else target.itemsize == 16
     count = len(dims)
     params, items = layout.nest(target.itemsize, strides, pairs).params(
-        layout.sizes, layout.steps, wrap=True, places=(0, count + 1, count + 3, 1)
+        layout.sizes, layout.steps, wrap=True, places=(count + 2, count + 1, count + 3, 1)
     )  # fmt: skip
     address = write_kernel(target.dtype, mode, count, layout.index_size)
     return call.update(["input", "indices", "values"], address, params, items, layout.rows, bounds=layout.sizes)

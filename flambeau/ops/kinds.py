@@ -1,7 +1,8 @@
 """The five kinds of ops, one constructor each: pointwise, reduction, view, structured, composite.
 
-A kind knows how to get from a decorated function (public signature, docstring, scalar body or shape rule) to a Plan: argument
-checks, promotion, broadcasting, result specs, kernel, gradient. Modules in ops/ hold nothing but such functions:
+A kind knows how to get from a decorated function (public signature, docstring, scalar body or shape
+rule) to a Plan: argument checks, promotion, broadcasting, result specs, kernel, gradient. Modules
+in ops/ hold nothing but such functions:
 
     @pointwise(promote=FLOAT, grad=lambda g, y: g * (1 - y * y))
     def tanh(input):
@@ -16,20 +17,29 @@ from typing import Any
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.loops import plan_pointwise
 from flambeau.codegen.reduce import plan_reduction
-from flambeau.core import errors
 from flambeau.core import dtype as dtypes
+from flambeau.core import errors
 from flambeau.core.device import device
 from flambeau.core.promotion import DIMENSIONED, NUMBER, ZERO_DIM, Promotion, number_dtype, resolve
 from flambeau.core.shape import broadcast_shapes, reduced_shape, wrap_dim, wrap_dims
 from flambeau.core.spec import CPU, Spec
-from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, may_overlap
+from flambeau.core.strides import (
+    broadcast_strides,
+    contiguous_strides,
+    elementwise_strides,
+    may_overlap,
+)
 from flambeau.ops.arrays import run_numpy
 from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
 from flambeau.ops.registry import Op, Places, engine, is_tensor
 from flambeau.ops.rules import Rules
 
 SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
-INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = Promotion.INT_TO_LONG, Promotion.COMPLEX_TO_FLOAT, Promotion.NONE
+INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = (
+    Promotion.INT_TO_LONG,
+    Promotion.COMPLEX_TO_FLOAT,
+    Promotion.NONE,
+)
 NUMBER_TYPES = (bool, int, float, complex)
 
 
@@ -55,15 +65,27 @@ class Pointwise(Op):
     inplace = True
 
     def __init__(
-        self, function: Callable[..., Any], *, promote: Promotion | Callable[..., Promotion] = SAME, promotes: Sequence[str] | None = None,
-        numbers: str = "operand", inplace: bool = True, result: Callable[..., Any] | None = None, reflected: bool = False,
-        check: Callable[..., None] | None = None, target: bool = False, strides: Callable[..., Any] | None = None, **common: Any,
-    ):  # fmt: skip
+        self,
+        function: Callable[..., Any],
+        *,
+        promote: Promotion | Callable[..., Promotion] = SAME,
+        promotes: Sequence[str] | None = None,
+        numbers: str = "operand",
+        inplace: bool = True,
+        result: Callable[..., Any] | None = None,
+        reflected: bool = False,
+        check: Callable[..., None] | None = None,
+        target: bool = False,
+        strides: Callable[..., Any] | None = None,
+        **common: Any,
+    ):
         super().__init__(function, **common)
         self.promote, self.numbers, self.inplace = promote, numbers, inplace
         self.result, self.reflected, self.check, self.target = result, reflected, check, target
         self.strides, self.base = strides, self
-        positional = [p.name for p in self.parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+        positional = [
+            p.name for p in self.parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty
+        ]
         self.promotes = tuple(positional if promotes is None else promotes)
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +106,11 @@ class Pointwise(Op):
             if is_tensor(value):
                 names.append(name)
                 operands.append(Operand(value._spec, places.of(value)))
-            elif self.numbers == "operand" and type(value) in NUMBER_DTYPES and self._passed(value, places):
+            elif (
+                self.numbers == "operand"
+                and type(value) in NUMBER_DTYPES
+                and self._passed(value, places)
+            ):
                 names.append(name)
                 operands.append(Operand(type(value), places.of(value)))
             else:
@@ -102,9 +128,23 @@ class Pointwise(Op):
             output = Spec.of(shape, layout, out_dtype, where)
         expression = self._trace(names, operands, static, compute).to(compute_name(output.dtype))
         gradient = self.gradient(names, static, [o.spec for o in operands], [output])
-        plan = Plan(self, operands, [output], {**static, "compute": compute}, gradient, self.node_name, names)
-        input_dtypes = [o.spec.dtype.name if isinstance(o.spec, Spec) else NUMBER_DTYPES[o.spec] for o in operands]
-        strides = [byte_strides(o.spec, shape) if isinstance(o.spec, Spec) else (0,) * len(shape) for o in operands]
+        plan = Plan(
+            self,
+            operands,
+            [output],
+            {**static, "compute": compute},
+            gradient,
+            self.node_name,
+            names,
+        )
+        input_dtypes = [
+            o.spec.dtype.name if isinstance(o.spec, Spec) else NUMBER_DTYPES[o.spec]
+            for o in operands
+        ]
+        strides = [
+            byte_strides(o.spec, shape) if isinstance(o.spec, Spec) else (0,) * len(shape)
+            for o in operands
+        ]
         strides.append(tuple(s * output.itemsize for s in output.strides))
         loops = plan_pointwise((expression,), input_dtypes, (output.dtype.name,), shape, strides)
         return plan.use_kernel(loops, inplace=0 if self.target else -1)
@@ -113,10 +153,20 @@ class Pointwise(Op):
         """The op that writes its result into its first operand: `NAME_`."""
         function = self.function
         other = Pointwise(
-            function, promote=self.promote, promotes=self.promotes, numbers=self.numbers, inplace=False, result=self.result,
-            check=self.check, target=True, name=self.name + "_", public=self.name + "_" if self.public and len(self.parameters) == 1 else None, methods=in_place_names(self.methods),
-        )  # fmt: skip
-        other.base, other.rules = self, self.rules  # native code asks the rules whether gradients are concerned
+            function,
+            promote=self.promote,
+            promotes=self.promotes,
+            numbers=self.numbers,
+            inplace=False,
+            result=self.result,
+            check=self.check,
+            target=True,
+            name=self.name + "_",
+            public=self.name + "_" if self.public and len(self.parameters) == 1 else None,
+            methods=in_place_names(self.methods),
+        )
+        # native code asks the rules whether gradients are concerned
+        other.base, other.rules = self, self.rules
         other.strides = None
         return other
 
@@ -153,7 +203,8 @@ class Pointwise(Op):
         """The spec of the tensor that an in-place call writes, after torch's checks."""
         if tuple(shape) != tuple(target.shape):
             raise RuntimeError(
-                f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}"
+                f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+                f"{list(shape)}"
             )
         if dtype.category > target.dtype.category:
             raise errors.result_cast(scalar_name(dtype), scalar_name(target.dtype))
@@ -161,10 +212,20 @@ class Pointwise(Op):
             raise errors.written_overlap()
         return target
 
-    def _trace(self, names: Sequence[str], operands: Sequence[Operand], static: dict[str, Any], compute: dtypes.dtype) -> Expr:
+    def _trace(
+        self,
+        names: Sequence[str],
+        operands: Sequence[Operand],
+        static: dict[str, Any],
+        compute: dtypes.dtype,
+    ) -> Expr:
         values = dict(static)
         for i, (name, operand) in enumerate(zip(names, operands, strict=True)):
-            dtype = operand.spec.dtype.name if isinstance(operand.spec, Spec) else NUMBER_DTYPES[operand.spec]
+            dtype = (
+                operand.spec.dtype.name
+                if isinstance(operand.spec, Spec)
+                else NUMBER_DTYPES[operand.spec]
+            )
             value = Expr.input(i, dtype)
             convert = name in self.promotes or not isinstance(operand.spec, Spec)
             values[name] = value.to(compute_name(compute)) if convert else value
@@ -174,7 +235,22 @@ class Pointwise(Op):
         return as_expression(self.function(**values), compute)
 
 
-AUGMENTED = frozenset({"add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift"})
+AUGMENTED = frozenset(
+    {
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    }
+)
 
 
 def in_place_names(methods: Sequence[str]) -> list[str]:
@@ -204,26 +280,47 @@ def scalar_name(dtype: dtypes.dtype) -> str:
 
 
 def pointwise(**options: Any) -> Callable[[Callable[..., Any]], Pointwise]:
-    """Kind 1. The body is a scalar expression; `grad` are its derivative rules; numbers are kernel operands."""
+    """Kind 1. The body is a scalar expression; `grad` are its derivative rules;
+    numbers are kernel operands.
+    """
     return lambda function: Pointwise(function, **options)
 
 
 class Reduce(Op):
     """result = monoid over `dim` of body(input): the function returns the element that is reduced.
 
-    monoid(dtype, outputs, **arguments) gives the codegen.monoids.Reduction for elements of `dtype`; `parameters(**arguments)` its
-    run-time numbers; `outputs(element dtype, compute dtype)` the result dtypes where it is not one of the promoted dtype.
+    monoid(dtype, outputs, **arguments) gives the codegen.monoids.Reduction for elements of `dtype`;
+    `parameters(**arguments)` its run-time numbers; `outputs(element dtype, compute dtype)` the
+    result dtypes where it is not one of the promoted dtype.
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, monoid: Callable[..., Any], promote: Promotion = SAME,
-        outputs: Callable[..., Sequence[dtypes.dtype]] | None = None, parameters: Callable[..., Sequence[float]] | None = None,
-        finish: Callable[..., Any] | None = None, check: Callable[..., None] | None = None,
-        node: Callable[..., str] | str | None = None, empty_dim: str = "all", **common: Any,
-    ):  # fmt: skip
+        self,
+        function: Callable[..., Any],
+        *,
+        monoid: Callable[..., Any],
+        promote: Promotion = SAME,
+        outputs: Callable[..., Sequence[dtypes.dtype]] | None = None,
+        parameters: Callable[..., Sequence[float]] | None = None,
+        finish: Callable[..., Any] | None = None,
+        check: Callable[..., None] | None = None,
+        node: Callable[..., str] | str | None = None,
+        empty_dim: str = "all",
+        **common: Any,
+    ):
         super().__init__(function, node=node if isinstance(node, str) else None, **common)
-        self.monoid, self.promote, self.outputs, self.param_rule = monoid, promote, outputs, parameters
-        self.finish, self.check, self.name_rule, self.empty_dim = finish, check, node if callable(node) else None, empty_dim
+        self.monoid, self.promote, self.outputs, self.param_rule = (
+            monoid,
+            promote,
+            outputs,
+            parameters,
+        )
+        self.finish, self.check, self.name_rule, self.empty_dim = (
+            finish,
+            check,
+            node if callable(node) else None,
+            empty_dim,
+        )
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         spec = self.check_tensor(arguments[self.first], self.first)._spec
@@ -231,14 +328,24 @@ class Reduce(Op):
             self.check(**{**arguments, self.first: spec})
         names = [name for name, value in arguments.items() if is_tensor(value)]
         specs = [arguments[name]._spec for name in names]
-        compute, out = resolve(self.promote, [(s.dtype, DIMENSIONED if s.ndim else ZERO_DIM) for s in specs])
+        compute, out = resolve(
+            self.promote, [(s.dtype, DIMENSIONED if s.ndim else ZERO_DIM) for s in specs]
+        )
         if arguments.get("dtype") is not None:
             compute = out = arguments["dtype"]
-        inputs = {n: Expr.input(i, s.dtype.name).to(compute_name(compute)) for i, (n, s) in enumerate(zip(names, specs, strict=True))}
+        inputs = {
+            n: Expr.input(i, s.dtype.name).to(compute_name(compute))
+            for i, (n, s) in enumerate(zip(names, specs, strict=True))
+        }
         element = as_expression(self.function(**{**arguments, **inputs}), compute)
-        out_dtypes = [out] if self.outputs is None else list(self.outputs(spec.dtype, compute, **arguments))
+        out_dtypes = (
+            [out] if self.outputs is None else list(self.outputs(spec.dtype, compute, **arguments))
+        )
         whole = broadcast_shapes(*[s.shape for s in specs])
-        dims, keepdim = self.dims(arguments.get("dim"), len(whole)), bool(arguments.get("keepdim", False))
+        dims, keepdim = (
+            self.dims(arguments.get("dim"), len(whole)),
+            bool(arguments.get("keepdim", False)),
+        )
         shape = reduced_shape(whole, dims, keepdim)
         results = [Spec.of(shape, None, dtype, spec.device) for dtype in out_dtypes]
         plan = self.plan(arguments, places, names, results)
@@ -249,16 +356,23 @@ class Reduce(Op):
         monoid = self.monoid(element.dtype, tuple(compute_name(d) for d in out_dtypes), **arguments)
         steps = [byte_strides(s, whole) for s in specs]
         loops = plan_reduction(
-            monoid, (element,), tuple(s.dtype.name for s in specs), tuple(d.name for d in out_dtypes),
-            [whole[d] for d in kept], [whole[d] for d in dims],
-            [[step[d] for d in kept] for step in steps], [[step[d] for d in dims] for step in steps],
+            monoid,
+            (element,),
+            tuple(s.dtype.name for s in specs),
+            tuple(d.name for d in out_dtypes),
+            [whole[d] for d in kept],
+            [whole[d] for d in dims],
+            [[step[d] for d in kept] for step in steps],
+            [[step[d] for d in dims] for step in steps],
             [[s * d.itemsize for s in kept_strides] for d in out_dtypes],
             () if self.param_rule is None else self.param_rule(**arguments),
-        )  # fmt: skip
+        )
         return plan.use_kernel(loops).finish(self.finish)
 
     def dims(self, dim: Any, ndim: int) -> tuple[int, ...]:
-        """The dimensions that are reduced; an empty list of them means all (`empty_dim` "none": none, as in any and all)."""
+        """The dimensions that are reduced; an empty list of them means all (`empty_dim` "none":
+        none, as in any and all).
+        """
         for d in dim if isinstance(dim, (tuple, list)) else (dim,):
             if d is not None and (not hasattr(d, "__index__") or isinstance(d, bool)):
                 raise errors.argument_type_error(self.name, "dim", None, "tuple of ints", dim)
@@ -286,7 +400,9 @@ def reduction(**options: Any) -> Callable[[Callable[..., Any]], Reduce]:
 
 
 class View(Op):
-    """The result shares the storage: the function maps (spec, arguments) to (shape, strides, offset from the input's)."""
+    """The result shares the storage: the function maps (spec, arguments) to (shape, strides,
+    offset from the input's).
+    """
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         x = self.check_tensor(arguments[self.first], self.first)
@@ -302,7 +418,8 @@ def view(**options: Any) -> Callable[[Callable[..., Any]], View]:
 
 
 class Structured(Op):
-    """Everything with a kernel of its own: the function gets the bound arguments and answers with a prepared plan.
+    """Everything with a kernel of its own: the function gets the bound arguments and answers with a
+    prepared plan.
 
     It is called as `function(call, **arguments)` where `call` is a `Call`.
     """
@@ -326,12 +443,24 @@ class Call:
         self.op, self.arguments, self.places = op, arguments, places
 
     def plan(self, tensors: Sequence[str], outputs: Sequence[Spec], **options: Any) -> Plan:
-        """A plan over the named tensor arguments; finish it by use_kernel, use_native or `numpy`."""
+        """A plan over the named tensor arguments; finish it by use_kernel,
+        use_native or `numpy`.
+        """
         return self.op.plan({**self.arguments, **options}, self.places, tensors, outputs)
 
-    def numpy(self, tensors: Sequence[str], outputs: Sequence[Spec], compute: Callable[..., Any], finish: Any = None, **options: Any) -> Plan:
-        """A plan that runs `compute(*arrays)` on zero-copy NumPy views and puts its arrays into the results."""
+    def numpy(
+        self,
+        tensors: Sequence[str],
+        outputs: Sequence[Spec],
+        compute: Callable[..., Any],
+        finish: Any = None,
+        **options: Any,
+    ) -> Plan:
+        """A plan that runs `compute(*arrays)` on zero-copy NumPy views
+        and puts its arrays into the results.
+        """
         plan = self.plan(tensors, outputs, **options)
+
         def run(*inputs: Any) -> Any:
             return run_numpy(plan, compute, inputs, finish)
 
@@ -358,6 +487,7 @@ def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any
 
 
 __all__ = [
-    "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE", "Op", "SAME", "Spec",
-    "composite", "engine", "pointwise", "reduced_dims", "reduction", "structured", "view",
+    "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE",
+    "Op", "SAME", "Spec", "composite", "engine", "pointwise", "reduced_dims", "reduction",
+    "structured", "view",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The old constructors: `torch.Tensor(2, 3)`, `torch.FloatTensor([1, 2])` and their kin.
 
-    >>> torch.LongTensor([1, 2])
-    tensor([1, 2])
+>>> torch.LongTensor([1, 2])
+tensor([1, 2])
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from flambeau.runtime.system import engine
 
 
 def legacy_constructor(cls: type, name: str, *args: Any, **kwargs: Any) -> Any:
-    """`torch.Tensor(2, 3)`, `torch.Tensor([1, 2])`, `torch.FloatTensor(...)`: sizes, data or another tensor."""
+    """`torch.Tensor(2, 3)`, `torch.Tensor([1, 2])`, `torch.FloatTensor(...)`: sizes,
+    data or another tensor.
+    """
     engine.start()
     kind = legacy_dtype(name)
     where = kwargs.pop("device", None)
@@ -27,7 +29,10 @@ def legacy_constructor(cls: type, name: str, *args: Any, **kwargs: Any) -> Any:
         made = empty(0, dtype=kind)
     elif len(args) == 1 and is_tensor(args[0]):
         if args[0].dtype is not kind:
-            raise TypeError(f"expected {kind.tensor_type.removeprefix('torch.').removesuffix('Tensor')} (got {args[0].dtype.scalar_name})")
+            raise TypeError(
+                f"expected {kind.tensor_type.removeprefix('torch.').removesuffix('Tensor')} (got "
+                f"{args[0].dtype.scalar_name})"
+            )
         made = args[0].detach()
     elif len(args) == 1 and isinstance(args[0], (Size, int)) and not isinstance(args[0], bool):
         made = empty(tuple(args[0]) if isinstance(args[0], Size) else args[0], dtype=kind)
@@ -59,20 +64,42 @@ def typed_constructor(kind: Any) -> type:
             return is_tensor(instance) and instance.dtype is kind
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            return legacy_constructor(engine.Tensor, kind.tensor_type, *args, **kwargs) if kind is not dtypes.float32 else float_constructor(*args, **kwargs)
+            return (
+                legacy_constructor(engine.Tensor, kind.tensor_type, *args, **kwargs)
+                if kind is not dtypes.float32
+                else float_constructor(*args, **kwargs)
+            )
 
-    return Meta(name, (), {"__module__": "torch", "dtype": kind, "__doc__": f"Old constructor of {kind} tensors."})
+    return Meta(
+        name,
+        (),
+        {"__module__": "torch", "dtype": kind, "__doc__": f"Old constructor of {kind} tensors."},
+    )
 
 
 def float_constructor(*args: Any, **kwargs: Any) -> Any:
     """`torch.FloatTensor(...)`: float32 whatever the default dtype is."""
-    return legacy_constructor(engine.Tensor, "torch.FloatTensor", *args, **kwargs).to(dtypes.float32)
+    return legacy_constructor(engine.Tensor, "torch.FloatTensor", *args, **kwargs).to(
+        dtypes.float32
+    )
 
 
 CONSTRUCTORS = {
     kind.tensor_type.rpartition(".")[2]: typed_constructor(kind)
     for kind in dtypes.DTYPES.values()
-    if kind.name in ("float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool")
+    if kind.name
+    in (
+        "float32",
+        "float64",
+        "float16",
+        "bfloat16",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "bool",
+    )
 }
 globals().update(CONSTRUCTORS)
 

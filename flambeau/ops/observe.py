@@ -1,4 +1,5 @@
-"""Kernels under observation: FLAMBEAU_DEBUG=2 prints each run with its time and speed, FLAMBEAU_CHECK=1 traps NaN.
+"""Kernels under observation: FLAMBEAU_DEBUG=2 prints each run with its time and speed,
+FLAMBEAU_CHECK=1 traps NaN.
 
     observe(plan, "flat_69fc64315f7945c2621b04f4")      # puts a watching kernel in the place of the plan's own
 
@@ -24,7 +25,9 @@ def observe(plan: Any, name: str) -> None:
     """Wraps the plan's kernel; with FLAMBEAU_CHECK the plan runs on one thread and may fail."""
     words = plan.words
     call = SIGNATURE(words[d.B_KERNEL])
-    moved = sum(o.spec.nbytes for o in plan.inputs if isinstance(o.spec, Spec)) + sum(spec.nbytes for spec in plan.outputs)
+    moved = sum(o.spec.nbytes for o in plan.inputs if isinstance(o.spec, Spec)) + sum(
+        spec.nbytes for spec in plan.outputs
+    )
     if config.check:
         words[d.B_CAN_FAIL], words[d.B_RELEASE] = 1, 0
 
@@ -34,7 +37,11 @@ def observe(plan: Any, name: str) -> None:
         seconds = time.perf_counter() - began
         if config.debug >= 2:
             speed = moved * (stop - start) / max(1, words[d.B_ITEMS]) / seconds / 1e9
-            print(f"flambeau: {plan.op} {name} [{start}, {stop}) {seconds * 1e6:.1f} us {speed:.1f} GB/s", file=sys.stderr)
+            print(
+                f"flambeau: {plan.op} {name} [{start}, {stop}) {seconds * 1e6:.1f} us "
+                f"{speed:.1f} GB/s",
+                file=sys.stderr,
+            )
         if config.check and words[d.B_THEN] == 0:
             trap(plan, buffers)
 
@@ -59,15 +66,27 @@ def has_nan(spec: Spec, address: int | None) -> bool:
     """Whether a tensor's memory holds NaN."""
     import numpy
 
-    if not (spec.dtype.is_floating_point or spec.dtype.is_complex) or spec.dtype.numpy_name is None or not spec.numel or not address:
+    if (
+        not (spec.dtype.is_floating_point or spec.dtype.is_complex)
+        or spec.dtype.numpy_name is None
+        or not spec.numel
+        or not address
+    ):
         return False
     last = sum((n - 1) * s for n, s in zip(spec.shape, spec.strides, strict=True))
     memory = (ctypes.c_char * ((last + 1) * spec.itemsize)).from_address(address)
     strides = tuple(s * spec.itemsize for s in spec.strides)
-    return bool(numpy.isnan(numpy.ndarray(tuple(spec.shape), spec.dtype.numpy_name, memory, 0, strides)).any())
+    return bool(
+        numpy.isnan(
+            numpy.ndarray(tuple(spec.shape), spec.dtype.numpy_name, memory, 0, strides)
+        ).any()
+    )
 
 
 def nan_error(plan: Any) -> FloatingPointError:
     """What the trap raises."""
     shapes = ", ".join(str(tuple(o.spec.shape)) for o in plan.inputs if isinstance(o.spec, Spec))
-    return FloatingPointError(f"{plan.op}: NaN in the result of operands without NaN, of shapes {shapes} (FLAMBEAU_CHECK=1)")
+    return FloatingPointError(
+        f"{plan.op}: NaN in the result of operands without NaN, "
+        f"of shapes {shapes} (FLAMBEAU_CHECK=1)"
+    )

@@ -1,12 +1,15 @@
-"""`Plan`: how one op runs on operands of certain specs. Made once per kind of call, kept by runtime.dispatch, run natively.
+"""`Plan`: how one op runs on operands of certain specs.
 
-ops.registry makes plans; the native side reads `block`, the address of an array of words (see runtime.dispatch):
+Made once per kind of call, kept by runtime.dispatch, run natively.
+
+ops.registry makes plans; the native side reads `block`, the address of an array of words (see
+runtime.dispatch):
 
     plan = Plan(op, inputs=[Operand(spec_x, 0), Operand(float, 1)], outputs=[spec_y])
     plan.use_kernel(loop_plan)                     # or use_view(offset), or use_python(function)
 
-`inputs` are in the order of the op's parameters; `place` says which of the call's operands (tensors and numbers in the order
-in which they were written) each one is.
+`inputs` are in the order of the op's parameters; `place` says which of the call's operands (tensors
+and numbers in the order in which they were written) each one is.
 """
 
 from __future__ import annotations
@@ -24,28 +27,41 @@ from flambeau.runtime import dispatch as d
 
 NUMBER_KINDS = {float: d.NUMBER_FLOAT, int: d.NUMBER_INT, bool: d.NUMBER_BOOL}
 NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool"}
-RELEASE_FROM = 1 << 17  # elements from which a kernel runs without the GIL, over threads: about 20 us of work
+# elements from which a kernel runs without the GIL, over threads: about 20 us of work
+RELEASE_FROM = 1 << 17
 GRAIN = 1 << 16  # elements a thread takes at a time
 
 
 class Operand(NamedTuple):
-    """An input: a tensor's spec, or the type of a Python number; `place` among the call's operands."""
+    """An input: a tensor's spec, or the type of a Python number;
+    `place` among the call's operands.
+    """
 
     spec: Spec | type
     place: int
 
 
 class Plan:
-    """See the module's first lines. `options` are the call's static arguments, `gradient` the bound rules or None."""
+    """See the module's first lines.
+
+    `options` are the call's static arguments, `gradient` the bound rules or None.
+    """
 
     __slots__ = (
-        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "keep", "node_name", "names", "saves", "__weakref__",
+        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "keep",
+        "node_name", "names", "saves", "__weakref__",
     )  # fmt: skip
 
     def __init__(
-        self, op: Any, inputs: Sequence[Operand], outputs: Sequence[Spec], options: dict[str, Any] | None = None,
-        gradient: Any = None, node_name: str = "", names: Sequence[str] = (),
-    ):  # fmt: skip
+        self,
+        op: Any,
+        inputs: Sequence[Operand],
+        outputs: Sequence[Spec],
+        options: dict[str, Any] | None = None,
+        gradient: Any = None,
+        node_name: str = "",
+        names: Sequence[str] = (),
+    ):
         self.words = (ctypes.c_int64 * (d.B_INPUT + 3 * len(inputs)))()
         self.block = ctypes.addressof(self.words)
         self.op, self.inputs, self.outputs = op, tuple(inputs), tuple(outputs)
@@ -59,18 +75,24 @@ class Plan:
         words[d.B_INPUTS], words[d.B_OUTPUTS] = len(self.inputs), len(self.outputs)
         for i, operand in enumerate(self.inputs):
             spec = operand.spec
-            words[d.B_INPUT + 3 * i] = spec.itemsize if isinstance(spec, Spec) else NUMBER_KINDS[spec]
+            words[d.B_INPUT + 3 * i] = (
+                spec.itemsize if isinstance(spec, Spec) else NUMBER_KINDS[spec]
+            )
             words[d.B_INPUT + 3 * i + 2] = operand.place
         for k, spec in enumerate(self.outputs):
             words[d.B_OUTPUT + 2 * k], words[d.B_OUTPUT + 2 * k + 1] = id(spec), output_bytes(spec)
-        self.saves = gradient is not None and any(gradient.save_mask(i) for i in range(len(self.inputs)))
+        self.saves = gradient is not None and any(
+            gradient.save_mask(i) for i in range(len(self.inputs))
+        )
         if gradient is not None:
             for i in range(len(self.inputs)):
                 words[d.B_INPUT + 3 * i + 1] = gradient.save_mask(i)
             words[d.B_DIFFERENTIABLE] = gradient.differentiable
 
     def use_kernel(self, loops: Any, inplace: int = -1, scratch: int = 0) -> Plan:
-        """Run a generated kernel (codegen.loops.LoopPlan); `inplace` names the input that is written."""
+        """Run a generated kernel (codegen.loops.LoopPlan);
+        `inplace` names the input that is written.
+        """
         words = self.words
         words[d.B_KIND] = d.KIND_KERNEL
         words[d.B_INPLACE] = inplace
@@ -87,17 +109,32 @@ class Plan:
             then_params = (ctypes.c_int64 * max(1, len(then.params)))(*then.params)
             self.keep.append(then_params)
             words[d.B_THEN] = load(then.symbol_name, then.ir_text)[then.symbol_name]
-            words[d.B_THEN_PARAMS], words[d.B_THEN_ITEMS] = ctypes.addressof(then_params), then.items
+            words[d.B_THEN_PARAMS], words[d.B_THEN_ITEMS] = (
+                ctypes.addressof(then_params),
+                then.items,
+            )
         if loops.work >= RELEASE_FROM and loops.items > 1:
             words[d.B_RELEASE] = 1
             words[d.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))
         if config.debug >= 2 or config.check:
             observe(self, loops.symbol_name)
         if config.debug >= 3:
-            print(f"flambeau: plan {self.op} {[str(o.spec) for o in self.inputs]} -> {loops.symbol_name}", file=sys.stderr)
+            print(
+                f"flambeau: plan {self.op} {[str(o.spec) for o in self.inputs]} -> "
+                f"{loops.symbol_name}",
+                file=sys.stderr,
+            )
         return self
 
-    def use_native(self, address: int, params: Sequence[int], items: int = 1, work: int = 0, grain: int = 0, scratch: int = 0) -> Plan:
+    def use_native(
+        self,
+        address: int,
+        params: Sequence[int],
+        items: int = 1,
+        work: int = 0,
+        grain: int = 0,
+        scratch: int = 0,
+    ) -> Plan:
         """Run a native function with a kernel's signature (codegen.native) at `address`."""
         words = self.words
         words[d.B_KIND] = d.KIND_KERNEL
@@ -105,8 +142,16 @@ class Plan:
             return self
         block = (ctypes.c_int64 * max(1, len(params)))(*params)
         self.keep.append(block)
-        words[d.B_KERNEL], words[d.B_PARAMS], words[d.B_ITEMS] = address, ctypes.addressof(block), items
-        words[d.B_RELEASE], words[d.B_GRAIN], words[d.B_SCRATCH] = int(work >= RELEASE_FROM), grain, scratch
+        words[d.B_KERNEL], words[d.B_PARAMS], words[d.B_ITEMS] = (
+            address,
+            ctypes.addressof(block),
+            items,
+        )
+        words[d.B_RELEASE], words[d.B_GRAIN], words[d.B_SCRATCH] = (
+            int(work >= RELEASE_FROM),
+            grain,
+            scratch,
+        )
         return self
 
     def use_view(self, offset: int) -> Plan:

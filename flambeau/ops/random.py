@@ -1,7 +1,8 @@
-"""Random tensors: rand, randn, randint, randperm, normal, bernoulli, multinomial ..., and the in-place forms.
+"""Random tensors: rand, randn, randint, randperm, normal, bernoulli, multinomial ..., and the
+in-place forms.
 
-The numbers are torch's, bit for bit, for the same seed: ops.kernels.random_streams says how each kind is drawn. Here are the public
-functions: arguments, checks, and where the samples go.
+The numbers are torch's, bit for bit, for the same seed: ops.kernels.random_streams says how each
+kind is drawn. Here are the public functions: arguments, checks, and where the samples go.
 
     >>> _ = torch.manual_seed(0)
     >>> torch.rand(2)
@@ -23,7 +24,14 @@ from flambeau.generator import default_generator
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array, raw_array
 from flambeau.ops.creation import like
-from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, number_of, place, sizes_of
+from flambeau.ops.creation_arguments import (
+    check_dtype,
+    check_layout,
+    finish,
+    number_of,
+    place,
+    sizes_of,
+)
 from flambeau.ops.registry import is_tensor
 
 
@@ -33,18 +41,35 @@ def engine_of(generator: Any) -> Any:
 
 
 def storage_order(tensor: Any) -> Any:
-    """The tensor's elements as a 1-D array in the order of their memory, or None when they do not lie densely."""
+    """The tensor's elements as a 1-D array in the order of their memory,
+    or None when they do not lie densely.
+    """
     spec = tensor._spec
-    name = "uint16" if spec.dtype is dtypes.bfloat16 else spec.dtype.to_real().name if spec.dtype.is_complex else spec.dtype.name
+    name = (
+        "uint16"
+        if spec.dtype is dtypes.bfloat16
+        else spec.dtype.to_real().name
+        if spec.dtype.is_complex
+        else spec.dtype.name
+    )
     if spec.contiguous:
         flat = Spec.of((spec.numel,), (1,), spec.dtype, spec.device)
-        array = raw_array(type("Window", (), {"_spec": flat, "_storage": tensor._storage, "_offset": tensor._offset})(), spec.dtype.numpy_name or name)
+        array = raw_array(
+            type(
+                "Window",
+                (),
+                {"_spec": flat, "_storage": tensor._storage, "_offset": tensor._offset},
+            )(),
+            spec.dtype.numpy_name or name,
+        )
         return array.view(name)
     return None
 
 
 def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: Any) -> Any:
-    """Fills the tensor by `draw(engine, flat array, bfloat16=..., **options)`; the version counts up."""
+    """Fills the tensor by `draw(engine, flat array, bfloat16=..., **options)`;
+    the version counts up.
+    """
     check_modifiable(tensor)
     if tensor.device.type == "meta":
         return tensor
@@ -55,7 +80,9 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: An
         tensor._storage.version += 1
     else:
         order = sorted(range(tensor.ndim), key=lambda d: -tensor._spec.strides[d])
-        filled = empty_of(Spec.of(tuple(tensor.shape[d] for d in order), None, tensor.dtype, tensor.device))
+        filled = empty_of(
+            Spec.of(tuple(tensor.shape[d] for d in order), None, tensor.dtype, tensor.device)
+        )
         extra = {"contiguous": False} if draw.__name__ == "normal" else {}
         draw(engine_of(generator), storage_order(filled), bfloat16=narrow, **options, **extra)
         inverse = [order.index(d) for d in range(tensor.ndim)]
@@ -79,15 +106,19 @@ def checks() -> Any:
     return random_checks
 
 
-# ---- in place ----------------------------------------------------------------------------------------------------------------
+# ---- in place ------------------------------------------------------------------------------------
 
 
-def uniform_(self: Any, from_: float = 0, to: float = 1, *, generator: Any = None, **named: Any) -> Any:
+def uniform_(
+    self: Any, from_: float = 0, to: float = 1, *, generator: Any = None, **named: Any
+) -> Any:
     """Fills with uniform samples from [from, to)."""
     low = number_of(named.pop("from", from_))
     checks().check_uniform(self.dtype, low, number_of(to))
     if low > to:
-        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={to:g}")
+        raise RuntimeError(
+            f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={to:g}"
+        )
     return sample(self, streams().uniform, generator, low=float(low), high=float(to))
 
 
@@ -100,8 +131,12 @@ def normal_(self: Any, mean: float = 0, std: float = 1, *, generator: Any = None
     return sample(self, streams().normal, generator, mean=float(mean), std=float(std))
 
 
-def random_(self: Any, from_: Any = None, to: Any = None, *, generator: Any = None, **named: Any) -> Any:
-    """Fills with integers: below `to`, from `from` to below `to`, or over the dtype's whole range."""
+def random_(
+    self: Any, from_: Any = None, to: Any = None, *, generator: Any = None, **named: Any
+) -> Any:
+    """Fills with integers: below `to`, from `from` to below `to`,
+    or over the dtype's whole range.
+    """
     from_ = named.pop("from", from_)
     if from_ is None and to is None:
         checks().check_unbounded(self.dtype)
@@ -116,14 +151,18 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fills with ones of probability `p`, zeros otherwise."""
     if is_tensor(p):
         probabilities = p.detach().expand(self.shape).contiguous()
-        values = probabilities.numpy() if p.dtype is dtypes.float64 else probabilities.float().numpy()
+        values = (
+            probabilities.numpy() if p.dtype is dtypes.float64 else probabilities.float().numpy()
+        )
         checks().check_bernoulli_each(self.dtype, values, p.dtype)
         return sample(self, streams().bernoulli_each, generator, probabilities=values.reshape(-1))
     checks().check_bernoulli(self.dtype, p)
     return sample(self, streams().bernoulli, generator, probability=float(p))
 
 
-def in_place(name: str, check: Callable[..., None], draw: str, parameters: dict[str, float], text: str) -> Callable[..., Any]:
+def in_place(
+    name: str, check: Callable[..., None], draw: str, parameters: dict[str, float], text: str
+) -> Callable[..., Any]:
     """An in-place sampler whose parameters are plain numbers."""
     names = list(parameters)
 
@@ -133,35 +172,73 @@ def in_place(name: str, check: Callable[..., None], draw: str, parameters: dict[
             raise errors.missing_arguments(name, [n for n in names if values[n] is None])
         check(self.dtype, *[values[n] for n in names][-1:])
         renamed = {"lambd": "rate"}
-        return sample(self, getattr(streams(), draw), generator, **{renamed.get(n, n): float(values[n]) for n in names})
+        return sample(
+            self,
+            getattr(streams(), draw),
+            generator,
+            **{renamed.get(n, n): float(values[n]) for n in names},
+        )
 
     method.__name__, method.__doc__ = name, text
     return method
 
 
-exponential_ = in_place("exponential_", lambda *a: checks().check_exponential(*a), "exponential", {"lambd": 1}, "Fills with exponential samples.")
-cauchy_ = in_place("cauchy_", lambda *a: checks().check_cauchy(*a), "cauchy", {"median": 0, "sigma": 1}, "Fills with Cauchy samples.")
-log_normal_ = in_place("log_normal_", lambda *a: checks().check_log_normal(*a), "log_normal", {"mean": 1, "std": 2}, "Fills with log-normal samples.")
-geometric_ = in_place("geometric_", lambda *a: checks().check_geometric(*a), "geometric", {"p": None}, "Fills with geometric samples.")  # type: ignore[dict-item]
+exponential_ = in_place(
+    "exponential_",
+    lambda *a: checks().check_exponential(*a),
+    "exponential",
+    {"lambd": 1},
+    "Fills with exponential samples.",
+)
+cauchy_ = in_place(
+    "cauchy_",
+    lambda *a: checks().check_cauchy(*a),
+    "cauchy",
+    {"median": 0, "sigma": 1},
+    "Fills with Cauchy samples.",
+)
+log_normal_ = in_place(
+    "log_normal_",
+    lambda *a: checks().check_log_normal(*a),
+    "log_normal",
+    {"mean": 1, "std": 2},
+    "Fills with log-normal samples.",
+)
+geometric_ = in_place(
+    "geometric_",
+    lambda *a: checks().check_geometric(*a),
+    "geometric",
+    {"p": None},
+    "Fills with geometric samples.",
+)  # type: ignore[dict-item]
 
 
-# ---- new tensors ---------------------------------------------------------------------------------------------------------------
+# ---- new tensors ---------------------------------------------------------------------------------
 
 
 def new(name: str, size: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """An uninitialised tensor for `size` and the usual options; with the generator and the wish for gradients."""
+    """An uninitialised tensor for `size` and the usual options;
+    with the generator and the wish for gradients.
+    """
     if "size" in options:
         size = (tuple(options.pop("size")),)
     shape = sizes_of(name, size or ((),))
     generator, out = options.pop("generator", None), options.pop("out", None)
-    requires_grad, dtype = options.pop("requires_grad", False), check_dtype(name, options.pop("dtype", None))
+    requires_grad, dtype = (
+        options.pop("requires_grad", False),
+        check_dtype(name, options.pop("dtype", None)),
+    )
     check_layout(options.pop("layout", None))
     where = place(options.pop("device", None))
     for ignored in ("pin_memory", "names"):
         options.pop(ignored, None)
     if options:
         raise errors.unexpected_argument(name, next(iter(options)))
-    return empty_of(Spec.of(shape, None, dtype, where)) if out is None else out.resize_(shape), generator, requires_grad
+    return (
+        empty_of(Spec.of(shape, None, dtype, where)) if out is None else out.resize_(shape),
+        generator,
+        requires_grad,
+    )
 
 
 def rand(*size: Any, **options: Any) -> Any:
@@ -172,7 +249,12 @@ def rand(*size: Any, **options: Any) -> Any:
     tensor([0.4963, 0.7682])
     """
     made, generator, requires_grad = new("rand", size, options)
-    return finish(uniform_(made, generator=generator) if not made.dtype.is_complex else sample(made, streams().uniform, generator), requires_grad)
+    return finish(
+        uniform_(made, generator=generator)
+        if not made.dtype.is_complex
+        else sample(made, streams().uniform, generator),
+        requires_grad,
+    )
 
 
 def randn(*size: Any, **options: Any) -> Any:
@@ -207,7 +289,9 @@ def randint(*args: Any, **options: Any) -> Any:
     options.setdefault("dtype", dtypes.int64)
     options["dtype"] = options["dtype"] or dtypes.int64
     made, generator, requires_grad = new("randint", (tuple(size),), options)
-    return finish(random_(made, int(number_of(low)), int(number_of(high)), generator=generator), requires_grad)
+    return finish(
+        random_(made, int(number_of(low)), int(number_of(high)), generator=generator), requires_grad
+    )
 
 
 def randperm(n: int, **options: Any) -> Any:
@@ -228,10 +312,20 @@ def likes(name: str, fill: Callable[..., Any]) -> Callable[..., Any]:
     """rand_like and randn_like."""
 
     def function(
-        input: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
-        memory_format: Any = None, generator: Any = None,
-    ) -> Any:  # fmt: skip
-        return finish(fill(like(input, dtype, layout, device, memory_format), generator=generator), requires_grad)
+        input: Any,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+        generator: Any = None,
+    ) -> Any:
+        return finish(
+            fill(like(input, dtype, layout, device, memory_format), generator=generator),
+            requires_grad,
+        )
 
     function.__name__, function.__doc__ = name, f"`{name[:-5]}` of the input's shape and dtype."
     return function
@@ -240,7 +334,9 @@ def likes(name: str, fill: Callable[..., Any]) -> Callable[..., Any]:
 rand_like, randn_like = likes("rand_like", uniform_), likes("randn_like", normal_)
 
 
-def randint_like(input: Any, *bounds: Any, low: Any = None, high: Any = None, **options: Any) -> Any:
+def randint_like(
+    input: Any, *bounds: Any, low: Any = None, high: Any = None, **options: Any
+) -> Any:
     """`randint` of the input's shape and dtype.
 
     >>> torch.randint_like(torch.zeros(2), 1)
@@ -252,11 +348,27 @@ def randint_like(input: Any, *bounds: Any, low: Any = None, high: Any = None, **
     if low is None:
         low = values.pop() if values else 0
     generator, requires_grad = options.pop("generator", None), options.pop("requires_grad", False)
-    made = like(input, options.get("dtype"), options.get("layout"), options.get("device"), options.get("memory_format"))
-    return finish(random_(made, int(number_of(low)), int(number_of(high)), generator=generator), requires_grad)
+    made = like(
+        input,
+        options.get("dtype"),
+        options.get("layout"),
+        options.get("device"),
+        options.get("memory_format"),
+    )
+    return finish(
+        random_(made, int(number_of(low)), int(number_of(high)), generator=generator), requires_grad
+    )
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, **options: Any) -> Any:
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    **options: Any,
+) -> Any:
     """Normal samples with given means and deviations, numbers or tensors.
 
     >>> torch.normal(torch.zeros(2), 0.0)
@@ -271,7 +383,9 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     wide = mean if not is_tensor(std) else std if not is_tensor(mean) else (mean + std)
     made = normal_(like(wide, None, None, None, None), generator=generator)
-    made = made * (std.detach() if is_tensor(std) else std) + (mean.detach() if is_tensor(mean) else mean)
+    made = made * (std.detach() if is_tensor(std) else std) + (
+        mean.detach() if is_tensor(mean) else mean
+    )
     return made if out is None else out.resize_(made.shape).copy_(made)
 
 
@@ -285,7 +399,14 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = No
     return bernoulli_(made, input if p is None else p, generator=generator)
 
 
-def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None) -> Any:
+def multinomial(
+    input: Any,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Any = None,
+    out: Any = None,
+) -> Any:
     """Categories drawn by the weights in each row.
 
     >>> torch.multinomial(torch.tensor([0.0, 1.0]), 1)
@@ -294,10 +415,14 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
     checks().check_multinomial(input.dtype, tuple(input.shape), num_samples, replacement)
     rows = input.detach().reshape(-1, input.shape[-1]).contiguous()
     narrow = input.dtype is dtypes.bfloat16
-    checks().check_weights(rows.float().numpy() if input.dtype.itemsize < 4 else rows.numpy(), num_samples, replacement)
+    checks().check_weights(
+        rows.float().numpy() if input.dtype.itemsize < 4 else rows.numpy(), num_samples, replacement
+    )
     made = empty_of(Spec.of((rows.shape[0], num_samples), None, dtypes.int64, input.device))
     weights = raw_array(rows, "uint16") if narrow else rows.numpy()
-    streams().multinomial(engine_of(generator), raw_array(made, "int64"), weights, replacement, bfloat16=narrow)
+    streams().multinomial(
+        engine_of(generator), raw_array(made, "int64"), weights, replacement, bfloat16=narrow
+    )
     made = made if input.ndim == 2 else made.squeeze(0)
     return made if out is None else out.resize_(made.shape).copy_(made)
 
@@ -325,7 +450,12 @@ def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
     shape = tuple(broadcast_shapes(count.shape, prob.shape))
     counts, chances = (t.detach().expand(shape).contiguous() for t in (count, prob))
     made = empty_of(Spec.of(shape, None, count.dtype, count.device))
-    streams().binomial(engine_of(generator), storage_order(made), counts.numpy().reshape(-1), chances.numpy().reshape(-1))
+    streams().binomial(
+        engine_of(generator),
+        storage_order(made),
+        counts.numpy().reshape(-1),
+        chances.numpy().reshape(-1),
+    )
     return made
 
 
@@ -337,9 +467,20 @@ def _standard_gamma(input: Any, generator: Any = None) -> Any:
     return made
 
 
-METHODS = [uniform_, normal_, random_, bernoulli_, exponential_, cauchy_, log_normal_, geometric_, bernoulli, multinomial]
+METHODS = [
+    uniform_,
+    normal_,
+    random_,
+    bernoulli_,
+    exponential_,
+    cauchy_,
+    log_normal_,
+    geometric_,
+    bernoulli,
+    multinomial,
+]
 __all__ = [
-    "_standard_gamma", "bernoulli", "binomial", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like",
-    "randn", "randn_like", "randperm",
+    "_standard_gamma", "bernoulli", "binomial", "multinomial", "normal", "poisson", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
 ]  # fmt: skip
 _ = from_array

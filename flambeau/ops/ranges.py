@@ -1,7 +1,7 @@
 """Evenly spaced numbers: arange, linspace, logspace, and eye.
 
-    >>> torch.arange(1, 10, 3)
-    tensor([1, 4, 7])
+>>> torch.arange(1, 10, 3)
+tensor([1, 4, 7])
 """
 
 from __future__ import annotations
@@ -20,9 +20,17 @@ from flambeau.ops.creation_arguments import finish, number_of, place
 
 
 def arange(
-    *bounds: Any, start: Any = None, end: Any = None, step: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
-    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
-) -> Any:  # fmt: skip
+    *bounds: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Evenly spaced numbers in [start, end).
 
     >>> torch.arange(1, 10, 3)
@@ -37,18 +45,30 @@ def arange(
         first = start if values[0] is None else values[0]
         last = end if values[1] is None else values[1]
         by = step if values[2] is None else values[2]
-    first, last, by = number_of(0 if first is None else first), number_of(last), number_of(1 if by is None else by)
+    first, last, by = (
+        number_of(0 if first is None else first),
+        number_of(last),
+        number_of(1 if by is None else by),
+    )
     if last is None:
-        raise TypeError("arange() missing 1 required positional arguments: \"end\"")
+        raise TypeError('arange() missing 1 required positional arguments: "end"')
     if dtype is None:
-        dtype = dtypes.int64 if all(isinstance(v, int) for v in (first, last, by)) else dtypes.get_default_dtype()
+        dtype = (
+            dtypes.int64
+            if all(isinstance(v, int) for v in (first, last, by))
+            else dtypes.get_default_dtype()
+        )
     if by == 0:
         raise RuntimeError("step must be nonzero")
     if not all(math.isfinite(v) for v in (first, last)):
         raise RuntimeError(f"unsupported range: {first} -> {last}")
     if (last - first) * by < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    count = math.ceil((last - first) / by) if not all(isinstance(v, int) for v in (first, last, by)) else -((first - last) // by)
+    count = (
+        math.ceil((last - first) / by)
+        if not all(isinstance(v, int) for v in (first, last, by))
+        else -((first - last) // by)
+    )
     where = place(device)
     made = empty_of(Spec.of((count,), None, dtype, where)) if out is None else out.resize_((count,))
     if where.type != "meta" and count:
@@ -73,9 +93,17 @@ def write(made: Any, compute: Callable[[Any], Any]) -> None:
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
     pin_memory: bool = False,
-) -> Any:  # fmt: skip
+) -> Any:
     """`steps` evenly spaced numbers from `start` to `end`, both included.
 
     >>> torch.linspace(0, 1, 3)
@@ -83,7 +111,11 @@ def linspace(
     """
     dtype = sequence_dtype("linspace", start, end, steps, dtype)
     start, end = number_of(start), number_of(end)
-    made = empty_of(Spec.of((steps,), None, dtype, place(device))) if out is None else out.resize_((steps,))
+    made = (
+        empty_of(Spec.of((steps,), None, dtype, place(device)))
+        if out is None
+        else out.resize_((steps,))
+    )
     if made.device.type != "meta" and steps:
         write(made, lambda numpy: spaced(numpy, start, end, steps, dtype))
     return finish(made, requires_grad)
@@ -92,7 +124,9 @@ def linspace(
 def sequence_dtype(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> Any:
     """dtype of linspace and logspace; their errors."""
     if isinstance(steps, bool) or not hasattr(steps, "__index__"):
-        raise TypeError(f"{name}(): argument 'steps' (position 3) must be int, not {errors.type_name(steps)}")
+        raise TypeError(
+            f"{name}(): argument 'steps' (position 3) must be int, not {errors.type_name(steps)}"
+        )
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     if dtype is not None:
@@ -103,8 +137,12 @@ def sequence_dtype(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> A
 
 
 def spaced(numpy: Any, start: Any, end: Any, steps: int, dtype: Any) -> Any:
-    """The values of linspace: counted from both ends, in the dtype's own arithmetic, as torch does it."""
-    kind = {"float16": "float32", "bfloat16": "float32"}.get(dtype.name, dtype.name if dtype.category > 1 else "float64")
+    """The values of linspace: counted from both ends, in the dtype's own arithmetic,
+    as torch does it.
+    """
+    kind = {"float16": "float32", "bfloat16": "float32"}.get(
+        dtype.name, dtype.name if dtype.category > 1 else "float64"
+    )
     number = numpy.dtype(kind).type
     if steps == 1:
         return numpy.array([start], kind)
@@ -115,13 +153,24 @@ def spaced(numpy: Any, start: Any, end: Any, steps: int, dtype: Any) -> Any:
         return numpy.trunc(values)
     step = number((number(end) - number(start)) / number(steps - 1))
     i = numpy.arange(steps).astype(kind)
-    return numpy.where(i < steps // 2, number(start) + step * i, number(end) - step * (steps - 1 - i))
+    return numpy.where(
+        i < steps // 2, number(start) + step * i, number(end) - step * (steps - 1 - i)
+    )
 
 
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, pin_memory: bool = False,
-) -> Any:  # fmt: skip
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """`base` to the powers of a linspace.
 
     >>> torch.logspace(0, 2, 3)
@@ -129,17 +178,36 @@ def logspace(
     """
     dtype = sequence_dtype("logspace", start, end, steps, dtype)
     start, end, base = number_of(start), number_of(end), number_of(base)
-    made = empty_of(Spec.of((steps,), None, dtype, place(device))) if out is None else out.resize_((steps,))
+    made = (
+        empty_of(Spec.of((steps,), None, dtype, place(device)))
+        if out is None
+        else out.resize_((steps,))
+    )
     if made.device.type != "meta" and steps:
         wide = dtypes.float64 if dtype.category < 2 else dtype
-        write(made, lambda numpy: numpy.power(numpy.array(base, "complex128" if wide.is_complex else "float64"), spaced(numpy, start, end, steps, wide).astype("complex128" if wide.is_complex else "float64")))
+        write(
+            made,
+            lambda numpy: numpy.power(
+                numpy.array(base, "complex128" if wide.is_complex else "float64"),
+                spaced(numpy, start, end, steps, wide).astype(
+                    "complex128" if wide.is_complex else "float64"
+                ),
+            ),
+        )
     return finish(made, requires_grad)
 
 
 def eye(
-    n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    n: int,
+    m: int | None = None,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
     pin_memory: bool = False,
-) -> Any:  # fmt: skip
+) -> Any:
     """Ones on the diagonal, zeros elsewhere.
 
     >>> torch.eye(2)
@@ -150,7 +218,11 @@ def eye(
     for name, value in (("n", n), ("m", columns)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
-    made = zeros(n, columns, dtype=dtype, device=device) if out is None else out.resize_((n, columns)).zero_()
+    made = (
+        zeros(n, columns, dtype=dtype, device=device)
+        if out is None
+        else out.resize_((n, columns)).zero_()
+    )
     if n and columns:
         made.diagonal().fill_(1)
     return finish(made, requires_grad)
@@ -162,7 +234,11 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Any
     >>> torch.range(1, 3)
     tensor([1., 2., 3.])
     """
-    first, last, by = number_of(0 if end is None else start), number_of(start if end is None else end), number_of(step)
+    first, last, by = (
+        number_of(0 if end is None else start),
+        number_of(start if end is None else end),
+        number_of(step),
+    )
     count = int((last - first) / by) + 1
     options.setdefault("dtype", dtypes.get_default_dtype())
     return arange(first, first + by * (count - 0.5), by, **options)

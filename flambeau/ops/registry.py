@@ -1,12 +1,15 @@
-"""The registry of ops, and the Python side of the dispatcher: what happens when native code does not know a call yet.
+"""The registry of ops, and the Python side of the dispatcher: what happens when native code does
+not know a call yet.
 
-An op is one decorated function (see ops.kinds for the five kinds). `OPS` is the only list of them. At start-up (flambeau.start)
-each op gets its number, its builtin function and its method descriptors; a call then goes to runtime.dispatch, and from there
-back to Python only through three doors:
+An op is one decorated function (see ops.kinds for the five kinds). `OPS` is the only list of them.
+At start-up (flambeau.start) each op gets its number, its builtin function and its method
+descriptors; a call then goes to runtime.dispatch, and from there back to Python only through three
+doors:
 
-- `miss(number, args, kwargs)`: no plan is known for these arguments. The op checks them and makes one (or answers itself).
-- `fallback(number, args, kwargs)`: arguments that have no key (subclasses, arrays, complex numbers ...), in-place work on
-  tensors that need gradients, modes that watch every call.
+- `miss(number, args, kwargs)`: no plan is known for these arguments. The op checks them and makes
+  one (or answers itself).
+- `fallback(number, args, kwargs)`: arguments that have no key (subclasses, arrays, complex numbers
+  ...), in-place work on tensors that need gradients, modes that watch every call.
 - `fail(plan, code)`: a kernel reported an error.
 """
 
@@ -28,7 +31,14 @@ from flambeau.runtime import dispatch as d
 from flambeau.runtime.system import engine as engine
 
 OPS: dict[str, Op] = {}
-NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+NUMPY_NAMES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+}
 NUMBERED: list[Op] = []  # from engine.first_operator on, the ops of operators (`__add__`) once more
 OP_NUMBER = d.METHOD_CALL - 1
 
@@ -36,19 +46,28 @@ OP_NUMBER = d.METHOD_CALL - 1
 class Op:
     """One op: its public signature and docstring are those of the decorated function.
 
-    name: `flambeau.NAME`; methods: names under which Tensor has it; inplace: whether `NAME_` exists too.
-    numbers: "operand" when Python numbers are kernel operands (their value is not part of the plan), else "static".
+    name: `flambeau.NAME`; methods: names under which Tensor has it; inplace: whether `NAME_` exists
+    too. numbers: "operand" when Python numbers are kernel operands (their value is not part of the
+    plan), else "static".
     """
 
     numbers = "static"
     inplace = False
-    out_check: Callable[[Any, Sequence[Any], Any], None] | None = None  # what `out=` must fulfil, beyond a fitting dtype
+    # what `out=` must fulfil, beyond a fitting dtype
+    out_check: Callable[[Any, Sequence[Any], Any], None] | None = None
     takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
     def __init__(
-        self, function: Callable[..., Any], *, grad: Any = None, methods: Sequence[str] | None = None, name: str | None = None,
-        public: str | None = "", node: str | None = None, aliases: Sequence[str] = (),
-    ):  # fmt: skip
+        self,
+        function: Callable[..., Any],
+        *,
+        grad: Any = None,
+        methods: Sequence[str] | None = None,
+        name: str | None = None,
+        public: str | None = "",
+        node: str | None = None,
+        aliases: Sequence[str] = (),
+    ):
         self.function = function
         self.name = name or function.__name__
         self.signature = inspect.signature(function)
@@ -77,7 +96,9 @@ class Op:
     @property
     def torch_name(self) -> str:
         """The name in torch's error texts."""
-        return self.public or next((m for m in self.methods if not m.startswith("_")), self.name.strip("_"))
+        return self.public or next(
+            (m for m in self.methods if not m.startswith("_")), self.name.strip("_")
+        )
 
     # ---- binding ---------------------------------------------------------
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -97,13 +118,19 @@ class Op:
     def _numpy_names(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keywords with NumPy's names (axis, keepdims ...) replaced by this op's own."""
         own = {p.name for p in self.parameters}
-        return {NUMPY_NAMES[k] if k not in own and NUMPY_NAMES.get(k) in own else k: v for k, v in kwargs.items()}
+        return {
+            NUMPY_NAMES[k] if k not in own and NUMPY_NAMES.get(k) in own else k: v
+            for k, v in kwargs.items()
+        }
 
     def _takes_ints(self, args: Sequence[Any]) -> bool:
         """`x.view(2, 3)` means `x.view((2, 3))` where the second parameter is a list of sizes."""
         if len(self.parameters) < 2 or self.parameters[1].annotation not in ("Sizes", "Dims"):
             return False
-        return all(hasattr(a, "__index__") and not isinstance(a, bool) and not is_tensor(a) for a in args[1:])
+        return all(
+            hasattr(a, "__index__") and not isinstance(a, bool) and not is_tensor(a)
+            for a in args[1:]
+        )
 
     def _binding_error(self, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
         names = [p.name for p in self.parameters]
@@ -113,7 +140,9 @@ class Op:
                 return errors.unexpected_argument(self.name, name)
         if len(args) > len(positional):
             return errors.too_many_arguments(self.name, len(positional), len(args))
-        missing = [p.name for p in positional[len(args) :] if p.default is p.empty and p.name not in kwargs]
+        missing = [
+            p.name for p in positional[len(args) :] if p.default is p.empty and p.name not in kwargs
+        ]
         if missing:
             return errors.missing_arguments(self.name, missing)
         return TypeError(f"{self.name}() got multiple values for argument")
@@ -130,12 +159,23 @@ class Op:
         """The plan of a call (or, for ops without plans, its result); each kind writes it."""
         raise NotImplementedError(self.name)
 
-    def gradient(self, names: Sequence[str], values: dict[str, Any], specs: Sequence[Spec | type], outputs: Sequence[Spec]) -> Gradient | None:
+    def gradient(
+        self,
+        names: Sequence[str],
+        values: dict[str, Any],
+        specs: Sequence[Spec | type],
+        outputs: Sequence[Spec],
+    ) -> Gradient | None:
         """The op's rules bound to a plan."""
         return None if self.rules is None else Gradient(self.rules, names, values, specs, outputs)
 
     def plan(
-        self, arguments: dict[str, Any], places: Places, tensors: Sequence[str], outputs: Sequence[Spec], options: dict[str, Any] | None = None
+        self,
+        arguments: dict[str, Any],
+        places: Places,
+        tensors: Sequence[str],
+        outputs: Sequence[Spec],
+        options: dict[str, Any] | None = None,
     ) -> Plan:
         """A plan whose inputs are the named tensor arguments (lists of tensors are spread out)."""
         names, operands = [], []
@@ -149,7 +189,15 @@ class Op:
         specs = [o.spec for o in operands]
         values = {k: v for k, v in arguments.items() if k not in tensors}
         gradient = self.gradient(names, values, specs, outputs)
-        return Plan(self, operands, outputs, values if options is None else options, gradient, self.node_name, names)
+        return Plan(
+            self,
+            operands,
+            outputs,
+            values if options is None else options,
+            gradient,
+            self.node_name,
+            names,
+        )
 
     def __repr__(self) -> str:
         return self.name
@@ -188,12 +236,15 @@ class Places:
         for i, item in enumerate(self.items):
             if item is value:
                 return i
-        self.items.append(value)  # made inside the op (a converted argument): only for plans that run at once
+        # made inside the op (a converted argument): only for plans that run at once
+        self.items.append(value)
         return len(self.items) - 1
 
 
 def node_name(name: str) -> str:
-    """torch's name of the graph node: add -> AddBackward, _softmax -> SoftmaxBackward, log1p -> Log1PBackward."""
+    """torch's name of the graph node: add -> AddBackward, _softmax -> SoftmaxBackward,
+    log1p -> Log1PBackward.
+    """
     text = "".join(part[:1].upper() + part[1:] for part in name.split("_") if part)
     return text + "Backward"
 
@@ -203,7 +254,7 @@ def is_tensor(value: Any) -> bool:
     return isinstance(value, engine.Tensor)
 
 
-# ---- the three doors -----------------------------------------------------------------------------------------------------
+# ---- the three doors -----------------------------------------------------------------------------
 
 
 def miss(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -232,13 +283,20 @@ def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def refuse(number: int, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
-    """A call has failed: raises torch's account of its arguments if they are wrong, else the error itself. An operator leaves wrong
-    operands to the other one's method."""
+    """A call has failed: raises torch's account of its arguments if they are wrong, else the error
+    itself. An operator leaves wrong operands to the other one's method.
+    """
     from flambeau.ops.arguments import explain
 
     op, method = NUMBERED[number & OP_NUMBER], bool(number & d.METHOD_CALL)
-    wrong = None if isinstance(error, RuntimeError) else explain(op.torch_name, args[method:], kwargs, method)
-    if (number & OP_NUMBER) >= engine.first_operator and (wrong is not None or isinstance(error, TypeError)):
+    wrong = (
+        None
+        if isinstance(error, RuntimeError)
+        else explain(op.torch_name, args[method:], kwargs, method)
+    )
+    if (number & OP_NUMBER) >= engine.first_operator and (
+        wrong is not None or isinstance(error, TypeError)
+    ):
         return NotImplemented
     if wrong is not None:
         raise wrong from None
@@ -246,7 +304,9 @@ def refuse(number: int, args: tuple[Any, ...], kwargs: dict[str, Any], error: Ex
 
 
 def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`out=`: the result is computed and written into the given tensor (or tensors), which is resized if need be."""
+    """`out=`: the result is computed and written into the given tensor (or tensors),
+    which is resized if need be.
+    """
     rest = {name: value for name, value in kwargs.items() if name != "out"}
     out = kwargs["out"]
     if out is None:
@@ -254,11 +314,20 @@ def with_out(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     targets = list(out) if isinstance(out, (tuple, list)) else [out]
     for target in targets:
         if not is_tensor(target):
-            raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {errors.type_name(target)}")
-    if is_grad_enabled() and any(is_tensor(x) and x.requires_grad for x in (*args, *rest.values(), *targets)):
-        raise RuntimeError(f"{op.name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+            raise TypeError(
+                f"{op.name}(): argument 'out' must be Tensor, not {errors.type_name(target)}"
+            )
+    if is_grad_enabled() and any(
+        is_tensor(x) and x.requires_grad for x in (*args, *rest.values(), *targets)
+    ):
+        raise RuntimeError(
+            f"{op.name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
     result = op.call(*args, **rest)
-    for target, value in zip(targets, result if isinstance(result, tuple) else (result,), strict=True):
+    for target, value in zip(
+        targets, result if isinstance(result, tuple) else (result,), strict=True
+    ):
         if op.out_check is not None:
             op.out_check(target, (*args, *rest.values()), value)
         write_out(target, value)
@@ -274,9 +343,12 @@ def write_out(target: Any, value: Any) -> None:
             import warnings
 
             warnings.warn(
-                f"An output with one or more elements was resized since it had shape {errors.brackets(target.shape)}, which does not match "
-                f"the required output shape {errors.brackets(value.shape)}. This behavior is deprecated, and in a future PyTorch release "
-                "outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, "
+                "An output with one or more elements was resized since it had shape "
+                f"{errors.brackets(target.shape)}, which does not match "
+                f"the required output shape {errors.brackets(value.shape)}. "
+                "This behavior is deprecated, and in a future PyTorch release "
+                "outputs will not be resized unless they have zero elements. "
+                "You can explicitly reuse an out tensor t by resizing it, "
                 "inplace, to zero elements with t.resize_(0).",
                 UserWarning,
                 stacklevel=4,
@@ -293,7 +365,9 @@ def override_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if kind is engine.Tensor or kind is engine.Parameter:
                 continue
             method = getattr(kind, "__torch_function__", None)
-            if method is not None and method is not getattr(engine.Tensor, "__torch_function__", None):
+            if method is not None and method is not getattr(
+                engine.Tensor, "__torch_function__", None
+            ):
                 types = tuple({type(v) for v in args if hasattr(type(v), "__torch_function__")})
                 return lambda op, a, k, item=item: item.__torch_function__(op.call, types, a, k)
     return None
@@ -322,4 +396,8 @@ def fail(plan: Plan, code: int) -> None:
     """A kernel reported `code`: raise what torch raises."""
     if code == NAN_RESULT:
         raise nan_error(plan)
-    raise plan.op.failure(plan, code) if hasattr(plan.op, "failure") else RuntimeError("ZeroDivisionError")
+    raise (
+        plan.op.failure(plan, code)
+        if hasattr(plan.op, "failure")
+        else RuntimeError("ZeroDivisionError")
+    )

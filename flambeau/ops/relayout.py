@@ -1,6 +1,7 @@
 """In-place changes of what a tensor sees: squeeze_, t_, resize_, set_ and their relatives.
 
-They change the tensor object's spec, offset and storage, not its elements; in the graph the tensor becomes the view.
+They change the tensor object's spec, offset and storage, not its elements; in the graph the tensor
+becomes the view.
 
     >>> torch.zeros(1, 2).squeeze_().shape
     torch.Size([2])
@@ -43,7 +44,9 @@ IN_PLACE_VIEWS = [
 ]
 
 
-def point_at(tensor: Any, storage: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+def point_at(
+    tensor: Any, storage: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
+) -> Any:
     """Makes a tensor a window on a storage, which grows if it is too small."""
     spec = Spec.of(shape, strides, tensor.dtype, tensor.device)
     needed = (offset + storage_extent(shape, strides)) * spec.itemsize if spec.numel else 0
@@ -83,7 +86,11 @@ def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
     chosen = layouts.contiguous_format if memory_format is None else memory_format
     if chosen is layouts.preserve_format:
         raise RuntimeError("Unsupported memory formatPreserve")
-    strides = contiguous_strides(shape) if chosen is layouts.contiguous_format else format_strides(shape, chosen)
+    strides = (
+        contiguous_strides(shape)
+        if chosen is layouts.contiguous_format
+        else format_strides(shape, chosen)
+    )
     return point_at(self, self._storage, shape, strides, self._offset)
 
 
@@ -96,7 +103,9 @@ def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> An
     return resize_(self, tuple(the_template.shape), memory_format=memory_format)
 
 
-def set_(self: Any, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Any:
+def set_(
+    self: Any, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Any:
     """Makes the tensor see another tensor's memory, or a storage; without arguments none.
 
     >>> x = torch.zeros(2)
@@ -104,13 +113,16 @@ def set_(self: Any, source: Any = None, storage_offset: int = 0, size: Any = Non
     True
     """
     if self.requires_grad and not self.is_leaf:
-        raise RuntimeError("set_ is not supported on a tensor that was computed and needs gradients")
+        raise RuntimeError(
+            "set_ is not supported on a tensor that was computed and needs gradients"
+        )
     if source is None:
         return point_at(self, allocate(0), (0,), (1,), 0)
     if is_tensor(source):
         if source.dtype is not self.dtype:
             raise RuntimeError(
-                f"Could not set tensor of type {source.dtype.c_name} to a tensor of type {self.dtype.c_name}"
+                f"Could not set tensor of type {source.dtype.c_name} to a tensor of type "
+                f"{self.dtype.c_name}"
             )
         if size is None:
             self._storage, self._spec, self._offset = source._storage, source._spec, source._offset

@@ -1,6 +1,8 @@
-"""Views that see the same memory as other elements: view(dtype), view_as_real, view_as_complex, real, imag.
+"""Views that see the same memory as other elements: view(dtype), view_as_real, view_as_complex,
+real, imag.
 
-The element size changes and with it the unit of the storage offset, so these plans run in Python (`use_python`).
+The element size changes and with it the unit of the storage offset, so these plans run in Python
+(`use_python`).
 
     >>> torch.tensor([1 + 2j]).imag
     tensor([2.])
@@ -20,11 +22,15 @@ PROPERTIES = ("real", "imag")
 
 
 def retyped(plan: Any, size_before: int, size_after: int, shift: int = 0) -> Any:
-    """Finishes a plan whose result is a window of other elements on input 0; `shift` counts the new elements."""
+    """Finishes a plan whose result is a window of other elements on input 0;
+    `shift` counts the new elements.
+    """
 
     def run(x: Any) -> Any:
         position = x._offset * size_before
-        result = engine.core.make_tensor(x._storage, plan.outputs[0], position // size_after + shift)
+        result = engine.core.make_tensor(
+            x._storage, plan.outputs[0], position // size_after + shift
+        )
         result._base = x if x._base is None else x._base
         record(plan, [x], [result])
         return result
@@ -40,13 +46,15 @@ def view_dtype(call: Any, spec: Spec, dtype: dtypes.dtype) -> Any:
         pass
     elif spec.ndim == 0:
         raise RuntimeError(
-            f"self.dim() cannot be 0 to view {spec.dtype.scalar_name} as {dtype.scalar_name} (different element sizes)"
+            f"self.dim() cannot be 0 to view {spec.dtype.scalar_name} as {dtype.scalar_name} "
+            "(different element sizes)"
         )
     elif old > new:
         ratio = old // new
         if strides[-1] != 1:
             raise RuntimeError(
-                f"self.stride(-1) must be 1 to view {spec.dtype.scalar_name} as {dtype.scalar_name} (different element sizes), "
+                f"self.stride(-1) must be 1 to view {spec.dtype.scalar_name} as "
+                f"{dtype.scalar_name} (different element sizes), "
                 f"but got {strides[-1]}"
             )
         shape[-1] *= ratio
@@ -69,15 +77,24 @@ def wider(call: Any, spec: Spec, dtype: dtypes.dtype) -> tuple[list[int], list[i
     what = f"to view {spec.dtype.scalar_name} as {dtype.scalar_name} (different element sizes)"
     offset = call.arguments["input"]._offset
     if spec.shape[-1] % ratio:
-        raise RuntimeError(f"self.size(-1) must be divisible by {ratio} {what}, but got {spec.shape[-1]}")
+        raise RuntimeError(
+            f"self.size(-1) must be divisible by {ratio} {what}, but got {spec.shape[-1]}"
+        )
     if offset % ratio:
-        raise RuntimeError(f"self.storage_offset() must be divisible by {ratio} {what}, but got {offset}")
+        raise RuntimeError(
+            f"self.storage_offset() must be divisible by {ratio} {what}, but got {offset}"
+        )
     if spec.strides[-1] != 1:
         raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {spec.strides[-1]}")
     for dim, stride in enumerate(spec.strides[:-1]):
         if stride % ratio:
-            raise RuntimeError(f"self.stride({dim}) must be divisible by {ratio} {what}, but got {stride}")
-    return [*spec.shape[:-1], spec.shape[-1] // ratio], [*(s // ratio for s in spec.strides[:-1]), 1]
+            raise RuntimeError(
+                f"self.stride({dim}) must be divisible by {ratio} {what}, but got {stride}"
+            )
+    return [*spec.shape[:-1], spec.shape[-1] // ratio], [
+        *(s // ratio for s in spec.strides[:-1]),
+        1,
+    ]
 
 
 @structured(grad=lambda g: g.contiguous().view_as_complex(), methods=("view_as_real",))
@@ -106,7 +123,8 @@ def view_as_complex(call, input):  # type: ignore[no-untyped-def]
     spec = call.op.check_tensor(input, "input")._spec
     if spec.dtype not in (dtypes.float32, dtypes.float64, dtypes.float16):
         raise RuntimeError(
-            "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: "
+            "view_as_complex is only supported for half, float and double tensors, "
+            "but got a tensor of scalar type: "
             f"{spec.dtype.scalar_name}"
         )
     if spec.ndim == 0:
@@ -117,11 +135,15 @@ def view_as_complex(call, input):  # type: ignore[no-untyped-def]
         raise RuntimeError("Tensor must have a last dimension with stride 1")
     if any(s % 2 for s in spec.strides[:-1]):
         dim = next(d for d, s in enumerate(spec.strides[:-1]) if s % 2)
-        raise RuntimeError(f"Tensor must have a stride divisible by 2 for all but last dimension (dimension {dim})")
+        raise RuntimeError(
+            f"Tensor must have a stride divisible by 2 for all but last dimension (dimension {dim})"
+        )
     if input._offset % 2:
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
     pair = spec.dtype.to_complex()
-    output = Spec.of(tuple(spec.shape[:-1]), tuple(s // 2 for s in spec.strides[:-1]), pair, spec.device)
+    output = Spec.of(
+        tuple(spec.shape[:-1]), tuple(s // 2 for s in spec.strides[:-1]), pair, spec.device
+    )
     return retyped(call.plan(["input"], [output]), spec.itemsize, pair.itemsize)
 
 
@@ -140,7 +162,9 @@ def real(call, input):  # type: ignore[no-untyped-def]
     tensor([1.])
     """
     spec = call.op.check_tensor(input, "input")._spec
-    return part(call, spec, 0) if spec.dtype.is_complex else call.plan(["input"], [spec]).use_input()
+    return (
+        part(call, spec, 0) if spec.dtype.is_complex else call.plan(["input"], [spec]).use_input()
+    )
 
 
 @structured(node="SelectBackward", grad=lambda g, input_like: _complex_of(g, 1j))

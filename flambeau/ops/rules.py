@@ -1,14 +1,16 @@
 """Gradient rules: what an op's `grad=` functions need, and how they are applied.
 
-A rule is a function of named things: `g` (gradient of the result), `y` (the result), parameter names of the op (their values),
-`NAME_like` (the spec of a parameter: nothing is saved). What it names is what is saved. There is one rule per input:
+A rule is a function of named things: `g` (gradient of the result), `y` (the result), parameter
+names of the op (their values), `NAME_like` (the spec of a parameter: nothing is saved). What it
+names is what is saved. There is one rule per input:
 
     Rules(tanh_signature, lambda g, y: g * (1 - y * y))
     Rules(mul_signature, {"input": lambda g, other: g * other.conj(), "other": lambda g, input: g * input.conj()})
 
-`g` and `y` are of result 0; with several results they are `g0, g1, ...` and `y0, y1, ...` (a missing gradient arrives as None).
-Rules are written once: on Tensors they record a graph themselves (second derivatives), and for pointwise ops they are traced on
-scalar expressions into one fused kernel. Called by ops.registry (plans) and autograd.engine (`Gradient.backward`).
+`g` and `y` are of result 0; with several results they are `g0, g1, ...` and `y0, y1, ...` (a
+missing gradient arrives as None). Rules are written once: on Tensors they record a graph themselves
+(second derivatives), and for pointwise ops they are traced on scalar expressions into one fused
+kernel. Called by ops.registry (plans) and autograd.engine (`Gradient.backward`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from flambeau.core.spec import Spec
 from flambeau.runtime.dispatch import SAVE_OUTPUT
 
 RESULT = re.compile(r"([gy])(\d*)")
-INCOMING, SAVED, VALUE = range(3)  # where an argument of a rule comes from: a gradient, a saved pair, a constant of the plan
+# where an argument of a rule comes from: a gradient, a saved pair, a constant of the plan
+INCOMING, SAVED, VALUE = range(3)
 
 
 class Rules:
@@ -30,18 +33,29 @@ class Rules:
 
     def __init__(self, first: str, grad: Callable[..., Any] | Mapping[str, Callable[..., Any]]):
         self.functions = dict(grad) if isinstance(grad, Mapping) else {first: grad}
-        self.wanted = {name: tuple(inspect.signature(rule).parameters) for name, rule in self.functions.items()}
+        self.wanted = {
+            name: tuple(inspect.signature(rule).parameters) for name, rule in self.functions.items()
+        }
 
 
 class Gradient:
     """The rules of an op, bound to one plan: operands have places, options have values."""
 
-    def __init__(self, rules: Rules, names: Sequence[str], values: Mapping[str, Any], specs: Sequence[Spec | type], outputs: Sequence[Spec]):
+    def __init__(
+        self,
+        rules: Rules,
+        names: Sequence[str],
+        values: Mapping[str, Any],
+        specs: Sequence[Spec | type],
+        outputs: Sequence[Spec],
+    ):
         self.rules, self.names, self.values = rules, list(names), values
         self.specs, self.outputs = list(specs), list(outputs)
         self.differentiable = sum(
-            1 << k for k, spec in enumerate(outputs) if spec.dtype.is_floating_point or spec.dtype.is_complex
-        )  # fmt: skip
+            1 << k
+            for k, spec in enumerate(outputs)
+            if spec.dtype.is_floating_point or spec.dtype.is_complex
+        )
         self.fetch = [self._fetch(i) for i in range(len(self.names))]
         self.recipes = [self._recipe(i) for i in range(len(self.names))]
         kept = {place for _, sources, _ in self.recipes for kind, place in sources if kind == SAVED}
@@ -62,35 +76,62 @@ class Gradient:
             if want in self.names:
                 sources.append(("input", self.names.index(want)))
             elif f"{want}[0]" in self.names:  # a list of tensors
-                sources.append(("inputs", tuple(k for k, n in enumerate(self.names) if n.partition("[")[0] == want)))
+                sources.append(
+                    (
+                        "inputs",
+                        tuple(k for k, n in enumerate(self.names) if n.partition("[")[0] == want),
+                    )
+                )
             elif want in self.values:
                 sources.append(("value", self.values[want]))
             elif result:
                 sources.append((result[1], int(result[2] or 0)))
             elif want.endswith("_like"):
                 base = want[: -len("_like")]
-                sources.append(("value", self.outputs[0] if base == "y" else self.specs[self.names.index(base)]
-                                if base in self.names else self.values.get(base)))  # fmt: skip
+                sources.append(
+                    (
+                        "value",
+                        self.outputs[0]
+                        if base == "y"
+                        else self.specs[self.names.index(base)]
+                        if base in self.names
+                        else self.values.get(base),
+                    )
+                )
             elif want == "index":
                 sources.append(("value", i))
             else:
-                raise TypeError(f"gradient rule of {name!r} wants {want!r}, which is no argument of the op")
+                raise TypeError(
+                    f"gradient rule of {name!r} wants {want!r}, which is no argument of the op"
+                )
         return tuple(sources)
 
     def _recipe(self, i: int) -> tuple[Any, tuple[tuple[int, Any], ...], Any]:
-        """(rule, its arguments, the input's spec); places of saved values count in the node's `saved` tuple."""
+        """(rule, its arguments, the input's spec);
+        places of saved values count in the node's `saved` tuple.
+        """
         sources = self.fetch[i]
         if sources is None:
             return None, (), self.specs[i]
         count = len(self.names)
-        flat = {"g": lambda v: (INCOMING, v), "input": lambda v: (SAVED, 2 * v), "y": lambda v: (SAVED, 2 * (count + v))}
+        flat = {
+            "g": lambda v: (INCOMING, v),
+            "input": lambda v: (SAVED, 2 * v),
+            "y": lambda v: (SAVED, 2 * (count + v)),
+        }
         rule = self.rule(i)
         if any(kind == "inputs" for kind, _ in sources):
-            rule = grouping(rule, [len(value) if kind == "inputs" else 0 for kind, value in sources])
+            rule = grouping(
+                rule, [len(value) if kind == "inputs" else 0 for kind, value in sources]
+            )
             sources = tuple(
-                each for kind, value in sources for each in ([("input", k) for k in value] if kind == "inputs" else [(kind, value)])
-            )  # fmt: skip
-        found = tuple(flat[kind](value) if kind in flat else (VALUE, value) for kind, value in sources)
+                each
+                for kind, value in sources
+                for each in ([("input", k) for k in value] if kind == "inputs" else [(kind, value)])
+            )
+        found = tuple(
+            flat[kind](value) if kind in flat else (VALUE, value) for kind, value in sources
+        )
         return rule, found, self.specs[i]
 
     def save_mask(self, i: int) -> int:
@@ -105,7 +146,9 @@ class Gradient:
                 mask |= 1 << (SAVE_OUTPUT + index)
         return mask
 
-    def arguments(self, i: int, grads: Sequence[Any], inputs: Sequence[Any], results: Sequence[Any]) -> list[Any]:
+    def arguments(
+        self, i: int, grads: Sequence[Any], inputs: Sequence[Any], results: Sequence[Any]
+    ) -> list[Any]:
         """The arguments of input i's rule."""
         chosen: list[Any] = []
         for kind, index in self.fetch[i] or ():
@@ -127,7 +170,9 @@ class Gradient:
 
 
 def grouping(rule: Callable[..., Any], lengths: Sequence[int]) -> Callable[..., Any]:
-    """The rule for arguments in a row, some of which are the items of lists (0: a single argument)."""
+    """The rule for arguments in a row, some of which are the items of lists (0:
+    a single argument).
+    """
 
     def grouped(*values: Any) -> Any:
         arguments, place = [], 0

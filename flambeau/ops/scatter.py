@@ -43,7 +43,7 @@ def along_plan(call: Any, tensors: list[str], index: Spec, source: Spec, rows: A
     target = call.target
     pairs = target.dtype.is_complex if mode != "set" else target.itemsize == 16
     nest, size, step = along(target, rows, index, dim, target.itemsize, pairs)
-    params, items = nest.params((size,), (step,), wrap=options.pop("wrap", False), places=(0, 2, 4, 1))
+    params, items = nest.params((size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1))
     address = write_kernel(target.dtype, mode, 1, index.itemsize) if index.numel else 0
     return call.update(tensors, address, params, items if index.numel else 0, index.numel, dim=dim, bound=size, **options)
 

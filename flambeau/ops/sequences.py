@@ -38,7 +38,9 @@ def array_from(data: Any, dtype: Any) -> Any:
     except OverflowError:
         raise RuntimeError("Overflow when unpacking long long") from None
     except (TypeError, ValueError):
-        return numpy.array([convert(leaf, kind) for leaf in leaves], dtype=kind.numpy_name).reshape(shape)
+        return numpy.array([convert(leaf, kind) for leaf in leaves], dtype=kind.numpy_name).reshape(
+            shape
+        )
 
 
 def convert(leaf: Any, kind: Any) -> Any:
@@ -47,7 +49,9 @@ def convert(leaf: Any, kind: Any) -> Any:
         raise TypeError(f"can't convert complex to {'int' if kind.category < 2 else 'float'}")
     if isinstance(leaf, float) and kind.category == 1:
         if leaf != leaf or leaf in (float("inf"), float("-inf")):
-            raise ValueError(f"cannot convert float {'NaN' if leaf != leaf else 'infinity'} to integer")
+            raise ValueError(
+                f"cannot convert float {'NaN' if leaf != leaf else 'infinity'} to integer"
+            )
         return int(leaf)
     return leaf
 
@@ -57,12 +61,16 @@ def checked(array: Any, data: Any) -> Any:
     if array.dtype.name not in dtypes.DTYPES:
         if array.dtype.kind in "US":
             raise TypeError(
-                f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: float64, float32, "
-                "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+                f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. "
+                "The only supported types are: float64, float32, "
+                "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, "
+                "uint16, uint8, and bool."
             )
         raise TypeError(
-            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: float64, float32, "
-            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. "
+            "The only supported types are: float64, float32, "
+            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+            "uint8, and bool."
         )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
@@ -84,14 +92,23 @@ def is_sequence(data: Any) -> bool:
     """Whether torch descends into it."""
     if is_tensor(data):
         return bool(data.ndim)
-    return hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict)) and getattr(data, "ndim", 1) != 0
+    return (
+        hasattr(data, "__len__")
+        and hasattr(data, "__getitem__")
+        and not isinstance(data, (str, bytes, dict))
+        and getattr(data, "ndim", 1) != 0
+    )
 
 
 def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) -> None:
     """Appends the leaves in order; torch's errors for ragged data."""
     if depth == len(shape):
         if is_sequence(data):
-            raise ValueError(f"only one element tensors can be converted to Python scalars" if is_tensor(data) else f"expected sequence of length {0} at dim {depth} (got {len(data)})")
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars"
+                if is_tensor(data)
+                else f"expected sequence of length {0} at dim {depth} (got {len(data)})"
+            )
         if isinstance(data, str):
             raise ValueError(f"too many dimensions '{type(data).__name__}'")
         leaves.append(data.item() if hasattr(data, "item") else data)
@@ -101,7 +118,9 @@ def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) ->
             raise ValueError(f"too many dimensions '{type(data).__name__}'")
         raise TypeError(f"not a sequence") if data is None else TypeError("not a sequence")
     if len(data) != shape[depth]:
-        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+        raise ValueError(
+            f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})"
+        )
     if depth == len(shape) - 1 and not is_tensor(data):
         for item in data:
             if type(item) is float or type(item) is int or type(item) is bool:

@@ -1,7 +1,7 @@
 """Questions about tensors, and settings of the running engine: threads, memory, determinism.
 
-    >>> torch.is_tensor(torch.ones(1)), torch.numel(torch.ones(2, 3))
-    (True, 6)
+>>> torch.is_tensor(torch.ones(1)), torch.numel(torch.ones(2, 3))
+(True, 6)
 """
 
 from __future__ import annotations
@@ -45,7 +45,16 @@ def _method(name: str) -> Any:
 
 
 is_floating_point, is_complex, is_signed, is_inference, numel, is_conj, is_neg = (
-    _method(n) for n in ("is_floating_point", "is_complex", "is_signed", "is_inference", "numel", "is_conj", "is_neg")
+    _method(n)
+    for n in (
+        "is_floating_point",
+        "is_complex",
+        "is_signed",
+        "is_inference",
+        "numel",
+        "is_conj",
+        "is_neg",
+    )
 )
 
 
@@ -70,7 +79,10 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     torch.float32
     """
     entries = [
-        (v.dtype, DIMENSIONED if v.ndim else ZERO_DIM) if _is_tensor(v) else (number_dtype(v), NUMBER) for v in (tensor1, tensor2)
+        (v.dtype, DIMENSIONED if v.ndim else ZERO_DIM)
+        if _is_tensor(v)
+        else (number_dtype(v), NUMBER)
+        for v in (tensor1, tensor2)
     ]
     return result_dtype(entries)
 
@@ -98,7 +110,7 @@ def typename(obj: Any, /) -> str:
     return qualified if module in ("", "builtins", "__builtin__") else f"{module}.{qualified}"
 
 
-# ---- threads -------------------------------------------------------------------------------------------------------------------
+# ---- threads -------------------------------------------------------------------------------------
 
 
 def set_num_threads(int: int) -> None:
@@ -133,7 +145,7 @@ def get_num_interop_threads() -> int:
     return _interop[0]
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------------------
 
 
 def memory_stats() -> dict[str, int]:
@@ -144,8 +156,9 @@ def memory_stats() -> dict[str, int]:
     """
     words = engine.core.memory
     return {
-        "used_bytes": words[m.IN_USE], "cached_bytes": words[m.CACHED], "cache_limit": words[m.CACHE_LIMIT],
-        "peak_bytes": words[m.PEAK], "allocations": words[m.ALLOCATIONS], "reused": words[m.REUSED],
+        "used_bytes": words[m.IN_USE], "cached_bytes": words[m.CACHED],
+        "cache_limit": words[m.CACHE_LIMIT], "peak_bytes": words[m.PEAK],
+        "allocations": words[m.ALLOCATIONS], "reused": words[m.REUSED],
     }  # fmt: skip
 
 
@@ -154,7 +167,7 @@ def empty_cache() -> None:
     engine.core.release_cached()
 
 
-# ---- determinism ---------------------------------------------------------------------------------------------------------------
+# ---- determinism ---------------------------------------------------------------------------------
 
 _deterministic = [False, False]
 
@@ -190,11 +203,12 @@ def get_float32_matmul_precision() -> str:
 
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "broadcast_shapes", "empty_cache", "get_float32_matmul_precision",
-    "get_num_interop_threads", "get_num_threads", "is_complex", "is_conj", "is_deterministic_algorithms_warn_only_enabled",
-    "is_floating_point", "is_inference", "is_neg", "is_nonzero", "is_same_size", "is_signed", "is_storage", "is_tensor",
-    "memory_stats", "numel", "result_type", "set_float32_matmul_precision", "set_num_interop_threads", "set_num_threads", "typename",
-    "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled", "broadcast_shapes", "empty_cache",
+    "get_float32_matmul_precision", "get_num_interop_threads", "get_num_threads", "is_complex",
+    "is_conj", "is_deterministic_algorithms_warn_only_enabled", "is_floating_point", "is_inference",
+    "is_neg", "is_nonzero", "is_same_size", "is_signed", "is_storage", "is_tensor", "memory_stats",
+    "numel", "result_type", "set_float32_matmul_precision", "set_num_interop_threads",
+    "set_num_threads", "typename", "use_deterministic_algorithms",
 ]  # fmt: skip
 METHODS = [is_nonzero, is_same_size]
 _ = threads

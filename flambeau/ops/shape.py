@@ -1,7 +1,7 @@
 """Copies with repeated or rearranged elements: repeat, tile, repeat_interleave, roll, flip, rot90.
 
-    >>> torch.arange(4).roll(1)
-    tensor([3, 0, 1, 2])
+>>> torch.arange(4).roll(1)
+tensor([3, 0, 1, 2])
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from typing import Any
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim, wrap_dims
 from flambeau.core.spec import Spec
-from flambeau.core.strides import channels_last_strides, contiguous_strides, dense_strides, suggests_channels_last
+from flambeau.core.strides import (
+    channels_last_strides,
+    contiguous_strides,
+    dense_strides,
+    suggests_channels_last,
+)
 from flambeau.ops.kernels.strided import Window, copy_all, copy_each
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import int_list
 
-# ---- repetition ------------------------------------------------------------------------------------------------------------
+# ---- repetition ----------------------------------------------------------------------------------
 
 
 def unrepeat(g: Any, shape: Any, repeats: Any) -> Any:
@@ -43,7 +48,10 @@ def repeat(call, input, repeats: Sizes):  # type: ignore[no-untyped-def]  # noqa
     """
     spec, counts = call.op.check_tensor(input, "input")._spec, int_list(repeats)
     if len(counts) < spec.ndim:
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions "
+            "of tensor"
+        )
     added = len(counts) - spec.ndim
     sizes, strides = (1,) * added + tuple(spec.shape), (0,) * added + spec.strides
     shape = tuple(n * r for n, r in zip(sizes, counts, strict=True))
@@ -78,17 +86,23 @@ def repetitions(repeats: Any) -> Any:
     from flambeau.ops.arrays import as_array, from_array
 
     if repeats.dtype.name not in ("int64", "int32"):
-        raise NotImplementedError(f"\"repeat_interleave_cpu\" not implemented for '{repeats.dtype.scalar_name}'")
+        raise NotImplementedError(
+            f"\"repeat_interleave_cpu\" not implemented for '{repeats.dtype.scalar_name}'"
+        )
     if repeats.ndim != 1:
         raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
     counts = as_array(repeats)
     if counts.size and counts.min() < 0:
         raise RuntimeError("repeats can not be negative")
-    return from_array(numpy.repeat(numpy.arange(counts.size, dtype=as_array(repeats).dtype), counts))
+    return from_array(
+        numpy.repeat(numpy.arange(counts.size, dtype=as_array(repeats).dtype), counts)
+    )
 
 
 @composite
-def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Each element (or slice along `dim`) repeated; `repeats` is a number or one for each slice.
 
     >>> torch.repeat_interleave(torch.tensor([1, 2]), 2)
@@ -122,7 +136,7 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     return input.index_select(dim, index)
 
 
-# ---- rotation and reversal -------------------------------------------------------------------------------------------------
+# ---- rotation and reversal -----------------------------------------------------------------------
 
 
 def negated(shifts: Any) -> Any:
@@ -152,7 +166,9 @@ def roll(call, input, shifts, dims=None):  # type: ignore[no-untyped-def]
     if not moves:
         raise RuntimeError("`shifts` required")
     if len(moves) != len(axes):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}"
+        )
     total = [0] * spec.ndim
     for move, axis in zip(moves, axes, strict=True):
         if spec.ndim:
@@ -162,7 +178,9 @@ def roll(call, input, shifts, dims=None):  # type: ignore[no-untyped-def]
     last = suggests_channels_last(spec.shape, spec.strides)
     strides = channels_last_strides(spec.shape) if last else contiguous_strides(spec.shape)
     output = Spec.of(spec.shape, strides, spec.dtype, spec.device)
-    choices = [ranges(n, shift) if n else [(0, 0, 0)] for n, shift in zip(spec.shape, total, strict=True)]
+    choices = [
+        ranges(n, shift) if n else [(0, 0, 0)] for n, shift in zip(spec.shape, total, strict=True)
+    ]
     sources, targets = [], []
     for pieces in product(*choices):
         sizes = [length for _, _, length in pieces]
@@ -177,9 +195,16 @@ def flip_plan(call: Any, spec: Spec, dims: Any) -> Any:
     """The plan that reverses dimensions; the result keeps the input's order in memory."""
     output = Spec.of(spec.shape, dense_strides(spec.shape, spec.strides), spec.dtype, spec.device)
     steps = [-s if d in dims else s for d, s in enumerate(spec.strides)]
-    start = sum((spec.shape[d] - 1) * spec.strides[d] for d in dims) if spec.ndim and spec.numel else 0
+    start = (
+        sum((spec.shape[d] - 1) * spec.strides[d] for d in dims) if spec.ndim and spec.numel else 0
+    )
     source = Window.of(spec.shape, steps, spec.itemsize, start)
-    return copy_all(call.plan(["input"], [output]), spec.itemsize, source, Window.of(output.shape, output.strides, spec.itemsize))
+    return copy_all(
+        call.plan(["input"], [output]),
+        spec.itemsize,
+        source,
+        Window.of(output.shape, output.strides, spec.itemsize),
+    )
 
 
 @structured(grad=lambda g, dims: g.flip(dims))
@@ -226,7 +251,9 @@ def check_rotation(spec: Spec, dims: tuple[int, ...]) -> tuple[int, int]:
     if spec.ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {spec.ndim}")
     if dims[0] == dims[1] or abs(dims[0] - dims[1]) == spec.ndim:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     for position, dim in enumerate(dims):
         if not -spec.ndim <= dim < spec.ndim:
             raise RuntimeError(f"Rotation dim{position} out of range, dim{position} = {dim}")
@@ -235,7 +262,8 @@ def check_rotation(spec: Spec, dims: tuple[int, ...]) -> tuple[int, int]:
 
 @structured(grad=lambda g, k, dims: g.rot90(-k, dims))
 def rot90(call, input, k=1, dims=(0, 1)):  # type: ignore[no-untyped-def]
-    """A copy turned by `k` quarter turns in the plane of two dimensions, from the first towards the second.
+    """A copy turned by `k` quarter turns in the plane of two dimensions, from the first towards the
+    second.
 
     >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
     tensor([[2, 4],
@@ -249,8 +277,15 @@ def rot90(call, input, k=1, dims=(0, 1)):  # type: ignore[no-untyped-def]
     if turns % 2:
         order[first], order[second] = second, first
     dense = dense_strides(spec.shape, spec.strides)
-    output = Spec.of(tuple(spec.shape[d] for d in order), tuple(dense[d] for d in order), spec.dtype, spec.device)
+    output = Spec.of(
+        tuple(spec.shape[d] for d in order), tuple(dense[d] for d in order), spec.dtype, spec.device
+    )
     steps = [-s if d in flipped else s for d, s in enumerate(spec.strides)]
     start = sum((spec.shape[d] - 1) * spec.strides[d] for d in flipped) if spec.numel else 0
     source = Window.of(spec.shape, steps, spec.itemsize, start)
-    return copy_all(call.plan(["input"], [output]), spec.itemsize, source, Window.of(spec.shape, dense, spec.itemsize))
+    return copy_all(
+        call.plan(["input"], [output]),
+        spec.itemsize,
+        source,
+        Window.of(spec.shape, dense, spec.itemsize),
+    )

@@ -12,16 +12,17 @@ autograd.inplace where gradients are concerned), `NAME` copies the target first.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import dense_strides, may_overlap
-from flambeau.ops.arrays import empty, record
+from flambeau.ops.kernels.phases import Phase, copy_phase, copy_then, phase_params
 from flambeau.ops.kinds import Call, Structured
-from flambeau.ops.plan import Operand, Plan
-from flambeau.ops.registry import Places, engine, is_tensor
+from flambeau.ops.plan import GRAIN, RELEASE_FROM, Plan
+from flambeau.ops.registry import Places, is_tensor
 from flambeau.runtime import dispatch as d
 
 
@@ -90,28 +91,25 @@ class UpdateCall(Call):
         plan = self.plan(tensors, [self.target], **options)
         if node:
             plan.node_name = node
+        plan.words[d.B_CAN_FAIL] = int(can_fail)
         if self.in_place:
-            return written(plan, address, params, items, work, grain, can_fail)
-        operands = [Operand(self.target if i == 0 else o.spec, i) for i, o in enumerate(plan.inputs)]
-        inner = written(Plan(self.op, operands, [self.target], plan.options), address, params, items, work, grain, can_fail)
-        return plan.use_python(lambda *inputs: self.copied(plan, inner, inputs))
+            plan.use_native(address, params, items, work, grain)
+            plan.words[d.B_INPLACE] = 0
+            return plan
+        return self.copied(plan, address, params, items, work, grain)
 
-    def copied(self, plan: Plan, inner: Plan, inputs: Sequence[Any]) -> Any:
-        """A copy of input 0, changed."""
-        result = empty(self.target)
-        if not plan.is_meta:
-            source = engine.core.make_tensor(inputs[0]._storage, inputs[0]._spec, inputs[0]._offset)
-            result.copy_(source)
-            engine.core.execute_plan(inner, result, *inputs[1:])
-        record(plan, inputs, [result])
-        return result
-
-
-def written(plan: Plan, address: int, params: Sequence[int], items: int, work: int, grain: int, can_fail: bool) -> Plan:
-    """A plan whose kernel writes into input 0."""
-    plan.use_native(address, params, items, work, grain)
-    plan.words[d.B_INPLACE], plan.words[d.B_CAN_FAIL] = 0, int(can_fail)
-    return plan
+    def copied(self, plan: Plan, address: int, params: Sequence[int], items: int, work: int, grain: int) -> Plan:
+        """The plan that copies input 0 into the result and then runs the kernel on it."""
+        if plan.is_meta:
+            return plan.use_native(0, ())
+        words = (ctypes.c_int64 * max(1, len(params)))(*params)
+        plan.keep.append(words)
+        large = max(work, self.target.numel) >= RELEASE_FROM
+        phases = [
+            copy_phase(plan.inputs[0].spec, self.target, plan.keep, GRAIN if large else 0),
+            Phase(address, ctypes.addressof(words), items, grain if work >= RELEASE_FROM else 0),
+        ]
+        return plan.use_native(copy_then(), phase_params(len(plan.inputs), phases), 1, RELEASE_FROM if large else 0)
 
 
 def update(**options: Any) -> Callable[[Callable[..., Any]], Update]:

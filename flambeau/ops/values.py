@@ -1,7 +1,7 @@
 """Tensors as Python values: numbers, lists, NumPy arrays, truth, length, iteration, formatting.
 
-    >>> torch.tensor([[1.0, 2.0]]).tolist()
-    [[1.0, 2.0]]
+>>> torch.tensor([[1.0, 2.0]]).tolist()
+[[1.0, 2.0]]
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def numpy(self: Any, *, force: bool = False) -> Any:
         return self.detach().numpy()
     if self._spec.device.type != "cpu":
         raise TypeError(
-            f"can't convert {self._spec.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+            f"can't convert {self._spec.device} device type tensor to numpy. "
+            "Use Tensor.cpu() to copy the tensor to host memory first."
         )
     if self._spec.dtype.numpy_name is None:
         raise TypeError(f"Got unsupported ScalarType {self._spec.dtype.scalar_name}")
@@ -119,9 +120,12 @@ def __format__(self: Any, specification: str) -> str:
 def __contains__(self: Any, element: Any) -> bool:
     if isinstance(element, (engine.Tensor, int, float, complex, bool)):
         return bool((element == self).any().item())  # type: ignore[union-attr]
-    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
 
 
 METHODS = [
-    item, tolist, numpy, __array__, __array_wrap__, __len__, __iter__, __reversed__, __bool__, __int__, __index__, __float__, __complex__, __format__, __contains__,
+    item, tolist, numpy, __array__, __array_wrap__, __len__, __iter__, __reversed__, __bool__,
+    __int__, __index__, __float__, __complex__, __format__, __contains__,
 ]  # fmt: skip

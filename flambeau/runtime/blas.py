@@ -1,10 +1,12 @@
-"""Matrix products in native code: OpenBLAS for floating and complex dtypes, a plain loop nest for integers.
+"""Matrix products in native code: OpenBLAS for floating and complex dtypes, a plain loop nest for
+integers.
 
 The kernels have the signature of all kernels (codegen.loops); ops.matmul prepares their parameters:
 
     plan.use_native(gemm_address("float32", bias=False), gemm_params(...), items=batch, work=2 * m * n * k)
 
-OpenBLAS comes from the wheel `scipy-openblas64` (the build that NumPy and SciPy ship); its functions are called by address.
+OpenBLAS comes from the wheel `scipy-openblas64` (the build that NumPy and SciPy ship); its
+functions are called by address.
 """
 
 from __future__ import annotations
@@ -17,13 +19,33 @@ from typing import Any
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    Signature, Unit, f32, f32p, f64, f64p, fill_memory, i8, i16, i32, i64, i64p, native, pointer, ptr, ptrp, stack, u8, void,
-)  # fmt: skip
+    Signature,
+    Unit,
+    f32,
+    f32p,
+    f64,
+    f64p,
+    fill_memory,
+    i8,
+    i16,
+    i32,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    u8,
+    void,
+)
 
 ROW_MAJOR, NO_TRANSPOSE, TRANSPOSE = 101, 111, 112
-# params: function, transpose of a and b, m, n, k, leading dimensions of a, b, c, then byte strides of a, b, c, bias per batch item,
-# and bytes of one row of c; beta is 1 when c starts from a bias
-(FUNCTION, TRANS_A, TRANS_B, M, N, K, LDA, LDB, LDC, STEP_A, STEP_B, STEP_C, ROW, BIAS_STEP) = range(14)
+# params: function, transpose of a and b, m, n, k, leading dimensions of a, b, c, then byte strides
+# of a, b, c, bias per batch item, and bytes of one row of c; beta is 1 when c starts from a bias
+(FUNCTION, TRANS_A, TRANS_B, M, N, K, LDA, LDB, LDC, STEP_A, STEP_B, STEP_C, ROW, BIAS_STEP) = (
+    range(14)
+)
 SGemm = Signature(void, i32, i32, i32, i64, i64, i64, f32, ptr, i64, ptr, i64, f32, ptr, i64)
 DGemm = Signature(void, i32, i32, i32, i64, i64, i64, f64, ptr, i64, ptr, i64, f64, ptr, i64)
 CGemm = Signature(void, i32, i32, i32, i64, i64, i64, ptr, ptr, i64, ptr, i64, ptr, ptr, i64)
@@ -50,11 +72,39 @@ def gemm(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                 row = row + params[LDC] * COMPLEX_PARTS
         if REAL:
             if SINGLE:
-                SGemm(params[FUNCTION])(ROW_MAJOR, params[TRANS_A], params[TRANS_B], m, n, k, f32(1.0), a, params[LDA], b, params[LDB],
-                                        f32(1.0 if BIAS else 0.0), c, params[LDC])  # fmt: skip
+                SGemm(params[FUNCTION])(
+                    ROW_MAJOR,
+                    params[TRANS_A],
+                    params[TRANS_B],
+                    m,
+                    n,
+                    k,
+                    f32(1.0),
+                    a,
+                    params[LDA],
+                    b,
+                    params[LDB],
+                    f32(1.0 if BIAS else 0.0),
+                    c,
+                    params[LDC],
+                )
             else:
-                DGemm(params[FUNCTION])(ROW_MAJOR, params[TRANS_A], params[TRANS_B], m, n, k, 1.0, a, params[LDA], b, params[LDB],
-                                        f64(1.0 if BIAS else 0.0), c, params[LDC])  # fmt: skip
+                DGemm(params[FUNCTION])(
+                    ROW_MAJOR,
+                    params[TRANS_A],
+                    params[TRANS_B],
+                    m,
+                    n,
+                    k,
+                    1.0,
+                    a,
+                    params[LDA],
+                    b,
+                    params[LDB],
+                    f64(1.0 if BIAS else 0.0),
+                    c,
+                    params[LDC],
+                )
         else:
             one_parts: pointer(T) = one
             beta_parts: pointer(T) = beta
@@ -62,11 +112,26 @@ def gemm(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             one_parts[1] = 0.0
             beta_parts[0] = 1.0 if BIAS else 0.0
             beta_parts[1] = 0.0
-            CGemm(params[FUNCTION])(ROW_MAJOR, params[TRANS_A], params[TRANS_B], m, n, k, one, a, params[LDA], b, params[LDB],
-                                    beta, c, params[LDC])  # fmt: skip
+            CGemm(params[FUNCTION])(
+                ROW_MAJOR,
+                params[TRANS_A],
+                params[TRANS_B],
+                m,
+                n,
+                k,
+                one,
+                a,
+                params[LDA],
+                b,
+                params[LDB],
+                beta,
+                c,
+                params[LDC],
+            )
 
 
-# params of the loop nest: m, n, k, strides of a (row, column), of b, of c in elements, then the batch steps in bytes
+# params of the loop nest: m, n, k, strides of a (row, column), of b, of c in elements, then the
+# batch steps in bytes
 @native
 def integer_gemm(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """c = a @ b with wrap-around arithmetic; any strides."""
@@ -96,7 +161,11 @@ def library() -> Any:
     import scipy_openblas64
 
     folder = scipy_openblas64.get_lib_dir()
-    name = "lib" + scipy_openblas64.get_library() + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    name = (
+        "lib"
+        + scipy_openblas64.get_library()
+        + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    )
     found = ctypes.CDLL(os.path.join(folder, name))
     set_threads(found)
     return found
@@ -126,16 +195,28 @@ def gemm_address(dtype: str, bias: bool) -> int:
     """Address of the kernel for this dtype."""
     if dtype in INTEGERS:
         unit = Unit("integer_gemm_" + dtype, [integer_gemm], T=INTEGERS[dtype])
-        return load("gemm-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(integer_gemm)])[unit.symbol(integer_gemm)]
+        return load("gemm-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(integer_gemm)])[
+            unit.symbol(integer_gemm)
+        ]
     real, single = not dtype.startswith("complex"), dtype in ("float32", "complex64")
     unit = Unit(
-        f"gemm_{dtype}_{bias}", [gemm], T=f32 if single else f64, REAL=real, SINGLE=single, COMPLEX_PARTS=1 if real else 2, BIAS=bias
+        f"gemm_{dtype}_{bias}",
+        [gemm],
+        T=f32 if single else f64,
+        REAL=real,
+        SINGLE=single,
+        COMPLEX_PARTS=1 if real else 2,
+        BIAS=bias,
     )
-    return load("gemm-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(gemm)])[unit.symbol(gemm)]
+    return load("gemm-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(gemm)])[
+        unit.symbol(gemm)
+    ]
 
 
 def leading(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int] | None:
-    """(transpose flag, leading dimension) of a matrix that BLAS can read in place; None when it must be copied."""
+    """(transpose flag, leading dimension) of a matrix that BLAS can read in place;
+    None when it must be copied.
+    """
     (rows, columns), (row, column) = shape, strides
     if rows == 0 or columns == 0:
         return NO_TRANSPOSE, max(columns, 1)

@@ -1,37 +1,99 @@
-"""The hot path: from a Python call such as `a + b` to a kernel and back, in native code (see codegen.native).
+"""The hot path: from a Python call such as `a + b` to a kernel and back, in native code (see
+codegen.native).
 
-Every op has a number. Python sees it as builtin functions and methods (made by runtime.native) whose native side is
-`call_function` or a `method_N` stub; both end in `dispatch`:
+Every op has a number. Python sees it as builtin functions and methods (made by runtime.native)
+whose native side is `call_function` or a `method_N` stub; both end in `dispatch`:
 
-1. The arguments are flattened into a key of machine words: the op, the identity of each tensor's interned spec, the values of
-   ints, slices and flags. Arguments of other kinds (subclasses of Tensor, NumPy arrays ...) go to Python: `fallback`.
-2. The key is looked up in the plan table. Unknown: Python's `miss(op, args, kwargs)` applies the op's full rule (checks,
-   broadcasting, promotion, choice of kernel) and returns a Plan, which is kept under this key.
-3. `execute` runs the plan's block of words: allocate the results, call the kernel on the data pointers, wrap the results.
-4. Where an operand needs a gradient, `record` makes the graph node: the plan, the edges, and just the operands that the
-   gradient rule names.
+1. The arguments are flattened into a key of machine words: the op, the identity of each tensor's
+   interned spec, the values of ints, slices and flags. Arguments of other kinds (subclasses of
+   Tensor, NumPy arrays ...) go to Python: `fallback`.
+2. The key is looked up in the plan table. Unknown: Python's `miss(op, args, kwargs)` applies the
+   op's full rule (checks, broadcasting, promotion, choice of kernel) and returns a Plan, which is
+   kept under this key.
+3. `execute` runs the plan's block of words: allocate the results, call the kernel on the data
+   pointers, wrap the results.
+4. Where an operand needs a gradient, `record` makes the graph node: the plan, the edges, and just
+   the operands that the gradient rule names.
 
-So a call of ten floats takes about 150 ns, and everything that is not yet known, and every error, is ordinary Python.
+So a call of ten floats takes about 150 ns, and everything that is not yet known, and every error,
+is ordinary Python.
 """
 
 from __future__ import annotations
 
 from flambeau.codegen.native import (
-    Extern, Signature, Static, bitcast, copy_memory, f64, i8, i32, i64, i64p, native, pointer, ptr, ptrp, stack, unlikely, void,
-)  # fmt: skip
-from flambeau.runtime.memory import (
-    DATA, FLAG_META, PyErr_NoMemory, Py_DecRef, Py_IncRef, VERSION, borrow_storage,
-    new_storage,
-)  # fmt: skip
-from flambeau.runtime.objects import (
-    EDGE_INDEX, EDGE_NODE, EDGE_TYPE, FAIL, FALLBACK, MISS, MODE_THREADS, NODE_EDGES, NODE_EXTRA, NODE_HOOKS, NODE_PLAN, NODE_SAVED, NODE_TYPE, NONE, PARAMETER_TYPE, PLAN_BLOCK,
-    PLAN_TYPE, SLOT_BASE, SLOT_NODE, SLOT_OFFSET, SLOT_SPEC, SLOT_STORAGE, TENSOR_TYPE, TRUE, ZERO, PyLong_FromLongLong, PyTuple_GetItem, PyTuple_Size,
-    as_integer, set_slot, slot, type_of, world,
-)  # fmt: skip
+    Extern,
+    Signature,
+    Static,
+    bitcast,
+    copy_memory,
+    f64,
+    i8,
+    i32,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    unlikely,
+    void,
+)
 from flambeau.runtime.indexing import add_index
+from flambeau.runtime.memory import (
+    DATA,
+    FLAG_META,
+    VERSION,
+    Py_DecRef,
+    Py_IncRef,
+    PyErr_NoMemory,
+    borrow_storage,
+    new_storage,
+)
+from flambeau.runtime.objects import (
+    EDGE_INDEX,
+    EDGE_NODE,
+    EDGE_TYPE,
+    FAIL,
+    FALLBACK,
+    MISS,
+    MODE_THREADS,
+    NODE_EDGES,
+    NODE_EXTRA,
+    NODE_HOOKS,
+    NODE_PLAN,
+    NODE_SAVED,
+    NODE_TYPE,
+    NONE,
+    PARAMETER_TYPE,
+    PLAN_BLOCK,
+    PLAN_TYPE,
+    SLOT_BASE,
+    SLOT_NODE,
+    SLOT_OFFSET,
+    SLOT_SPEC,
+    SLOT_STORAGE,
+    TENSOR_TYPE,
+    TRUE,
+    ZERO,
+    PyLong_FromLongLong,
+    PyTuple_GetItem,
+    PyTuple_Size,
+    as_integer,
+    set_slot,
+    slot,
+    type_of,
+    world,
+)
 from flambeau.runtime.plan_table import (
-    MAX_KEY, MAX_OPERANDS, add_argument, find_plan, hash_key, remember_plan,
-)  # fmt: skip
+    MAX_KEY,
+    MAX_OPERANDS,
+    add_argument,
+    find_plan,
+    hash_key,
+    remember_plan,
+)
 from flambeau.runtime.threads import parallel_for
 
 i8p = pointer(i8)
@@ -50,7 +112,8 @@ PyThread_get_thread_ident = Extern("PyThread_get_thread_ident", i64)
 Kernel = Signature(void, ptr, ptr, i64, i64)
 
 op_flags = Static("op_flags", i64, 2048)
-METHOD_CALL = 1 << 16  # added to the op's number for Python: the first argument stood before the dot
+# added to the op's number for Python: the first argument stood before the dot
+METHOD_CALL = 1 << 16
 TAKES_INDEX = 2  # flag of the op behind x[...]: see runtime.indexing
 
 # thread modes: threads whose mode is not the default, as (thread identity, mode bits)
@@ -60,16 +123,19 @@ NO_GRAD, INFERENCE, PYTHON_ONLY = 1, 2, 4
 
 # words of a plan's block
 (
-    B_KIND, B_KERNEL, B_PARAMS, B_ITEMS, B_GRAIN, B_INPUTS, B_OUTPUTS, B_PLAN, B_DIFFERENTIABLE, B_DELTA, B_INPLACE, B_CAN_FAIL,
-    B_RUN, B_SCRATCH, B_FINISH, B_RELEASE,
+    B_KIND, B_KERNEL, B_PARAMS, B_ITEMS, B_GRAIN, B_INPUTS, B_OUTPUTS, B_PLAN, B_DIFFERENTIABLE,
+    B_DELTA, B_INPLACE, B_CAN_FAIL, B_RUN, B_SCRATCH, B_FINISH, B_RELEASE,
 ) = range(16)  # fmt: skip
-B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 16, 17, 18  # second kernel of a split reduction, from the scratch memory to the results
-B_OUTPUT, B_INPUT = 20, 36  # two words for each of up to 8 results; three for each input, as many as there are
+# second kernel of a split reduction, from the scratch memory to the results
+B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 16, 17, 18
+# two words for each of up to 8 results; three for each input, as many as there are
+B_OUTPUT, B_INPUT = 20, 36
 KIND_KERNEL, KIND_VIEW, KIND_PYTHON, KIND_INPUT = 1, 2, 3, 4
 MAX_INPUTS, MAX_OUTPUTS = 56, 8
 MAX_BUFFERS = MAX_INPUTS + MAX_OUTPUTS + 2  # and the scratch memory and the error flag
 SAVE_OUTPUT = 56  # in a save mask: bit 56 + k stands for output k
-NUMBER_FLOAT, NUMBER_INT, NUMBER_BOOL = -1, -2, -3  # in place of an item size: how a Python number is passed
+# in place of an item size: how a Python number is passed
+NUMBER_FLOAT, NUMBER_INT, NUMBER_BOOL = -1, -2, -3
 
 
 @native
@@ -108,7 +174,7 @@ def set_thread_mode(mode: i64) -> i64:
     return 0
 
 
-# ---- 3. running a plan ---------------------------------------------------------------------------------------------------
+# ---- 3. running a plan ---------------------------------------------------------------------------
 
 
 @native
@@ -149,7 +215,11 @@ def save(saved: ptr, place: i64, tensor: ptr) -> void:
     PyTuple_SetItem(saved, 2 * place, tensor)
     kind = type_of(tensor)
     if kind == world[TENSOR_TYPE] or kind == world[PARAMETER_TYPE]:
-        PyTuple_SetItem(saved, 2 * place + 1, PyLong_FromLongLong(i64p(slot(tensor, world[SLOT_STORAGE]))[VERSION]))
+        PyTuple_SetItem(
+            saved,
+            2 * place + 1,
+            PyLong_FromLongLong(i64p(slot(tensor, world[SLOT_STORAGE]))[VERSION]),
+        )
     else:
         skip(saved, 2 * place + 1)
 
@@ -185,10 +255,13 @@ def record(block: i64p, inputs: ptrp, needs: i64, outputs: ptrp) -> i64:
             skip(saved, 2 * i)
             skip(saved, 2 * i + 1)
     for k in range(m):
-        if (mask >> (SAVE_OUTPUT + k)) & 1:  # a twin without the node, else node and result would keep each other alive
+        # a twin without the node, else node and result would keep each other alive
+        if (mask >> (SAVE_OUTPUT + k)) & 1:
             storage = slot(outputs[k], world[SLOT_STORAGE])
             Py_IncRef(storage)
-            twin = new_tensor(storage, slot(outputs[k], world[SLOT_SPEC]), slot(outputs[k], world[SLOT_OFFSET]))
+            twin = new_tensor(
+                storage, slot(outputs[k], world[SLOT_SPEC]), slot(outputs[k], world[SLOT_OFFSET])
+            )
             if twin == None:  # noqa: E711
                 return 0
             save(saved, n + k, twin)
@@ -223,7 +296,10 @@ def record(block: i64p, inputs: ptrp, needs: i64, outputs: ptrp) -> i64:
 
 @native
 def run_kernel(block: i64p, buffers: ptrp) -> i64:
-    """Calls the kernel, over threads and without the GIL when it is long. 0 when it failed (exception set)."""
+    """Calls the kernel, over threads and without the GIL when it is long.
+
+    0 when it failed (exception set).
+    """
     n = block[B_INPUTS] + (i64(1) if block[B_INPLACE] >= 0 else block[B_OUTPUTS])
     flag, split = stack(i64, 1), stack(ptr, MAX_BUFFERS)
     scratch: i64p = None
@@ -245,7 +321,9 @@ def run_kernel(block: i64p, buffers: ptrp) -> i64:
     if block[B_ITEMS] > 0:
         if block[B_RELEASE] != 0:
             thread = PyEval_SaveThread()
-            parallel_for(ptr(block[B_KERNEL]), first, ptr(block[B_PARAMS]), block[B_ITEMS], block[B_GRAIN])
+            parallel_for(
+                ptr(block[B_KERNEL]), first, ptr(block[B_PARAMS]), block[B_ITEMS], block[B_GRAIN]
+            )
             PyEval_RestoreThread(thread)
         else:
             Kernel(block[B_KERNEL])(first, ptr(block[B_PARAMS]), 0, block[B_ITEMS])
@@ -279,7 +357,9 @@ def as_tuple(items: ptrp, n: i64) -> ptr:
 
 @native
 def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, numbers: i64p) -> i64:
-    """Orders the operands as the plan wants them, finds their data; returns the bits of those that need a gradient."""
+    """Orders the operands as the plan wants them, finds their data;
+    returns the bits of those that need a gradient.
+    """
     needs = i64(0)
     for i in range(block[B_INPUTS]):
         x = operands[block[B_INPUT + 3 * i + 2]]
@@ -307,8 +387,15 @@ def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, num
 
 @native
 def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
-    """Runs a plan of kind kernel or view. Returns null without an exception set when only Python can do it."""
-    inputs, buffers, numbers = stack(ptr, MAX_INPUTS), stack(ptr, MAX_BUFFERS), stack(i64, MAX_INPUTS)
+    """Runs a plan of kind kernel or view.
+
+    Returns null without an exception set when only Python can do it.
+    """
+    inputs, buffers, numbers = (
+        stack(ptr, MAX_INPUTS),
+        stack(ptr, MAX_BUFFERS),
+        stack(i64, MAX_INPUTS),
+    )
     outputs = stack(ptr, 8)
     needs = collect_inputs(block, operands, inputs, buffers, numbers)
     if block[B_KIND] == KIND_INPUT:
@@ -344,9 +431,13 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         written: i64p = slot(target, world[SLOT_STORAGE])
         if needs != 0 or i64(slot(target, world[SLOT_NODE])) != world[NONE] and mode & NO_GRAD == 0:
             return None
-        for i in range(n):  # the same memory seen through another window: Python decides what is allowed
+        # the same memory seen through another window: Python decides what is allowed
+        for i in range(n):
             if inputs[i] != target and block[B_INPUT + 3 * i] >= 0:
-                if slot(inputs[i], world[SLOT_STORAGE]) == ptr(written) and buffers[i] != buffers[block[B_INPLACE]]:
+                if (
+                    slot(inputs[i], world[SLOT_STORAGE]) == ptr(written)
+                    and buffers[i] != buffers[block[B_INPLACE]]
+                ):
                     return None
         buffers[n] = buffers[block[B_INPLACE]]
         if block[B_KERNEL] != 0:
@@ -383,7 +474,7 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     return result
 
 
-# ---- 2. and 4. the call ----------------------------------------------------------------------------------------------------
+# ---- 2. and 4. the call --------------------------------------------------------------------------
 
 
 @native
@@ -422,8 +513,12 @@ def run_python_plan(block: i64p, operands: ptrp) -> ptr:
 
 
 @native
-def take_window(op: i64, self: ptr, args: ptrp, key: i64p, counts: i64p, moved: i64p, mode: i64) -> ptr:
-    """x[...] with an index of ints, slices, None and Ellipsis: the offsets are operands of the plan."""
+def take_window(
+    op: i64, self: ptr, args: ptrp, key: i64p, counts: i64p, moved: i64p, mode: i64
+) -> ptr:
+    """x[...] with an index of ints, slices, None and Ellipsis:
+    the offsets are operands of the plan.
+    """
     operands = stack(ptr, MAX_OPERANDS)
     hashed = hash_key(key, counts[0])
     entry = find_plan(key, counts[0], hashed)
@@ -513,7 +608,9 @@ def call_function(self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
 
 @native
 def execute_plan(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    """execute_plan(plan, *inputs): runs a plan on inputs in the plan's own order, for callers in Python."""
+    """execute_plan(plan, *inputs): runs a plan on inputs in the plan's own order,
+    for callers in Python.
+    """
     block: i64p = ptr(as_integer(slot(args[0], world[PLAN_BLOCK])))
     operands, places = stack(ptr, MAX_OPERANDS), stack(i64, 1)
     for i in range(nargs - 1):

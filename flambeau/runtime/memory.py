@@ -1,11 +1,13 @@
 """The caching allocator and the storage object, in native code (see codegen.native).
 
-Used by runtime.dispatch (results of kernels) and, through runtime.storage, by everything else. A storage is a Python object
-(made by `new_storage`, freed by `free_storage` when its last reference goes) that owns a block of memory or borrows one from
-an owner such as a NumPy array. Freed blocks go to a list of their size class and are handed out again: a fresh 64 MB block costs
-20 ms of page faults, a reused one nothing. All of it runs with the GIL held, so there are no locks.
+Used by runtime.dispatch (results of kernels) and, through runtime.storage, by everything else. A
+storage is a Python object (made by `new_storage`, freed by `free_storage` when its last reference
+goes) that owns a block of memory or borrows one from an owner such as a NumPy array. Freed blocks
+go to a list of their size class and are handed out again: a fresh 64 MB block costs 20 ms of page
+faults, a reused one nothing. All of it runs with the GIL held, so there are no locks.
 
-Size classes: multiples of 64 bytes up to 1024, then four steps per power of two (at most 25 % of a block is unused).
+Size classes: multiples of 64 bytes up to 1024, then four steps per power of two (at most 25 % of a
+block is unused).
 """
 
 from __future__ import annotations
@@ -13,8 +15,19 @@ from __future__ import annotations
 import sys
 
 from flambeau.codegen.native import (
-    Extern, Static, count_leading_zeros, i32, i64, i64p, native, ptr, ptrp, stack, unlikely, void,
-)  # fmt: skip
+    Extern,
+    Static,
+    count_leading_zeros,
+    i32,
+    i64,
+    i64p,
+    native,
+    ptr,
+    ptrp,
+    stack,
+    unlikely,
+    void,
+)
 
 WINDOWS, LINUX = sys.platform == "win32", sys.platform.startswith("linux")
 posix_memalign = Extern("posix_memalign", i32, ptr, i64, i64)
@@ -32,12 +45,15 @@ PyObject_CallNoArgs = Extern("PyObject_CallNoArgs", ptr, ptr)
 PyBuffer_FillInfo = Extern("PyBuffer_FillInfo", i32, ptr, ptr, ptr, i64, i32, i32)
 
 ALIGNMENT = 64
-HUGE_PAGE = 1 << 21  # blocks of several huge pages ask the kernel for them: a tenth of the page faults
+# blocks of several huge pages ask the kernel for them: a tenth of the page faults
+HUGE_PAGE = 1 << 21
 HUGE_FROM = 1 << 22
 MADV_HUGEPAGE = 14
 
 # words of `memory`: the statistics, read and set by runtime.storage
-IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED, ON_FAILURE = range(9)
+IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED, ON_FAILURE = range(
+    9
+)
 memory = Static("memory", i64, 16)
 free_lists = Static("free_lists", ptr, 256)
 
@@ -139,7 +155,9 @@ def deallocate(block: ptrp, requested: i64) -> void:
 
 @native
 def new_storage(nbytes: i64) -> i64p:
-    """A storage object with its own memory (contents undefined); null with MemoryError set when memory is out."""
+    """A storage object with its own memory (contents undefined);
+    null with MemoryError set when memory is out.
+    """
     storage: i64p = PyObject_Malloc(STORAGE_BYTES)
     if storage == None:  # noqa: E711
         return PyErr_NoMemory()
@@ -147,7 +165,8 @@ def new_storage(nbytes: i64) -> i64p:
     if unlikely(block == None):  # noqa: E711
         memory[REQUESTED] = nbytes
         PyObject_Free(storage)
-        return PyObject_CallNoArgs(ptr(memory[ON_FAILURE]))  # raises, saying how much was asked and is held
+        # raises, saying how much was asked and is held
+        return PyObject_CallNoArgs(ptr(memory[ON_FAILURE]))
     PyObject_Init(storage, ptr(memory[STORAGE_TYPE]))
     storage[DATA] = i64(block)
     storage[NBYTES] = nbytes
@@ -187,7 +206,9 @@ def free_storage(storage: i64p) -> void:
 
 @native
 def storage_buffer(storage: i64p, view: ptr, flags: i32) -> i32:
-    """The buffer protocol: NumPy arrays and memoryviews look straight into the block and keep the storage alive."""
+    """The buffer protocol: NumPy arrays and memoryviews look straight into the block
+    and keep the storage alive.
+    """
     return PyBuffer_FillInfo(view, storage, ptr(storage[DATA]), storage[NBYTES], i32(0), flags)
 
 

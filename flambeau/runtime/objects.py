@@ -1,7 +1,8 @@
-"""What native code knows of Python's objects: types, singletons and the places of their members (see runtime.dispatch).
+"""What native code knows of Python's objects: types, singletons and the places of their members
+(see runtime.dispatch).
 
-`world` is an array of machine words that runtime.native fills in when the engine starts; the names below number them. Members of
-objects with `__slots__` are read at the offsets kept there:
+`world` is an array of machine words that runtime.native fills in when the engine starts; the names
+below number them. Members of objects with `__slots__` are read at the offsets kept there:
 
     storage = slot(x, world[SLOT_STORAGE])        # x._storage, borrowed
 """
@@ -17,11 +18,11 @@ PyLong_AsLongLongAndOverflow = Extern("PyLong_AsLongLongAndOverflow", i64, ptr, 
 
 # words of `world`: Python objects and offsets that runtime.native fills in
 (
-    TENSOR_TYPE, PARAMETER_TYPE, NODE_TYPE, EDGE_TYPE, PLAN_TYPE, LONG_TYPE, FLOAT_TYPE, BOOL_TYPE, TUPLE_TYPE, LIST_TYPE,
-    SLICE_TYPE, SIZE_TYPE, DTYPE_TYPE, STRING_TYPE, NONE, ELLIPSIS, TRUE, ZERO, MISS, FALLBACK, FAIL,
-    SLOT_STORAGE, SLOT_SPEC, SLOT_OFFSET, SLOT_NODE, NODE_PLAN, NODE_EDGES, NODE_SAVED, NODE_HOOKS, NODE_EXTRA,
-    EDGE_NODE, EDGE_INDEX, PLAN_BLOCK, SLICE_START, MODE_THREADS, DEVICE_TYPE, SLOT_BASE,
-    SPEC_SHAPE, SPEC_STRIDES, SPEC_CONTIGUOUS, SPEC_ITEMSIZE,
+    TENSOR_TYPE, PARAMETER_TYPE, NODE_TYPE, EDGE_TYPE, PLAN_TYPE, LONG_TYPE, FLOAT_TYPE, BOOL_TYPE,
+    TUPLE_TYPE, LIST_TYPE, SLICE_TYPE, SIZE_TYPE, DTYPE_TYPE, STRING_TYPE, NONE, ELLIPSIS, TRUE,
+    ZERO, MISS, FALLBACK, FAIL, SLOT_STORAGE, SLOT_SPEC, SLOT_OFFSET, SLOT_NODE, NODE_PLAN,
+    NODE_EDGES, NODE_SAVED, NODE_HOOKS, NODE_EXTRA, EDGE_NODE, EDGE_INDEX, PLAN_BLOCK, SLICE_START,
+    MODE_THREADS, DEVICE_TYPE, SLOT_BASE, SPEC_SHAPE, SPEC_STRIDES, SPEC_CONTIGUOUS, SPEC_ITEMSIZE,
 ) = range(41)  # fmt: skip
 world = Static("world", i64, 64)
 

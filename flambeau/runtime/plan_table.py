@@ -1,42 +1,91 @@
 """Keys of calls and the table of their plans, in native code. Called by runtime.dispatch.
 
-A key is a row of machine words that says all that a plan depends on: the op, the specs of tensors by identity (they are interned),
-the values of ints, slices, flags and strings. `add_argument` appends one argument; `find_plan` and `remember_plan` look it up.
+A key is a row of machine words that says all that a plan depends on: the op, the specs of tensors
+by identity (they are interned), the values of ints, slices, flags and strings. `add_argument`
+appends one argument; `find_plan` and `remember_plan` look it up.
 """
 
 from __future__ import annotations
 
 from flambeau.codegen.native import (
-    Extern, Static, bitcast, copy_memory, f64, i32, i64, i64p, native, ptr, ptrp, stack, u64, void,
-)  # fmt: skip
+    Extern,
+    Static,
+    bitcast,
+    copy_memory,
+    f64,
+    i32,
+    i64,
+    i64p,
+    native,
+    ptr,
+    ptrp,
+    stack,
+    u64,
+    void,
+)
 from flambeau.runtime.memory import Py_DecRef, Py_IncRef, PyObject_Free, PyObject_Malloc
 from flambeau.runtime.objects import (
-    BOOL_TYPE, DEVICE_TYPE, DTYPE_TYPE, ELLIPSIS, FLOAT_TYPE, LIST_TYPE, LONG_TYPE, NONE, PARAMETER_TYPE, PLAN_BLOCK, SIZE_TYPE,
-    SLICE_START, SLICE_TYPE, SLOT_SPEC, STRING_TYPE, TENSOR_TYPE, TUPLE_TYPE, PyLong_AsLongLongAndOverflow, PyTuple_GetItem,
-    PyTuple_Size, as_integer, slot, type_of, world,
-)  # fmt: skip
+    BOOL_TYPE,
+    DEVICE_TYPE,
+    DTYPE_TYPE,
+    ELLIPSIS,
+    FLOAT_TYPE,
+    LIST_TYPE,
+    LONG_TYPE,
+    NONE,
+    PARAMETER_TYPE,
+    PLAN_BLOCK,
+    SIZE_TYPE,
+    SLICE_START,
+    SLICE_TYPE,
+    SLOT_SPEC,
+    STRING_TYPE,
+    TENSOR_TYPE,
+    TUPLE_TYPE,
+    PyLong_AsLongLongAndOverflow,
+    PyTuple_GetItem,
+    PyTuple_Size,
+    as_integer,
+    slot,
+    type_of,
+    world,
+)
 
 PyFloat_AsDouble = Extern("PyFloat_AsDouble", f64, ptr)
 PyList_GetItem = Extern("PyList_GetItem", ptr, ptr, i64)
 PyList_Size = Extern("PyList_Size", i64, ptr)
 PyObject_Hash = Extern("PyObject_Hash", i64, ptr)
 
-NUMBERS_ARE_OPERANDS = 1  # flag of an op: Python numbers are operands of the kernel, not part of the key
+# flag of an op: Python numbers are operands of the kernel, not part of the key
+NUMBERS_ARE_OPERANDS = 1
 MAX_OPERANDS, MAX_KEY = 64, 256
 
-# the plan table: open addressing over (hash, entry); an entry is words: plan object, block, key length, key words...
+# the plan table: open addressing over (hash, entry); an entry is words: plan object, block, key
+# length, key words...
 TABLE_SIZE = 1 << 15
 TABLE_LIMIT = 3 * (1 << 13)
 table = Static("plan_table", i64, 2 * TABLE_SIZE)
 table_count = Static("plan_count", i64, 8)
 
 # tags in keys; addresses are larger than any of them
-K_INT, K_FLOAT, K_NUMBER_FLOAT, K_NUMBER_INT, K_NUMBER_BOOL, K_SLICE, K_SEQUENCE, K_STRING = 1, 2, 3, 4, 5, 6, 7, 9
+K_INT, K_FLOAT, K_NUMBER_FLOAT, K_NUMBER_INT, K_NUMBER_BOOL, K_SLICE, K_SEQUENCE, K_STRING = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    9,
+)
 
 
 @native
 def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, depth: i64) -> i64:
-    """Appends one argument to the key; counts = (key words, operands). Returns 0 when it has no key."""
+    """Appends one argument to the key; counts = (key words, operands).
+
+    Returns 0 when it has no key.
+    """
     n = counts[0]
     if n >= MAX_KEY - 8 or counts[1] >= MAX_OPERANDS:
         return 0
@@ -51,7 +100,13 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
         if flags & NUMBERS_ARE_OPERANDS:
             operands[counts[1]] = x
             counts[1] += 1
-            key[n] = K_NUMBER_INT if kind == world[LONG_TYPE] else K_NUMBER_FLOAT if kind == world[FLOAT_TYPE] else K_NUMBER_BOOL
+            key[n] = (
+                K_NUMBER_INT
+                if kind == world[LONG_TYPE]
+                else K_NUMBER_FLOAT
+                if kind == world[FLOAT_TYPE]
+                else K_NUMBER_BOOL
+            )
             if kind == world[LONG_TYPE]:
                 overflow = stack(i32, 1)
                 PyLong_AsLongLongAndOverflow(x, overflow)
@@ -73,7 +128,12 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
         key[n] = i64(x)
         counts[0] = n + 1
         return 1
-    if i64(x) == world[NONE] or i64(x) == world[ELLIPSIS] or kind == world[DTYPE_TYPE] or kind == world[DEVICE_TYPE]:
+    if (
+        i64(x) == world[NONE]
+        or i64(x) == world[ELLIPSIS]
+        or kind == world[DTYPE_TYPE]
+        or kind == world[DEVICE_TYPE]
+    ):
         key[n] = i64(x)
         counts[0] = n + 1
         return 1
@@ -92,7 +152,9 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
             if add_argument(part, key, operands, counts, 0, depth + 1) == 0:
                 return 0
         return 1
-    if (kind == world[TUPLE_TYPE] or kind == world[LIST_TYPE] or kind == world[SIZE_TYPE]) and depth < 2:
+    if (
+        kind == world[TUPLE_TYPE] or kind == world[LIST_TYPE] or kind == world[SIZE_TYPE]
+    ) and depth < 2:
         size = i64(0)
         if kind != world[LIST_TYPE]:
             size = PyTuple_Size(x)
@@ -142,7 +204,10 @@ def find_plan(key: i64p, n: i64, hashed: i64) -> i64p:
 
 @native
 def clear_plans() -> void:
-    """Forgets every plan. An entry's plan may be running: its owner holds its own reference meanwhile."""
+    """Forgets every plan.
+
+    An entry's plan may be running: its owner holds its own reference meanwhile.
+    """
     for i in range(TABLE_SIZE):
         entry: i64p = ptr(table[2 * i + 1])
         table[2 * i + 1] = 0

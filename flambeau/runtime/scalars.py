@@ -1,6 +1,6 @@
 """Single elements as Python numbers and back: `Tensor.item()` without NumPy.
 
-    read_scalar(tensor_of_one_element)          # 2.5
+read_scalar(tensor_of_one_element)          # 2.5
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import struct
 from typing import Any
 
 FORMATS = {
-    "bool": ctypes.c_bool, "uint8": ctypes.c_uint8, "int8": ctypes.c_int8, "int16": ctypes.c_int16, "int32": ctypes.c_int32,
-    "int64": ctypes.c_int64, "uint16": ctypes.c_uint16, "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64,
-    "float32": ctypes.c_float, "float64": ctypes.c_double,
+    "bool": ctypes.c_bool, "uint8": ctypes.c_uint8, "int8": ctypes.c_int8, "int16": ctypes.c_int16,
+    "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint16": ctypes.c_uint16,
+    "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64, "float32": ctypes.c_float,
+    "float64": ctypes.c_double,
 }  # fmt: skip
 
 

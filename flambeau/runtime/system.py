@@ -1,6 +1,9 @@
-"""`engine`: what the running engine consists of. Filled in by flambeau.start and flambeau.tensor, read everywhere above.
+"""`engine`: what the running engine consists of.
 
-It exists so that lower parts can ask for the classes and the native core of the running system without importing them:
+Filled in by flambeau.start and flambeau.tensor, read everywhere above.
+
+It exists so that lower parts can ask for the classes and the native core of the running system
+without importing them:
 
     engine.core.execute_plan(plan, x, y)        # runtime.native.NativeCore
     isinstance(value, engine.Tensor)
@@ -21,10 +24,13 @@ class Engine:
     core: NativeCore
     Tensor: Any
     Parameter: Any
-    first_operator: int  # numbers of ops from here on belong to `x + y` and its kin, see ops.registry
+    # numbers of ops from here on belong to `x + y` and its kin, see ops.registry
+    first_operator: int
 
     def start(self) -> None:
-        """Makes the engine ready (flambeau.start), if it is not: the first use of a tensor function."""
+        """Makes the engine ready (flambeau.start), if it is not:
+        the first use of a tensor function.
+        """
         importlib.import_module("flambeau.start").start()
 
 

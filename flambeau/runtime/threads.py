@@ -1,12 +1,14 @@
 """The thread pool, in native code: splits a kernel's axis over the processor's cores.
 
-`parallel_for(kernel, buffers, params, items, grain)` runs `kernel(buffers, params, start, stop)` over [0, items) in chunks of
-`grain`; 0 means that one thread does it all. Called by runtime.dispatch, without the GIL.
+`parallel_for(kernel, buffers, params, items, grain)` runs `kernel(buffers, params, start, stop)`
+over [0, items) in chunks of `grain`; 0 means that one thread does it all. Called by
+runtime.dispatch, without the GIL.
 
-Workers are system threads that never touch Python: they spin for some microseconds after a job and then sleep. The caller
-takes chunks itself and waits for chunks to be done, never for a worker to wake, because waking takes 100 us. One job runs at a
-time; a second caller (another Python thread, a nested call) does its work alone. `entered` counts the workers that look at the
-job: its fields change only while nobody does. After a fork the child starts with no workers (`forget_workers`).
+Workers are system threads that never touch Python: they spin for some microseconds after a job and
+then sleep. The caller takes chunks itself and waits for chunks to be done, never for a worker to
+wake, because waking takes 100 us. One job runs at a time; a second caller (another Python thread, a
+nested call) does its work alone. `entered` counts the workers that look at the job: its fields
+change only while nobody does. After a fork the child starts with no workers (`forget_workers`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,21 @@ from __future__ import annotations
 import sys
 
 from flambeau.codegen.native import (
-    Extern, Signature, Static, atomic_add, atomic_load, atomic_store, atomic_swap, cpu_pause, i32, i64, native, ptr, ptrp, void,
-)  # fmt: skip
+    Extern,
+    Signature,
+    Static,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    atomic_swap,
+    cpu_pause,
+    i32,
+    i64,
+    native,
+    ptr,
+    ptrp,
+    void,
+)
 
 POSIX = sys.platform != "win32"
 pthread_create = Extern("pthread_create", i32, ptr, ptr, ptr, ptr)
@@ -32,7 +47,9 @@ Kernel = Signature(void, ptr, ptr, i64, i64)
 MAX_WORKERS = 255
 SPIN = 4000  # pauses of a worker without work before it sleeps: 20-100 us
 # words of `pool`, each on its own cache line
-WANTED, STARTED, BUSY, OPEN, NEXT, DONE, ENTERED, SLEEPING, QUIT, GENERATION = (8 * i for i in range(10))
+WANTED, STARTED, BUSY, OPEN, NEXT, DONE, ENTERED, SLEEPING, QUIT, GENERATION = (
+    8 * i for i in range(10)
+)
 JOB_KERNEL, JOB_BUFFERS, JOB_PARAMS, JOB_ITEMS, JOB_GRAIN = (80 + i for i in range(5))
 pool = Static("pool", i64, 128)
 handles = Static("pool_handles", ptr, MAX_WORKERS)
@@ -66,7 +83,9 @@ def worker(unused: ptr) -> ptr:
             if spins > SPIN:
                 pthread_mutex_lock(mutex)
                 atomic_add(pool + SLEEPING, 1)
-                while (atomic_load(pool + OPEN) == 0 or atomic_load(pool + OPEN) == seen) and atomic_load(pool + QUIT) == 0:
+                while (
+                    atomic_load(pool + OPEN) == 0 or atomic_load(pool + OPEN) == seen
+                ) and atomic_load(pool + QUIT) == 0:
                     pthread_cond_wait(condition, mutex)
                 atomic_add(pool + SLEEPING, -1)
                 pthread_mutex_unlock(mutex)
@@ -84,7 +103,8 @@ def worker(unused: ptr) -> ptr:
 def start_workers() -> void:
     while pool[STARTED] < pool[WANTED]:
         if pthread_create(handles + pool[STARTED], None, worker, None) != 0:
-            pool[WANTED] = pool[STARTED]  # the system refuses more threads: go on with those there are
+            # the system refuses more threads: go on with those there are
+            pool[WANTED] = pool[STARTED]
             return
         pool[STARTED] += 1
 
@@ -151,4 +171,3 @@ def forget_workers(self: ptr, args: ptrp, nargs: i64) -> ptr:
 @native
 def pool_words() -> i64:
     return i64(pool)
-

@@ -1,8 +1,8 @@
 """A table of wrong calls: each line is a program that must fail as it does in torch.
 
-`tests/parity/test_wrong_calls.py` runs every line under torch and Flambeau, `tests/test_wrong_calls.py`
-compares Flambeau with what `tools/record_wrong_calls.py` once recorded of torch. A line starts with
-the names that `names` makes; its last statement fails:
+`tests/parity/test_wrong_calls.py` runs every line under torch and Flambeau,
+`tests/test_wrong_calls.py` compares Flambeau with what `tools/record_wrong_calls.py` once recorded
+of torch. A line starts with the names that `names` makes; its last statement fails:
 
 >>> CALLS["shapes of products"][0]
 'x @ x'
@@ -10,11 +10,11 @@ the names that `names` makes; its last statement fails:
 
 from __future__ import annotations
 
+import copy
 import io
 import os
-import re
-import copy
 import pickle
+import re
 import warnings
 import zipfile
 from typing import Any

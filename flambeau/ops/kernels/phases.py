@@ -1,0 +1,80 @@
+"""A native kernel made of two: copy the first operand into the result, then change the copy. Called by ops.update.
+
+    plan.use_native(copy_then(), phase_params(inputs, copy, update), items=1, ...)
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from flambeau.codegen.expr import Expr
+from flambeau.codegen.llvm import load
+from flambeau.codegen.loops import plan_pointwise
+from flambeau.codegen.native import Signature, Unit, i64, i64p, native, ptr, ptrp, stack, void
+from flambeau.core.spec import Spec
+from flambeau.runtime import threads
+from flambeau.runtime.system import engine
+
+Kernel = Signature(void, ptr, ptr, i64, i64)
+ParallelFor = Signature(void, ptr, ptr, ptr, i64, i64)
+# parameters: the core's parallel_for, the number of inputs, then two phases
+PARALLEL, INPUTS, COPY = 0, 1, 2
+ADDRESS, PARAMS, ITEMS, GRAIN, PHASE_WORDS = range(5)
+
+
+class Phase(NamedTuple):
+    """A kernel, the address of its parameters, and how its items are shared out (grain 0: one thread)."""
+
+    address: int
+    params: int
+    items: int
+    grain: int
+
+
+@native
+def run_phase(phase: i64p, parallel: i64, buffers: ptrp) -> void:
+    if phase[ITEMS] > 0:
+        if phase[GRAIN] > 0:
+            ParallelFor(parallel)(ptr(phase[ADDRESS]), buffers, ptr(phase[PARAMS]), phase[ITEMS], phase[GRAIN])
+        else:
+            Kernel(phase[ADDRESS])(buffers, ptr(phase[PARAMS]), 0, phase[ITEMS])
+
+
+@native
+def copy_then_update(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: operand 0 into the result, then the update on all operands."""
+    pair = stack(ptr, 2)
+    pair[0] = buffers[0]
+    pair[1] = buffers[params[INPUTS]]
+    run_phase(params + COPY, params[PARALLEL], pair)
+    run_phase(params + COPY + PHASE_WORDS, params[PARALLEL], buffers)
+
+
+@cache
+def copy_then() -> int:
+    """Address of the kernel."""
+    unit = Unit("phases", [copy_then_update])
+    symbol = unit.symbol(copy_then_update)
+    return load("phases-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]
+
+
+def copy_phase(source: Spec, target: Spec, keep: list[Any], grain: int) -> Phase:
+    """The phase that copies a tensor into one of the same shape; its parameters are added to `keep`."""
+    steps = [[s * source.itemsize for s in spec.strides] for spec in (source, target)]
+    name = source.dtype.name
+    loops = plan_pointwise((Expr.input(0, name),), (name,), (name,), source.shape, steps)
+    params = (ctypes.c_int64 * max(1, len(loops.params)))(*loops.params)
+    keep.append(params)
+    shared = max(1, grain * loops.items // max(1, loops.work)) if grain else 0
+    return Phase(load(loops.symbol_name, loops.ir_text)[loops.symbol_name], ctypes.addressof(params), loops.items, shared)
+
+
+def phase_params(inputs: int, phases: Sequence[Phase]) -> list[int]:
+    """The kernel's parameters."""
+    params = [engine.core.address(threads.parallel_for), inputs]
+    for phase in phases:
+        params += phase
+    return params
