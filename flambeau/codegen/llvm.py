@@ -46,13 +46,7 @@ class Engine:
         binding.initialize_native_asmparser()
         self.cpu = binding.get_host_cpu_name()
         self.features = binding.get_host_cpu_features().flatten()
-        self.machine = binding.Target.from_default_triple().create_target_machine(
-            opt=3,
-            cpu=self.cpu,
-            features=self.features,
-            reloc="pic" if sys.platform != "win32" else "default",
-            codemodel="small",
-        )
+        self.machine, self.draft_machine = self._machine(3), self._machine(0)
         self.linker = binding.create_lljit_compiler(self.machine)
         text = (
             f"{__version__} {llvmlite.__version__} {binding.llvm_version_info} {self.cpu} "
