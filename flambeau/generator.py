@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.core import errors
 from flambeau.core.device import device as device_type
 from flambeau.core.naming import PublicType
 from flambeau.runtime.system import engine
@@ -84,6 +85,8 @@ def restore(state: bytes) -> Generator:
 
 def checked_seed(seed: Any) -> int:
     """The seed as torch takes it: an integer from -2**63 to 2**64 - 1."""
+    if not hasattr(seed, "__index__") and not isinstance(seed, float):
+        raise RuntimeError(f"manual_seed expected a long, but got {errors.type_name(seed)}")
     seed = int(seed)
     if not -(1 << 63) <= seed < 1 << 64:
         raise RuntimeError("Overflow when unpacking long long")
@@ -94,11 +97,10 @@ def check_state(state: Any) -> None:
     """torch's errors for what is no state."""
     import flambeau
 
-    if not isinstance(state, flambeau.Tensor) or state.dtype is not flambeau.uint8:
-        raise TypeError(
-            "expected a torch.ByteTensor, but got "
-            + (state.type() if isinstance(state, flambeau.Tensor) else type(state).__name__)
-        )
+    if isinstance(state, flambeau.Tensor) and state.dtype is not flambeau.uint8:
+        raise TypeError("RNG state must be a torch.ByteTensor")
+    if not isinstance(state, flambeau.Tensor):
+        raise TypeError(f"expected a torch.ByteTensor, but got {errors.type_name(state)}")
 
 
 _default: list[Generator] = []

@@ -31,7 +31,7 @@ def manual_seed(seed: Any) -> Generator:
     >>> torch.manual_seed(1).initial_seed()
     1
     """
-    return _default_generator().manual_seed(checked_seed(seed))
+    return _default_generator().manual_seed(checked_seed(int(seed)))
 
 
 def seed() -> int:

@@ -29,7 +29,7 @@ FIELDS = {
     "lu_unpack": "P L U", "max": "values indices", "median": "values indices",
     "min": "values indices", "mode": "values indices", "nanmedian": "values indices", "qr": "Q R",
     "slogdet": "sign logabsdet", "sort": "values indices", "svd": "U S V", "topk": "values indices",
-    "triangular_solve": "solution cloned_coefficient", "_unpack_dual": "primal tangent",
+    "triangular_solve": "solution cloned_coefficient", "_lu_with_info": "LU pivots info", "_unpack_dual": "primal tangent",
 }  # fmt: skip
 
 
@@ -85,6 +85,12 @@ def _define(name: str, fields: tuple[str, ...]) -> type[ReturnType]:
         (ReturnType,),
         {**members, **counts, "__match_args__": fields, "__module__": __name__, "__slots__": ()},
     )
+
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> type[ReturnType]:
+        """The classes made below."""
 
 
 all_return_types = []

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
+from flambeau.runtime.objects import REVISE
 from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
@@ -23,7 +24,7 @@ OP_MODULES = (
     "scan", "sort", "quantile", "unique", "view", "retype", "window", "split", "join", "mask",
     "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout",
     "reduce_at", "search", "copying", "creation", "histogram", "covariance", "ranges", "legacy",
-    "random", "matmul", "einsum", "settings", "values", "duplication", "losses", "conv", "pool",
+    "random", "matmul", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr", "settings", "values", "duplication", "losses", "conv", "pool",
     "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented
@@ -42,6 +43,7 @@ def start() -> None:
         if started:
             return
         from flambeau.autograd.graph import Edge, Node
+        from flambeau.autograd.inplace import revise
         from flambeau.ops.plan import Plan
         from flambeau.runtime.native import NativeCore
         from flambeau.tensor import Tensor
@@ -50,6 +52,7 @@ def start() -> None:
         core.connect(
             Tensor, getattr(engine, "Parameter", Tensor), Node, Edge, Plan, miss, fallback, fail
         )
+        core.know(REVISE, revise)
         engine.core = core
         started = True
         for name in OP_MODULES:

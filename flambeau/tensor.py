@@ -98,6 +98,8 @@ class Tensor(metaclass=TensorMeta):
     def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
         """torch's way to make a tensor of a subclass around existing data."""
         made = Tensor._alias(data, cls)
+        if require_grad and made.dtype.category < 2:
+            raise errors.differentiable_dtypes_only()
         if require_grad:
             made.requires_grad_(True)
         return made
@@ -152,8 +154,10 @@ class Tensor(metaclass=TensorMeta):
         """
         if dim is None:
             return self._spec.shape
+        if not hasattr(dim, "__index__"):
+            raise errors.argument_type_error("size", "dim", 1, "int", dim)
         if self._spec.ndim == 0:
-            raise IndexError("Dimension specified as " + str(dim) + " but tensor has no dimensions")
+            raise errors.no_dimensions(dim)
         return self._spec.shape[wrap_dim(dim, self._spec.ndim)]
 
     def stride(self, dim: int | None = None) -> Any:
@@ -161,7 +165,7 @@ class Tensor(metaclass=TensorMeta):
         if dim is None:
             return self._spec.strides
         if self._spec.ndim == 0:
-            raise IndexError("Dimension specified as " + str(dim) + " but tensor has no dimensions")
+            raise errors.no_dimensions(dim)
         return self._spec.strides[wrap_dim(dim, self._spec.ndim)]
 
     def dim(self) -> int:
@@ -258,6 +262,8 @@ class Tensor(metaclass=TensorMeta):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if value and self._spec.dtype.category < 2:
+            raise errors.differentiable_dtypes_only("attribute")
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -270,7 +276,7 @@ class Tensor(metaclass=TensorMeta):
             if self._node is None:
                 kind = self._spec.dtype
                 if not (kind.is_floating_point or kind.is_complex):
-                    raise errors.differentiable_dtypes_only()
+                    raise errors.differentiable_dtypes_only("method")
                 node = AccumulateGrad(self)
                 node.grad = self.__dict__.pop("_grad", None)
                 self._node = node
@@ -354,15 +360,17 @@ class Tensor(metaclass=TensorMeta):
         if value.dtype is not self.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a tensor "
-                "with dtype "
-                f"'{self.dtype.c_name}'. The gradient must match the tensor's dtype (or the "
-                "tensor's "
-                f"grad_dtype attribute if explicitly set)."
+                f"with grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's "
+                "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype "
+                "attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with "
+                "caution. Diverging the dtypes of a tensor and its gradient may break downstream "
+                "systems that assume they match."
             )
         if value.shape != self.shape:
             raise RuntimeError(
-                f"assigned grad has data of a different size: got {errors.brackets(value.shape)}, "
-                f"expected {errors.brackets(self.shape)}"
+                f"attempting to assign a gradient of size '{errors.brackets(value.shape)}' to a "
+                f"tensor of size '{errors.brackets(self.shape)}'. Please ensure that the gradient "
+                "and the tensor are the same size"
             )
 
     def _retain(self, grad: Tensor) -> None:
@@ -441,7 +449,7 @@ class Tensor(metaclass=TensorMeta):
                 "gradients are views of DDP buckets, and "
                 "hence detach_() cannot be called on these gradients. To fix this error, "
                 "please refer to the "
-                "Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+                "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
             )
         self._node = None
         return self

@@ -42,6 +42,12 @@ FOREIGN = re.compile(
 )
 
 
+BY_HAND = (  # functions that torch binds by hand
+    "tensor: object data, *, torch.dtype? dtype=None, torch.device? device=None, bool pin_memory=False, bool requires_grad=False",
+    "as_tensor: object data, torch.dtype? dtype=None, torch.device? device=None",
+    "Tensor.numpy: *, bool force=False",
+    "Tensor.set_:  | Tensor source | object source, int storage_offset, tuple of ints size, tuple of ints stride=None",
+)
 FACTORY = (
     "torch.dtype? dtype=None, torch.layout? layout=None, torch.device? device=None, "
     "bool? pin_memory=False, "
@@ -69,6 +75,7 @@ def main() -> None:
         )
         if derived != methods[name] or name not in named and not name.endswith("_"):
             lines.append(f"Tensor.{name}: {' | '.join(methods[name])}")
+    lines += BY_HAND
     TARGET.write_text("\n".join(lines).replace(FACTORY, "@factory") + "\n", encoding="utf-8")
 
 

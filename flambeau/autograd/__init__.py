@@ -119,15 +119,19 @@ def grad(
     roots, chosen = _sequence(outputs), _sequence(inputs)
     grads = [None] * len(roots) if grad_outputs is None else _sequence(grad_outputs)
     if not chosen:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    for value in (outputs, inputs):
+        if not isinstance(value, (_system.Tensor, tuple, list, Node, Edge)) and not hasattr(value, "edge"):
+            iter(value)  # Python's TypeError
     for tensor in chosen:
         if _edge(tensor) is None:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     keep = create_graph if retain_graph is None else retain_graph
     found = run(_root_gradients(roots, grads, create_graph), keep, create_graph, [_edge(t) for t in chosen], accumulate=False)
-    if not (allow_unused or materialize_grads) and any(g is None for g in found):
+    if not (allow_unused or materialize_grads) and None in (unused := [g if g is None else 0 for g in found]):
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
+            f"The differentiated Tensor at index {unused.index(None)} appears to not have been used in the graph. "
+            "Set allow_unused=True if this is the desired behavior."
         )
     if materialize_grads:
         found = [t.new_zeros(t.shape) if g is None else g for g, t in zip(found, chosen, strict=True)]

@@ -133,6 +133,13 @@ class AccumulateGrad(Node):
         self.reference = weakref.ref(variable)
         self.grad: Any = None
 
+    def name(self) -> str:
+        """torch's name, with the namespace of its C++ class."""
+        return "torch::autograd::AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
     @property
     def variable(self) -> Any:
         """The leaf tensor, or None when it is gone."""

@@ -30,13 +30,28 @@ def modify(plan: Any, inputs: Sequence[Any]) -> Any:
     recording = is_grad_enabled() and any(isinstance(x, engine.Tensor) and x._node is not None for x in inputs)
     if not recording:
         check_overlap(target, inputs[1:])
-    options = {k: v for k, v in plan.options.items() if k != "compute"}
+    base = plan.op.base
+    options = {k: v for k, v in plan.options.items() if k in base.positional or k in base.named}
 
     def compute(twin: Any) -> Any:
-        values = [twin if value is target else value for value in inputs]
-        return plan.op.base.call(**dict(zip(plan.names, values, strict=True)), **options)
+        values: dict[str, Any] = {}
+        for name, value in zip(plan.names, inputs, strict=True):
+            given = twin if value is target else value
+            head, bracket, _ = name.partition("[")
+            if bracket:
+                values.setdefault(head, []).append(given)
+            else:
+                values[name] = given
+        values.update(options)
+        named = {name: values[name] for name in base.named if name in values}
+        return base.call(*[values[name] for name in base.positional], **named)
 
     return replace_by(target, compute)
+
+
+def revise(plan: Any, *inputs: Any) -> Any:
+    """`modify`, as native code calls it."""
+    return modify(plan, inputs)
 
 
 def check_modifiable(target: Any) -> None:

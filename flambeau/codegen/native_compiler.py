@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import struct
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from flambeau.codegen.native_intrinsics import Intrinsics, Value
@@ -348,7 +349,10 @@ class FunctionCompiler(Intrinsics):
 
     # ---- expressions -----------------------------------------------------
     def value(self, node: ast.expr) -> Value:
-        return getattr(self, "on_" + type(node).__name__, self.on_unknown)(node)  # type: ignore[no-any-return]
+        compiler: Callable[[Any], Value] = getattr(
+            self, "on_" + type(node).__name__, self.on_unknown
+        )
+        return compiler(node)
 
     def on_unknown(self, node: ast.expr) -> Value:
         self.fail(f"{type(node).__name__} is outside the native subset: {ast.unparse(node)}")
@@ -526,7 +530,8 @@ class FunctionCompiler(Intrinsics):
             return self.call(f'@"{self.unit.symbol(function)}"', result, arguments, node.args)
         name = getattr(function, "__name__", None)
         if name and hasattr(self, "intrinsic_" + name):
-            return getattr(self, "intrinsic_" + name)(*node.args)  # type: ignore[no-any-return]
+            intrinsic: Callable[..., Value] = getattr(self, "intrinsic_" + name)
+            return intrinsic(*node.args)
         self.fail(f"{ast.unparse(node.func)} cannot be called in native code")
 
     def types_of(self, function: NativeFunction) -> tuple[Type, tuple[Type, ...]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 
 class Type:
@@ -35,7 +35,7 @@ class Type:
     def __repr__(self) -> str:
         return self.name
 
-    def __call__(self, value: Any) -> NoReturn:
+    def __call__(self, value: Any) -> Any:
         raise TypeError(f"{self.name}(...) converts values inside native code only")
 
 
@@ -100,17 +100,22 @@ class NativeFunction:
     def source(self) -> str:
         return textwrap.dedent(inspect.getsource(self.function))
 
-    def __call__(self, *arguments: Any) -> NoReturn:
+    def __call__(self, *arguments: Any) -> Any:
         raise TypeError(f"native function {self.name} must be compiled in a Unit first")
 
 
-def native(function: Callable[..., Any]) -> NativeFunction:
-    """Mark `function` as native code."""
-    return NativeFunction(function)
+# mypy: implicit-reexport
+if TYPE_CHECKING:  # native functions are another language, which a type checker passes over
+    from typing import no_type_check as native
+else:
+
+    def native(function: Callable[..., Any]) -> NativeFunction:
+        """Mark `function` as native code."""
+        return NativeFunction(function)
 
 
 def intrinsic(name: str) -> Callable[..., Any]:
-    def stand_in(*arguments: Any) -> NoReturn:
+    def stand_in(*arguments: Any) -> Any:
         raise TypeError(f"{name} exists inside native code only")
 
     stand_in.__name__ = name

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flambeau.codegen.emit import Slot
-from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, param
+from flambeau.codegen.emit import Slot, llvm_type
+from flambeau.codegen.expr import Expr
+from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param
 from flambeau.codegen.reduction_writer import ReductionWriter
-from flambeau.codegen.states import parts
+from flambeau.codegen.states import fill, parts
 
 if TYPE_CHECKING:
     from flambeau.codegen.rows import RowKernel
@@ -29,6 +30,7 @@ class RowWriter(ReductionWriter):
         reduction: Any = kernel  # has the members that the writer of reductions reads
         super().__init__(reduction)
         self.program, self.rows_kernel = kernel.program, kernel
+        self.targets: list[str] = []  # where the present row's outputs begin
 
     def text(self) -> str:
         """The kernel."""
@@ -61,6 +63,7 @@ class RowWriter(ReductionWriter):
         offsets = [emitter.phi("i64", offset, before) for offset in first]
         places = offsets if self.inner else self._moved(offsets)
         bases = [emitter.at(base, place) for base, place in zip(buffers, places)]
+        self.targets = bases[inputs : inputs + len(program.outputs)]
         seen = self._sweeps(bases[:inputs])
         if program.outputs:
             self._elements_loop(bases, seen)
@@ -102,6 +105,16 @@ class RowWriter(ReductionWriter):
                 seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
         return seen
 
+    def _take(
+        self, stage_number: int, bases: Sequence[str], begin: str, position: str, accumulators: Sequence[str], earlier: dict[Slot, str]
+    ) -> list[str]:
+        """The accumulators after some elements; where there is a draft, the last stage stores it."""
+        taken = super()._take(stage_number, bases, begin, position, accumulators, earlier)
+        if self.rows_kernel.uses_draft and stage_number == len(self.program.stages) - 1:
+            slots = self.elements(bases, position, self.kernel.lanes)
+            self._store_outputs(position, self.program.draft[:1], {**slots, **earlier})
+        return taken
+
     def _elements_loop(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
         """Compute and store the outputs of every element;
         the last vector overlaps the one before.
@@ -129,35 +142,49 @@ class RowWriter(ReductionWriter):
             rest = emitter.let(f"icmp slt i64 {whole}, {self.length}")
             emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
             emitter.label(tail)
-            self._write(bases, emitter.let(f"sub nsw i64 {self.length}, {step}"), seen)
+            self._write(bases, emitter.let(f"sub nsw i64 {self.length}, {step}"), seen, last)
             emitter.line(f"br label %{done}")
             emitter.label(done)
 
-    def _write(self, bases: Sequence[str], position: str, seen: dict[Slot, str]) -> None:
+    def _write(self, bases: Sequence[str], position: str, seen: dict[Slot, str], draft: dict[Slot, str] | None = None) -> None:
         """The outputs of the elements at `position`."""
-        kernel, program, emitter, lanes = (
-            self.rows_kernel,
-            self.program,
-            self.emitter,
-            self.kernel.lanes,
-        )
-        inputs = len(kernel.input_dtypes)
-        places, index = list(bases[: inputs + len(program.outputs)]), position
+        program, emitter, inputs = self.program, self.emitter, len(self.rows_kernel.input_dtypes)
+        if self.rows_kernel.uses_draft:
+            self._store_outputs(position, program.draft[1:], {**(draft or self._draft(position)), **seen})
+            return
+        places, index = list(bases[:inputs]), position
         if not self.inner:
             index = "0"
             for operand, base in enumerate(places):
-                distance = emitter.let(f"mul nsw i64 {position}, {self.reduced_strides[operand]}")
-                places[operand] = emitter.at(base, distance)
-        slots = self.elements(places[:inputs], index, lanes)
-        values = iter(self.evaluate(program.outputs, {**slots, **seen}, lanes))
-        for k, base in enumerate(places[inputs:]):
-            operand, dtypes = inputs + k, parts(program.outputs[k : k + 1])
-            if self.inner:
-                stride = self.strides[operand]
-                base = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {stride}"))
-            self._store_lanes(
-                base, self.strides[operand], [next(values) for _ in dtypes], dtypes, operand, lanes
-            )
+                places[operand] = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {self.reduced_strides[operand]}"))
+        self._store_outputs(position, program.outputs, {**self.elements(places, index, self.kernel.lanes), **seen})
+
+    def _draft(self, position: str) -> dict[Slot, str]:
+        """What was stored in place of output 0 at `position`."""
+        kernel, lanes = self.rows_kernel, self.kernel.lanes
+        operand, dtype = len(kernel.input_dtypes), kernel.output_dtypes[0]
+        distance = self.emitter.let(f"mul nsw i64 {position}, {self.strides[operand]}")
+        address = self.emitter.at(self.targets[0], distance)
+        if kernel.classes[operand] == "1":
+            return fill("draft", self.program.draft[:1], load(self.emitter, address, dtype, lanes=lanes))
+        vector, total = llvm_type(dtype, lanes), "poison"
+        for lane in range(lanes):
+            step = self.emitter.let(f"mul nsw i64 {self.strides[operand]}, {lane}")
+            (one,) = load(self.emitter, self.emitter.at(address, step), dtype)
+            if lanes == 1:
+                return fill("draft", self.program.draft[:1], [one])
+            total = self.emitter.let(f"insertelement {vector} {total}, {llvm_type(dtype)} {one}, i64 {lane}")
+        return fill("draft", self.program.draft[:1], [total])
+
+    def _store_outputs(self, position: str, outputs: Sequence[Expr], slots: dict[Slot, str]) -> None:
+        """Compute the outputs and store them at `position`."""
+        emitter, lanes, inputs = self.emitter, self.kernel.lanes, len(self.rows_kernel.input_dtypes)
+        values = iter(self.evaluate(outputs, slots, lanes))
+        for k, base in enumerate(self.targets):
+            operand, dtypes = inputs + k, parts(outputs[k : k + 1])
+            along = self.strides[operand] if self.inner else self.reduced_strides[operand]
+            place = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {along}"))
+            self._store_lanes(place, self.strides[operand], [next(values) for _ in dtypes], dtypes, operand, lanes)
 
     def _row_results(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
         """Store what belongs to the row; along the vector axis of `inner` all lanes are alike."""
@@ -174,8 +201,6 @@ class RowWriter(ReductionWriter):
             )
 
     def _first_lane(self, name: str, dtype: str, lanes: int) -> str:
-        from flambeau.codegen.emit import llvm_type
-
         return self.emitter.let(f"extractelement {llvm_type(dtype, lanes)} {name}, i64 0")
 
     def _store_lanes(

@@ -80,6 +80,11 @@ class RowKernel:
         return self.program.as_reduction()
 
     @property
+    def uses_draft(self) -> bool:
+        """Whether the last stage stores drafts of the output; tiles of rows overlap, so that it would be finished twice there."""
+        return bool(self.program.draft) and self.structure == "inner" and self.program.draft[0].dtype == self.output_dtypes[0]
+
+    @property
     def symbol_name(self) -> str:
         """A name that equal kernels share, in every process."""
         counts = [len(stage.start) for stage in self.program.stages], len(self.program.outputs)
@@ -126,7 +131,7 @@ def plan_rows(
     vector = columns[-1] if outer else list(along)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
     if outer:
-        kept = (*kept[:-1], -(-width // lanes))
+        kept = [*kept[:-1], -(-width // lanes)]
         columns[-1] = [stride * lanes for stride in columns[-1]]
     places = [0] * (len(kept) - 1) + [lanes] if outer else [0] * len(kept)
     bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]

@@ -357,6 +357,12 @@ def same_dtype_matmul(a: str, b: str) -> RuntimeError:
     return RuntimeError(with_hint(text, "convert one of them, e.g. b.to(a.dtype)"))
 
 
+def same_dtype_addmm(a: str, b: str) -> RuntimeError:
+    """Both are `dtype.scalar_name`."""
+    text = f"mat1 and mat2 must have the same dtype, but got {a} and {b}"
+    return RuntimeError(with_hint(text, "convert one of them, e.g. x.to(weight.dtype)"))
+
+
 def expected_scalar_type(expected: str, found: str) -> RuntimeError:
     """Both are `dtype.scalar_name`."""
     text = f"expected scalar type {expected} but found {found}"
@@ -377,6 +383,18 @@ def conversion_overflow(dtype: str) -> RuntimeError:
     """
     kind = _C_NAMES.get(dtype, dtype)
     return RuntimeError(f"value cannot be converted to type {kind} without overflow")
+
+
+def no_data() -> NotImplementedError:
+    return NotImplementedError("Cannot copy out of meta tensor; no data!")
+
+
+def negative_strides() -> ValueError:
+    return ValueError(
+        "At least one stride in the given numpy array is negative, and tensors with negative "
+        "strides are not currently supported. (You can probably work around this by making a copy "
+        "of your array  with array.copy().) "
+    )
 
 
 def device_mismatch(first: object, second: object) -> RuntimeError:

@@ -12,14 +12,14 @@ True
 
 from __future__ import annotations
 
-from flambeau.core.device import device
-from flambeau.core.dtype import dtype
+from flambeau.core.device import device as Device
+from flambeau.core.dtype import dtype as DType
 from flambeau.core.shape import Size, numel
 from flambeau.core.strides import contiguous_strides, is_contiguous
 
 LIMIT = 1 << 16
-CPU = device("cpu")
-_specs: dict[tuple[tuple[int, ...], tuple[int, ...] | None, dtype, device], Spec] = {}
+CPU = Device("cpu")
+_specs: dict[tuple[tuple[int, ...], tuple[int, ...] | None, DType, Device], Spec] = {}
 
 
 class Spec:
@@ -32,8 +32,8 @@ class Spec:
 
     shape: Size
     strides: tuple[int, ...]
-    dtype: dtype
-    device: device
+    dtype: DType
+    device: Device
     ndim: int
     numel: int
     contiguous: bool
@@ -41,7 +41,7 @@ class Spec:
     nbytes: int
 
     def __init__(
-        self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: dtype, device: device
+        self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: DType, device: Device
     ):
         self.shape, self.strides, self.dtype, self.device = Size(shape), strides, dtype, device
         self.ndim, self.numel = len(shape), numel(shape)
@@ -51,15 +51,14 @@ class Spec:
 
     @staticmethod
     def of(
-        shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: dtype, device: device = CPU
+        shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: DType, device: Device = CPU
     ) -> Spec:
         """The one spec with these values; `strides=None` means contiguous."""
         key = (shape, strides, dtype, device)
         found = _specs.get(key)
         if found is None:
-            if (
-                len(_specs) >= LIMIT
-            ):  # identity is a cache key, never a meaning: forgetting only costs look-ups
+            # identity is a cache key, never a meaning: forgetting only costs look-ups
+            if len(_specs) >= LIMIT:
                 _specs.clear()
             shape = tuple(shape)
             full = contiguous_strides(shape) if strides is None else tuple(strides)
@@ -74,7 +73,7 @@ class Spec:
         self,
         shape: tuple[int, ...] | None = None,
         strides: tuple[int, ...] | None = None,
-        dtype: dtype | None = None,
+        dtype: DType | None = None,
     ) -> Spec:
         """This spec with another shape (contiguous unless strides are given) or dtype."""
         if shape is None:

@@ -183,7 +183,7 @@ def convert(
 def move(self: Any, target: device_type, dtype: Any) -> Any:
     """A tensor on another device: only to and from `meta` so far."""
     if target.type != "meta":
-        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+        raise errors.no_data()
     from flambeau.core.spec import Spec
     from flambeau.ops.arrays import empty
 
@@ -238,6 +238,8 @@ def type(self: Any, dtype: Any = None, non_blocking: bool = False, **kwargs: Any
         dtype = found
     elif not isinstance(dtype, dtypes.dtype):
         dtype = getattr(dtype, "dtype", dtype)
+        if not isinstance(dtype, dtypes.dtype):
+            raise TypeError("dtype must be a type, str, or dtype object")
     return convert(self, dtype, None)
 
 

@@ -18,7 +18,7 @@ from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.ops.ranges import eye
 from flambeau.ops.kinds import composite, compute_name, structured
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import OPS, is_tensor
 
 
 def check_weights(name: str, weights: Any, count: int, floating: bool) -> None:
@@ -96,9 +96,8 @@ def corrcoef(input: Any) -> Any:
     spread = (spread.real if matrix.dtype.is_complex else spread).sqrt()
     matrix = matrix / spread.view(-1, 1) / spread.view(1, -1)
     if matrix.dtype.is_complex:
-        from flambeau.start import functions
-
-        return functions["complex"](matrix.real.clip(-1, 1), matrix.imag.clip(-1, 1))
+        parts = OPS["stack"].call([matrix.real.clip(-1, 1), matrix.imag.clip(-1, 1)], -1)
+        return OPS["view_as_complex"].call(parts)
     return matrix.clip(-1, 1)
 
 

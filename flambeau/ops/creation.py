@@ -24,7 +24,7 @@ from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array
 from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, place, sizes_of
 from flambeau.ops.registry import is_tensor
-from flambeau.ops.sequences import array_from
+from flambeau.ops.sequences import array_from, as_number
 
 # ---- uninitialised and constant tensors ----------------------------------------------------------
 
@@ -45,7 +45,7 @@ def empty(
     >>> torch.empty(2, 3).shape
     torch.Size([2, 3])
     """
-    shape = sizes_of("empty", size or ((),))
+    shape = sizes_of("empty", size)
     if out is not None:
         return out.resize_(shape)
     check_layout(layout)
@@ -74,9 +74,7 @@ def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
         pin_memory: bool = False,
         names: Any = None,
     ) -> Any:
-        if "size" in names_of(size):
-            size = (size[0]["size"],)
-        shape = sizes_of(name, size or ((),))
+        shape = sizes_of(name, size)
         check_layout(layout)
         if out is not None:
             return out.resize_(shape).fill_(value)
@@ -86,11 +84,6 @@ def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
 
     function.__name__, function.__doc__ = name, text
     return function
-
-
-def names_of(size: tuple[Any, ...]) -> Any:
-    """Keys of a dictionary given as size: torch's `zeros(size=(2, 3))`."""
-    return size[0] if len(size) == 1 and isinstance(size[0], dict) else ()
 
 
 def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,9 +123,11 @@ def full(
     >>> torch.full((2,), 7)
     tensor([7, 7])
     """
+    if not isinstance(size, (tuple, list)):
+        raise errors.argument_type_error("full", "size", 1, "tuple of ints", size)
     if dtype is None:
         dtype = fill_value.dtype if is_tensor(fill_value) else number_dtype(fill_value)
-    shape = sizes_of("full", (size,) if isinstance(size, (tuple, list)) else ((size,),))
+    shape = sizes_of("full", (size,))
     check_layout(layout)
     made = (
         empty_of(Spec.of(shape, None, dtype, place(device))) if out is None else out.resize_(shape)
@@ -327,18 +322,9 @@ def tensor(
 
 def from_data(data: Any, dtype: Any) -> Any:
     """A tensor from Python data; torch's inference of the dtype and its errors."""
-    if isinstance(data, (bool, int, float, complex)):
+    if type(data) in (bool, int, float, complex):  # not NumPy's float64, which keeps its dtype
         kind = dtype or number_dtype(data)
-        if (
-            isinstance(data, int)
-            and not isinstance(data, bool)
-            and not -(1 << 63) <= data < 1 << (64 if kind is dtypes.uint64 else 63)
-            and kind.category < 2
-        ):
-            raise RuntimeError("Overflow when unpacking long long")
-        if isinstance(data, complex) and not kind.is_complex:
-            raise RuntimeError(f"value cannot be converted to type {kind.c_name} without overflow")
-        return empty_of(Spec.of((), None, kind, CPU)).fill_(data)
+        return empty_of(Spec.of((), None, kind, CPU)).fill_(as_number(data, kind))
     return from_array(array_from(data, dtype), dtype or None)
 
 
@@ -355,7 +341,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     if (
         type(data).__module__ == "numpy"
         and hasattr(data, "__array_interface__")
-        and getattr(data, "ndim", 0)
+        and getattr(data, "ndim", None)
     ):
         made = from_numpy(data)
         return (
@@ -410,12 +396,7 @@ def from_numpy(ndarray: Any) -> Any:
             "Conversion between byte orders is currently not supported."
         )
     if any(s < 0 for s in ndarray.strides):
-        raise ValueError(
-            "At least one stride in the given numpy array is negative, "
-            "and tensors with negative strides are not currently supported. "
-            "(You can probably work around this by making a copy of your array  with "
-            "array.copy().) "
-        )
+        raise errors.negative_strides()
     if not ndarray.flags.writeable:
         import warnings
 
@@ -429,6 +410,21 @@ def from_numpy(ndarray: Any) -> Any:
             stacklevel=2,
         )
     return from_array(ndarray)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor over the memory of any object that speaks DLPack (an array of another library).
+
+    >>> import numpy
+    >>> torch.from_dlpack(numpy.arange(3))
+    tensor([0, 1, 2])
+    """
+    import numpy
+
+    if is_tensor(ext_tensor):
+        return ext_tensor.clone() if copy else ext_tensor.detach()
+    made = from_array(numpy.from_dlpack(ext_tensor))
+    return made.clone() if copy else made
 
 
 def frombuffer(

@@ -49,22 +49,25 @@ def unit(input):
 
 def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)`, `f((2, 3))` and `f(torch.Size([2, 3]))` alike."""
+    if not sizes:
+        raise errors.missing_arguments(name, ["size"])
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
     result = []
     for position, size in enumerate(sizes):
         if isinstance(size, bool) or not hasattr(size, "__index__"):
-            kinds = " of ints" if len(sizes) > 1 else ""
-            if len(sizes) == 1:
-                raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {errors.type_name(size)}")
+            kind = errors.type_name(size)
+            if position == 0:
+                raise errors.argument_type_error(name, "size", 1, "tuple of ints", size)
             raise TypeError(
-                f"{name}(): argument 'size' (position 1) must be tuple{kinds}, but found element of type {errors.type_name(size)} at pos {position}"
+                f"{name}(): argument 'size' failed to unpack the object at pos {position + 1} with "
+                f'error "type must be tuple of ints,but got {kind}"'
             )
         number = size.__index__()
+        if number < 0 and name == "zeros":
+            raise RuntimeError("zeros: Dimension size must be non-negative.")
         if number < 0:
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension {number}: {errors.brackets(s.__index__() for s in sizes)}"
-            )
+            raise errors.negative_dimension([s.__index__() for s in sizes], number)
         result.append(number)
     return tuple(result)
 
@@ -92,6 +95,8 @@ def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
     """Applies `requires_grad` to a new tensor."""
     if pin_memory:
         raise RuntimeError("Need to provide pin_memory allocator to use pin memory.")
+    if requires_grad and tensor.dtype.category < 2:
+        raise errors.differentiable_dtypes_only()
     if requires_grad:
         tensor.requires_grad_(True)
     return tensor

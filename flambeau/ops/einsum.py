@@ -189,6 +189,7 @@ def einsum(*args: Any) -> Any:
             "or at least one operand and its subscripts list"
         )
     if isinstance(args[0], engine.Tensor):
+        operands: Sequence[Any]
         equation, operands = from_lists(args)
     else:
         equation, operands = args[0], args[1:]
@@ -231,18 +232,19 @@ def tensordot(a, b, dims=2):
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
-        first, second = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+        first, second = list(range(-dims, 0)), list(range(dims))
     else:
         first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
     if len(first) != len(second):
         raise RuntimeError("both dimension lists should have same length")
-    first, second = [wrap_dim(d, a.ndim) for d in first], [wrap_dim(d, b.ndim) for d in second]
     for x, y in zip(first, second, strict=True):
-        if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
+        m, n = a.shape[wrap_dim(x, a.ndim)], b.shape[wrap_dim(y, b.ndim)]
+        if m != n and 1 not in (m, n):
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} "
-                f"and second has size {b.shape[y]} in dim {y}"
+                f"contracted dimensions need to match, but first has size {m} in dim {x} "
+                f"and second has size {n} in dim {y}"
             )
+    first, second = [wrap_dim(d, a.ndim) for d in first], [wrap_dim(d, b.ndim) for d in second]
     la: list[str] = [f"a{d}" for d in range(a.ndim)]
     lb = [f"b{d}" for d in range(b.ndim)]
     for k, (x, y) in enumerate(zip(first, second, strict=True)):

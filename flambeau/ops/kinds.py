@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flambeau.autograd.inplace import check_modifiable
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.loops import plan_pointwise
 from flambeau.codegen.reduce import plan_reduction
@@ -51,6 +52,7 @@ def byte_strides(spec: Spec, shape: Sequence[int]) -> tuple[int, ...]:
 def common_device(op: str, specs: Sequence[Spec]) -> device:
     """The device of the operands; 0-d CPU tensors go along with any."""
     found: device | None = None
+    found_is_scalar = False
     for spec in specs:
         if found is None or found.type == "cpu" and found_is_scalar:
             found, found_is_scalar = spec.device, spec.ndim == 0
@@ -99,6 +101,8 @@ class Pointwise(Op):
         unsupported = self._unsupported(arguments)
         if unsupported is not None:
             return unsupported
+        if self.target:
+            check_modifiable(arguments[self.first])
         if self.check is not None:
             self.check(**arguments)
         names, operands, specs, static = [], [], [], {}
@@ -167,7 +171,7 @@ class Pointwise(Op):
         )
         # native code asks the rules whether gradients are concerned
         other.base, other.rules = self, self.rules
-        other.strides = None
+        other.strides, other.node_name = None, self.node_name
         return other
 
     def _passed(self, value: Any, places: Places) -> bool:
@@ -177,11 +181,12 @@ class Pointwise(Op):
     def _unsupported(self, arguments: dict[str, Any]) -> Any:
         for name in self.promotes:
             value = arguments[name]
-            if is_tensor(value) or value is None:
+            if is_tensor(value):
+                continue
+            parameter = self.signature.parameters[name]
+            if value is None and parameter.default is None:
                 continue
             if name == self.first and not self.reflected or not isinstance(value, NUMBER_TYPES):
-                if self.name.startswith("__") or self.reflected:
-                    return NotImplemented
                 self.check_tensor(value, name)
         return None
 
@@ -429,6 +434,7 @@ class Structured(Op):
         self.parameters = self.parameters[1:]
         self.signature = self.signature.replace(parameters=self.parameters)
         self.first = self.parameters[0].name
+        self.positional = self.positional[1:]
         if self.rules is not None:
             self.rules = Rules(self.first, common["grad"])
 

@@ -11,7 +11,7 @@ from typing import Any
 from flambeau.core import dtype as dtypes
 from flambeau.core.shape import Size
 from flambeau.ops.creation import empty, tensor
-from flambeau.ops.creation_arguments import place
+from flambeau.ops.creation_arguments import place, sizes_of
 from flambeau.ops.registry import is_tensor
 from flambeau.runtime.system import engine
 
@@ -41,7 +41,7 @@ def legacy_constructor(cls: type, name: str, *args: Any, **kwargs: Any) -> Any:
             raise TypeError(f"new(): data must be a sequence (got {type(args[0]).__name__})")
         made = tensor(args[0], dtype=kind)
     else:
-        made = empty(*args, dtype=kind)
+        made = empty(sizes_of("new", args), dtype=kind)
     if where is not None:
         made = made.to(place(where))
     plain = cls is engine.Tensor or cls is engine.Parameter

@@ -14,7 +14,7 @@ from flambeau.core import errors
 from flambeau.core.promotion import number_dtype
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
-from flambeau.core.strides import contiguous_strides, elementwise_strides
+from flambeau.core.strides import contiguous_strides, elementwise_strides, expand_strides
 from flambeau.ops.arrays import empty, record
 from flambeau.ops.kernels.masks import Found, kernel
 from flambeau.ops.kinds import NONE, Pointwise, composite, structured
@@ -59,6 +59,11 @@ class MaskedFill(Pointwise):
     """The node's name tells tensors from numbers."""
 
     def make(self, arguments: dict[str, Any], places: Any) -> Any:
+        input, mask = arguments["input"], arguments["mask"]
+        if is_tensor(mask) and self.target:
+            expand_strides(mask.shape, mask._spec.strides, input.shape, mask.dtype.tensor_type)  # torch's errors
+        elif is_tensor(mask):
+            broadcast_shapes(mask.shape, input.shape)
         plan = super().make(arguments, places)
         if is_tensor(arguments["value"]) and self.name == "masked_fill":
             plan.node_name = "MaskedFillBackward1"
@@ -264,7 +269,7 @@ def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
         return into(masked_select(input, mask), out, input, mask, check=check)
     if input.shape == mask.shape:
         return input._mask_select(mask)
-    shape = broadcast_shapes(input.shape, mask.shape)
+    shape = broadcast_shapes(mask.shape, input.shape)
     return input.expand(shape)._mask_select(mask.expand(shape))
 
 

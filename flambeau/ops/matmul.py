@@ -17,6 +17,7 @@ from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import expand_strides
+from flambeau.ops.outputs import same_dtype
 from flambeau.ops.kinds import Call, Op, composite, structured
 from flambeau.ops.plan import Plan
 from flambeau.ops.registry import engine
@@ -244,7 +245,9 @@ def _linear(call, input, weight, bias=None):
 def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
     """Whether the fused product does not apply: other dtypes, or a bias of another size or layout."""
     if x.dtype is not w.dtype:
-        raise errors.same_dtype_matmul(x.dtype.c_name, w.dtype.c_name)
+        if bias is None:
+            raise errors.same_dtype_matmul(x.dtype.c_name, w.dtype.c_name)
+        raise errors.same_dtype_addmm(x.dtype.scalar_name, w.dtype.scalar_name)
     if bias is None:
         return x.dtype.category < 2
     return bias.dtype is not x.dtype or bias.shape[0] != w.shape[0] or bias._spec.strides[0] != 1 or x.dtype.category < 2
@@ -435,5 +438,8 @@ def __rmatmul__(self: Any, other: Any) -> Any:
     """`other @ self`."""
     return NotImplemented if not isinstance(other, engine.Tensor) else matmul.call(other, self)
 
+
+for _op in (mm, bmm, mv, dot, addmm, matmul):
+    _op.out_check = same_dtype()
 
 METHODS = [__rmatmul__, *[in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]]

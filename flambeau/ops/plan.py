@@ -62,7 +62,7 @@ class Plan:
         node_name: str = "",
         names: Sequence[str] = (),
     ):
-        self.words = (ctypes.c_int64 * (d.B_INPUT + 3 * len(inputs)))()
+        self.words = (ctypes.c_int64 * (d.B_INPUT + 4 * len(inputs)))()
         self.block = ctypes.addressof(self.words)
         self.op, self.inputs, self.outputs = op, tuple(inputs), tuple(outputs)
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
@@ -79,6 +79,8 @@ class Plan:
                 spec.itemsize if isinstance(spec, Spec) else NUMBER_KINDS[spec]
             )
             words[d.B_INPUT + 3 * i + 2] = operand.place
+            if isinstance(spec, Spec):
+                words[d.B_INPUT + 3 * len(self.inputs) + i] = output_bytes(spec)
         for k, spec in enumerate(self.outputs):
             words[d.B_OUTPUT + 2 * k], words[d.B_OUTPUT + 2 * k + 1] = id(spec), output_bytes(spec)
         self.saves = gradient is not None and any(

@@ -301,9 +301,9 @@ def randperm(n: int, **options: Any) -> Any:
     >>> torch.randperm(4)
     tensor([2, 0, 1, 3])
     """
-    if n < 0:
-        raise RuntimeError("n must be non-negative, got" + str(n))
     options["dtype"] = options.get("dtype") or dtypes.int64
+    if options["dtype"] is dtypes.bool_ or options["dtype"].is_complex:
+        raise errors.not_implemented_for("randperm", options["dtype"].scalar_name)
     made, generator, requires_grad = new("randperm", ((n,),), options)
     return finish(sample(made, streams().permutation, generator), requires_grad)
 

@@ -36,6 +36,8 @@ def arange(
     >>> torch.arange(1, 10, 3)
     tensor([1, 4, 7])
     """
+    if len(bounds) > 3:
+        raise TypeError("arange() takes at most 3 numbers")
     if len(bounds) == 1 and end is None:
         first, last, by = start or 0, bounds[0], step
     elif len(bounds) == 1:
@@ -58,6 +60,7 @@ def arange(
             if all(isinstance(v, int) for v in (first, last, by))
             else dtypes.get_default_dtype()
         )
+    check_countable("arange_cpu", dtype, complex_too=False)
     if by == 0:
         raise RuntimeError("step must be nonzero")
     if not all(math.isfinite(v) for v in (first, last)):
@@ -74,6 +77,12 @@ def arange(
     if where.type != "meta" and count:
         write(made, lambda numpy: first + numpy.arange(count, dtype=counting_dtype(dtype)) * by)
     return finish(made, requires_grad)
+
+
+def check_countable(kernel: str, dtype: Any, complex_too: bool = True) -> None:
+    """torch's error for dtypes that cannot count."""
+    if dtype.category == 0 or dtype.is_complex and not complex_too:
+        raise errors.not_implemented_for(kernel, dtype.scalar_name)
 
 
 def counting_dtype(dtype: Any) -> str:
@@ -130,6 +139,7 @@ def sequence_dtype(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> A
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     if dtype is not None:
+        check_countable(f"{name}_cpu", dtype)
         return dtype
     if any(isinstance(number_of(v), complex) for v in (start, end)):
         return dtypes.default_complex_dtype()

@@ -73,6 +73,8 @@ class Op:
         self.signature = inspect.signature(function)
         self.parameters = list(self.signature.parameters.values())
         self.first = self.parameters[0].name if self.parameters else ""
+        self.positional = [p.name for p in self.parameters if p.kind is not p.KEYWORD_ONLY]
+        self.named = [p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY]
         self.rules = Rules(self.first, grad) if grad is not None else None
         self.methods = (self.name,) if methods is None else tuple(methods)
         self.public = self.name if public == "" else public
@@ -96,9 +98,8 @@ class Op:
     @property
     def torch_name(self) -> str:
         """The name in torch's error texts."""
-        return self.public or next(
-            (m for m in self.methods if not m.startswith("_")), self.name.strip("_")
-        )
+        method = next((m for m in self.methods if not m.startswith("_")), None)
+        return (self.public or method or self.name).lstrip("_")
 
     # ---- binding ---------------------------------------------------------
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -289,11 +290,8 @@ def refuse(number: int, args: tuple[Any, ...], kwargs: dict[str, Any], error: Ex
     from flambeau.ops.arguments import explain
 
     op, method = NUMBERED[number & OP_NUMBER], bool(number & d.METHOD_CALL)
-    wrong = (
-        None
-        if isinstance(error, RuntimeError)
-        else explain(op.torch_name, args[method:], kwargs, method)
-    )
+    types_first = not isinstance(error, RuntimeError) or "out" in kwargs
+    wrong = explain(op.torch_name, args[method:], kwargs, method) if types_first else None
     if (number & OP_NUMBER) >= engine.first_operator and (
         wrong is not None or isinstance(error, TypeError)
     ):

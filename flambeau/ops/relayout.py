@@ -80,7 +80,7 @@ def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
         raise RuntimeError("cannot resize variables that require grad")
     for size in shape:
         if size < 0:
-            raise errors.negative_dimension(shape, size)
+            raise errors.negative_expansion(size, shape.index(size))
     if tuple(self.shape) == shape and memory_format is None:
         return self
     chosen = layouts.contiguous_format if memory_format is None else memory_format

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.core import dtype as dtypes
+from flambeau.core import errors
+from flambeau.core.promotion import promote_types
 from flambeau.ops.registry import is_tensor
 
 
@@ -18,42 +20,61 @@ def array_from(data: Any, dtype: Any) -> Any:
     import numpy
 
     if isinstance(data, numpy.ndarray) or isinstance(data, numpy.generic):
+        if any(step < 0 for step in getattr(data, "strides", ())):
+            raise errors.negative_strides()
         return checked(numpy.array(data, order="C"), data)
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or isinstance(data, dict):
         if hasattr(data, "__array__"):
             return checked(numpy.array(data), data)
         if hasattr(data, "__index__"):
             return numpy.array(data.__index__())
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
     shape = shape_of(data)
+    kind = dtype or inferred(data)
     leaves: list[Any] = []
     collect(data, shape, 0, leaves)
-    kind = dtype or inferred(leaves)
     if kind.numpy_name is None:
         kind = dtypes.float32
     try:
         return numpy.array(leaves, dtype=kind.numpy_name).reshape(shape)
-    except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
-    except (TypeError, ValueError):
-        return numpy.array([convert(leaf, kind) for leaf in leaves], dtype=kind.numpy_name).reshape(
-            shape
-        )
+    except (TypeError, ValueError, OverflowError):
+        return numpy.array([as_number(leaf, kind) for leaf in leaves], dtype=kind.numpy_name).reshape(shape)
 
 
-def convert(leaf: Any, kind: Any) -> Any:
-    """A leaf for a dtype that NumPy would not convert it to by itself."""
+def as_number(leaf: Any, kind: Any) -> Any:
+    """A leaf as a Python number for the dtype `kind`, or torch's error."""
+    if is_tensor(leaf):
+        if leaf.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        leaf = leaf.item()
+    if not isinstance(leaf, (int, float, complex)) and not hasattr(leaf, "__index__"):
+        if not hasattr(leaf, "dtype"):
+            raise not_a_number(leaf, kind)
+        leaf = leaf.item()
     if isinstance(leaf, complex) and not kind.is_complex:
-        raise TypeError(f"can't convert complex to {'int' if kind.category < 2 else 'float'}")
-    if isinstance(leaf, float) and kind.category == 1:
-        if leaf != leaf or leaf in (float("inf"), float("-inf")):
-            raise ValueError(
-                f"cannot convert float {'NaN' if leaf != leaf else 'infinity'} to integer"
-            )
-        return int(leaf)
+        raise not_a_number(leaf, kind)
+    if kind.category == 1:
+        return whole_number(leaf, kind)
     return leaf
+
+
+def not_a_number(leaf: Any, kind: Any) -> TypeError:
+    """Python's own text, which torch passes on."""
+    if kind.category < 2:
+        return TypeError(f"'{type(leaf).__name__}' object cannot be interpreted as an integer")
+    return TypeError(f"must be real number, not {type(leaf).__name__}")
+
+
+def whole_number(value: Any, kind: Any) -> int:
+    """A number as an integer that `kind` can hold; negative ones wrap around in unsigned dtypes."""
+    top = (1 << 8 * kind.itemsize - kind.is_signed) - 1
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if kind is dtypes.uint64 else 63):
+        raise ValueError("Overflow when unpacking long long")
+    if value != value or not -top - 1 <= value <= top:
+        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
+    return int(value) & top if not kind.is_signed else int(value)
 
 
 def checked(array: Any, data: Any) -> Any:
@@ -78,11 +99,11 @@ def checked(array: Any, data: Any) -> Any:
 def shape_of(data: Any) -> tuple[int, ...]:
     """Sizes along the first elements."""
     shape: list[int] = []
-    while is_sequence(data):
-        if len(shape) > 128:
-            raise ValueError("too many dimensions")
+    while is_sequence(data) or isinstance(data, (str, bytes)) and len(data):
+        if len(shape) > 128 or isinstance(data, str):  # a letter of a text is a text again
+            raise ValueError(f"too many dimensions '{type(data).__name__}'")
         shape.append(len(data))
-        if len(data) == 0:
+        if len(data) == 0 or isinstance(data, bytes):
             break
         data = data[0]
     return tuple(shape)
@@ -90,60 +111,62 @@ def shape_of(data: Any) -> tuple[int, ...]:
 
 def is_sequence(data: Any) -> bool:
     """Whether torch descends into it."""
-    if is_tensor(data):
-        return bool(data.ndim)
-    return (
-        hasattr(data, "__len__")
-        and hasattr(data, "__getitem__")
-        and not isinstance(data, (str, bytes, dict))
-        and getattr(data, "ndim", 1) != 0
-    )
+    return hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict)) and not is_tensor(data)
 
 
 def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) -> None:
     """Appends the leaves in order; torch's errors for ragged data."""
     if depth == len(shape):
-        if is_sequence(data):
-            raise ValueError(
-                f"only one element tensors can be converted to Python scalars"
-                if is_tensor(data)
-                else f"expected sequence of length {0} at dim {depth} (got {len(data)})"
-            )
-        if isinstance(data, str):
-            raise ValueError(f"too many dimensions '{type(data).__name__}'")
-        leaves.append(data.item() if hasattr(data, "item") else data)
+        leaves.append(data)
         return
     if not is_sequence(data):
-        if isinstance(data, str):
-            raise ValueError(f"too many dimensions '{type(data).__name__}'")
-        raise TypeError(f"not a sequence") if data is None else TypeError("not a sequence")
+        raise TypeError("not a sequence")
     if len(data) != shape[depth]:
-        raise ValueError(
-            f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})"
-        )
-    if depth == len(shape) - 1 and not is_tensor(data):
-        for item in data:
-            if type(item) is float or type(item) is int or type(item) is bool:
-                leaves.append(item)
-            else:
-                collect(item, shape, depth + 1, leaves)
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+    if depth == len(shape) - 1:
+        leaves.extend(data)
         return
     for item in data:
         collect(item, shape, depth + 1, leaves)
 
 
-def inferred(leaves: list[Any]) -> Any:
-    """bool, int64, the default float or the default complex dtype, whichever holds all leaves."""
-    kinds = {type(leaf) for leaf in leaves}
-    if not kinds:
-        return dtypes.get_default_dtype()
-    for kind in kinds:
-        if not issubclass(kind, (bool, int, float, complex)):
-            if hasattr(kind, "__index__"):
-                continue
-            raise RuntimeError(f"Could not infer dtype of {kind.__name__}")
-    if any(issubclass(kind, complex) for kind in kinds):
-        return dtypes.default_complex_dtype()
-    if any(issubclass(kind, float) for kind in kinds):
-        return dtypes.get_default_dtype()
-    return dtypes.bool_ if kinds == {bool} else dtypes.int64
+def inferred(data: Any) -> Any:
+    """The dtype in which all numbers of nested sequences meet; an empty one has the default float dtype."""
+    found = None
+    for kind in ({type(data)} if not is_sequence(data) else set(map(type, data))):
+        if kind in PYTHON_KINDS:
+            found = promoted(found, PYTHON_KINDS[kind]())
+        else:
+            for item in data:
+                if type(item) is kind:
+                    found = promoted(found, dtype_of(item))
+    return found or dtypes.get_default_dtype()
+
+
+PYTHON_KINDS = {
+    bool: lambda: dtypes.bool_, int: lambda: dtypes.int64, float: dtypes.get_default_dtype, complex: dtypes.default_complex_dtype,
+}  # fmt: skip
+
+
+def promoted(first: Any, second: Any) -> Any:
+    """The dtype in which two meet; None is none yet."""
+    return second if first is None else promote_types(first, second)
+
+
+def dtype_of(item: Any) -> Any:
+    """The dtype that torch gives to what is no plain Python number."""
+    if isinstance(item, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(item).__name__}'")
+    if is_tensor(item):
+        return item.dtype
+    name = getattr(getattr(item, "dtype", None), "name", None)
+    if name in dtypes.DTYPES:
+        return dtypes.DTYPES[name]
+    if is_sequence(item):
+        return inferred(item)
+    for kind, dtype in PYTHON_KINDS.items():
+        if isinstance(item, kind):
+            return dtype()
+    if hasattr(item, "__index__"):
+        return dtypes.int64
+    raise RuntimeError(f"Could not infer dtype of {type(item).__name__}")

@@ -34,8 +34,10 @@ def normalised(dtype: str, logarithm: bool) -> RowProgram:
     """The greatest element, the sum of the exponentials of what the others lack, then the results."""
     x, top, total = slot("x0", dtype), slot("stage0.0", dtype), slot("stage1.0", dtype)
     stages = (maximum_of(dtype, dtype).stages[0], summing((x - top).exp()))
-    result = (x - top) - total.log() if logarithm else (x - top).exp() * (1 / total)
-    return RowProgram((Expr.input(0, dtype),), stages, (result,))
+    if logarithm:
+        return RowProgram((Expr.input(0, dtype),), stages, ((x - top) - total.log(),))
+    draft, share = (x - top).exp(), 1 / total
+    return RowProgram((Expr.input(0, dtype),), stages, (draft * share,), draft=(draft, slot("draft0", dtype) * share))
 
 
 def backward(dtype: str, logarithm: bool) -> RowProgram:
@@ -52,7 +54,7 @@ def along(plan: Any, specs: Sequence[Spec], dim: int, make: Callable[[str], RowP
     compute = compute_name(specs[-1].dtype)
     program = make(compute)
     elements = tuple(Expr.input(i, s.dtype.name).to(specs[-1].dtype.name).to(compute) for i, s in enumerate(specs[:-1]))
-    program = RowProgram(elements, program.stages, program.outputs)
+    program = RowProgram(elements, program.stages, program.outputs, draft=program.draft)
     shape = tuple(specs[-1].shape) or (1,)
     strides = [tuple(x * s.itemsize for x in s.strides) or (0,) for s in specs]
     rest = [d for d in range(len(shape)) if d != dim]

@@ -52,7 +52,7 @@ class InPlaceUpdate(Structured):
         methods = [m + "_" for m in base.methods]
         public = base.public + "_" if base.public and common.get("public_inplace") else None
         super().__init__(function, name=base.name + "_", methods=methods, public=public)
-        self.base, self.rules = base, base.rules
+        self.base, self.rules, self.node_name = base, base.rules, base.node_name
         if hasattr(base, "failure"):
             self.failure = base.failure
 

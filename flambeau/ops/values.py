@@ -35,6 +35,8 @@ def tolist(self: Any) -> Any:
     """
     if self._spec.ndim == 0:
         return self.item()
+    if self._spec.device.type == "meta":
+        raise errors.no_data()
     return as_array(self.detach()).tolist()
 
 
@@ -74,7 +76,8 @@ def __array_wrap__(self: Any, array: Any, context: Any = None, return_scalar: bo
 def __len__(self: Any) -> int:
     if self._spec.ndim == 0:
         raise TypeError("len() of a 0-d tensor")
-    return self._spec.shape[0]
+    length: int = self._spec.shape[0]
+    return length
 
 
 def __iter__(self: Any) -> Iterator[Any]:
@@ -93,8 +96,18 @@ def __bool__(self: Any) -> bool:
     return bool(self.item())
 
 
+def single(self: Any) -> Any:
+    """The value of a tensor of one element, for Python's own conversions."""
+    if self._spec.numel != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return read_scalar(self)
+
+
 def __int__(self: Any) -> int:
-    return int(self.item())
+    value = single(self)
+    if isinstance(value, complex) and value.imag:
+        raise errors.conversion_overflow("int64")
+    return int(value.real)
 
 
 def __index__(self: Any) -> int:
@@ -104,11 +117,14 @@ def __index__(self: Any) -> int:
 
 
 def __float__(self: Any) -> float:
-    return float(self.item())
+    value = single(self)
+    if isinstance(value, complex) and value.imag:
+        raise errors.conversion_overflow("float64")
+    return float(value.real)
 
 
 def __complex__(self: Any) -> complex:
-    return complex(self.item())
+    return complex(single(self))
 
 
 def __format__(self: Any, specification: str) -> str:

@@ -69,6 +69,7 @@ from flambeau.runtime.objects import (
     PARAMETER_TYPE,
     PLAN_BLOCK,
     PLAN_TYPE,
+    REVISE,
     SLOT_BASE,
     SLOT_NODE,
     SLOT_OFFSET,
@@ -386,6 +387,26 @@ def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, num
 
 
 @native
+def records_in_place(block: i64p, inputs: ptrp, needs: i64, target: ptr) -> i64:
+    """Whether native code can record an in-place call: the target is no leaf and no view,
+    and no gradient rule asks for the values that are about to go.
+    """
+    if needs == 0 or i64(slot(target, world[SLOT_BASE])) != world[NONE]:
+        return 0
+    node = slot(target, world[SLOT_NODE])
+    if i64(node) != world[NONE] and type_of(node) != world[NODE_TYPE]:
+        return 0
+    mask = i64(0)
+    for i in range(block[B_INPUTS]):
+        if (needs >> i) & 1:
+            mask = mask | block[B_INPUT + 3 * i + 1]
+    for i in range(block[B_INPUTS]):
+        if inputs[i] == target and (mask >> i) & 1:
+            return 0
+    return 1
+
+
+@native
 def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     """Runs a plan of kind kernel or view.
 
@@ -430,20 +451,28 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         target = inputs[block[B_INPLACE]]
         written: i64p = slot(target, world[SLOT_STORAGE])
         if needs != 0 or i64(slot(target, world[SLOT_NODE])) != world[NONE] and mode & NO_GRAD == 0:
-            return None
-        # the same memory seen through another window: Python decides what is allowed
+            if records_in_place(block, inputs, needs, target) == 0:
+                return None
+        # another window that might share elements: Python decides what is allowed
+        begin = buffers[block[B_INPLACE]]
+        extents = block + B_INPUT + 3 * n
         for i in range(n):
             if inputs[i] != target and block[B_INPUT + 3 * i] >= 0:
-                if (
-                    slot(inputs[i], world[SLOT_STORAGE]) == ptr(written)
-                    and buffers[i] != buffers[block[B_INPLACE]]
-                ):
-                    return None
+                if slot(inputs[i], world[SLOT_STORAGE]) == ptr(written) and buffers[i] != begin:
+                    if (
+                        buffers[i] < begin + extents[block[B_INPLACE]]
+                        and begin < buffers[i] + extents[i]
+                    ):
+                        return None
         buffers[n] = buffers[block[B_INPLACE]]
         if block[B_KERNEL] != 0:
             if run_kernel(block, buffers) == 0:
                 return None
         written[VERSION] += 1
+        outputs[0] = target
+        if needs != 0:
+            if record(block, inputs, needs, outputs) == 0:
+                return PyErr_NoMemory()
         Py_IncRef(target)
         return target
     else:
@@ -502,6 +531,22 @@ def call_python(function: ptr, op: i64, self: ptr, args: ptrp, nargs: i64, names
 
 
 @native
+def revise(plan: ptr, block: i64p, operands: ptrp) -> ptr:
+    """revise(plan, *inputs): in-place work that only Python can do."""
+    n = block[B_INPUTS]
+    arguments = PyTuple_New(n + 1)
+    Py_IncRef(plan)
+    PyTuple_SetItem(arguments, 0, plan)
+    for i in range(n):
+        x = operands[block[B_INPUT + 3 * i + 2]]
+        Py_IncRef(x)
+        PyTuple_SetItem(arguments, i + 1, x)
+    result = PyObject_Call(ptr(world[REVISE]), arguments, None)
+    Py_DecRef(arguments)
+    return result
+
+
+@native
 def run_python_plan(block: i64p, operands: ptrp) -> ptr:
     inputs = stack(ptr, MAX_INPUTS)
     for i in range(block[B_INPUTS]):
@@ -548,13 +593,18 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
         return call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
     flags = op_flags[op]
     key[0] = op
-    key[1] = i64(names)
+    key[1] = 0
     if flags & TAKES_INDEX:
         moved = stack(i64, 2)
         if nargs == 1 and self != None and names == None:  # noqa: E711
             if add_index(self, args[0], key, counts, moved):
                 return take_window(op, self, args, key, counts, moved, mode)
     counts[0], counts[1] = 2, 0
+    if names != None:  # noqa: E711
+        key[1] = PyTuple_Size(names)  # the tuple itself is another one at every f(**options)
+        for i in range(key[1]):
+            key[2 + i] = i64(PyTuple_GetItem(names, i))
+        counts[0] += key[1]
     known = i64(1)
     if self != None:  # noqa: E711
         known = add_argument(self, key, operands, counts, flags, 0)
@@ -581,7 +631,7 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
             return plan  # an error, or the result itself of an op that has no plan
         block = ptr(as_integer(slot(plan, world[PLAN_BLOCK])))
         if names != None:  # noqa: E711
-            Py_IncRef(names)  # its address is in the key: it must stay this tuple's
+            Py_IncRef(names)  # the addresses of its strings are in the key: they must stay
         remember_plan(key, counts[0], hashed, plan)
     result: ptr = None
     if block[B_KIND] == KIND_VIEW and block[B_INPUTS] > counts[1]:
@@ -592,7 +642,10 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
         result = execute(block, operands, mode)
         if result == None:  # noqa: E711
             if PyErr_Occurred() == None:  # noqa: E711
-                result = call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
+                if block[B_INPLACE] >= 0:
+                    result = revise(plan, block, operands)
+                else:
+                    result = call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
     Py_DecRef(plan)
     return result
 

@@ -161,6 +161,10 @@ class Program:
         size = self.itemsize
         return Window(self.scratch(rows * columns * size), (rows, columns), (size, max(1, rows) * size))
 
+    def vector(self, count: int) -> Window:
+        """A vector of this thread's own."""
+        return Window(self.scratch(count * self.itemsize), (count,), (self.itemsize,))
+
     def number(self, value: int) -> Place:
         """An integer constant."""
         if value not in self.constants:
@@ -181,16 +185,14 @@ class Program:
 
     def readable(self, window: Window) -> tuple[Window, int, bool]:
         """The matrix where routines can read it, its leading dimension, and whether it is stored row by row there."""
-        rows, columns = window.shape
-        found = blas.leading(window.shape, tuple(s // self.itemsize for s in window.steps))
-        if found is None:
-            column_major = self.matrix(rows, columns)
-            self.copy(window, column_major)
-            return column_major, max(1, rows), False
-        order, leading = found
-        if order == blas.NO_TRANSPOSE and rows > 1 and columns > 1:
-            return window, leading, True
-        return window, leading if order == blas.TRANSPOSE else max(1, rows), False
+        (rows, columns), (row, column) = window.shape, (s // self.itemsize for s in window.steps)
+        if (row == 1 or rows <= 1) and (column >= max(1, rows) or columns <= 1):
+            return window, max(1, rows, column if columns > 1 else 0), False
+        if (column == 1 or columns <= 1) and (row >= max(1, columns) or rows <= 1):
+            return window, max(1, columns, row if rows > 1 else 0), True
+        packed = self.matrix(rows, columns)
+        self.copy(window, packed)
+        return packed, max(1, rows), False
 
     # ---- steps -----------------------------------------------------------
     def call(self, routine: str, *arguments: Any, guard: Place | None = None) -> None:

@@ -136,29 +136,34 @@ class NativeCore:
         """Tells native code the engine's classes and the Python side of the dispatcher."""
         world = self.world
         known = {
-            dispatch.TENSOR_TYPE: tensor, dispatch.PARAMETER_TYPE: parameter, dispatch.NODE_TYPE: node,
-            dispatch.EDGE_TYPE: edge, dispatch.PLAN_TYPE: plan, objects.LONG_TYPE: int, objects.FLOAT_TYPE: float,
+            objects.TENSOR_TYPE: tensor, objects.PARAMETER_TYPE: parameter, objects.NODE_TYPE: node,
+            objects.EDGE_TYPE: edge, objects.PLAN_TYPE: plan, objects.LONG_TYPE: int, objects.FLOAT_TYPE: float,
             objects.BOOL_TYPE: bool, objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
             objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str, objects.DEVICE_TYPE: device,
-            dispatch.NONE: None, objects.ELLIPSIS: Ellipsis, dispatch.TRUE: True, dispatch.ZERO: 0,
-            dispatch.MISS: miss, dispatch.FALLBACK: fallback, dispatch.FAIL: fail,
+            objects.NONE: None, objects.ELLIPSIS: Ellipsis, objects.TRUE: True, objects.ZERO: 0,
+            objects.MISS: miss, objects.FALLBACK: fallback, objects.FAIL: fail,
         }  # fmt: skip
         self._keep.append(known)
         for word, value in known.items():
             world[word] = id(value)
         members = {
-            dispatch.SLOT_STORAGE: (tensor, "_storage"), dispatch.SLOT_SPEC: (tensor, "_spec"),
-            dispatch.SLOT_OFFSET: (tensor, "_offset"), dispatch.SLOT_NODE: (tensor, "_node"),
-            dispatch.SLOT_BASE: (tensor, "_base"), objects.SPEC_SHAPE: (Spec, "shape"), objects.SPEC_STRIDES: (Spec, "strides"),
+            objects.SLOT_STORAGE: (tensor, "_storage"), objects.SLOT_SPEC: (tensor, "_spec"),
+            objects.SLOT_OFFSET: (tensor, "_offset"), objects.SLOT_NODE: (tensor, "_node"),
+            objects.SLOT_BASE: (tensor, "_base"), objects.SPEC_SHAPE: (Spec, "shape"), objects.SPEC_STRIDES: (Spec, "strides"),
             objects.SPEC_CONTIGUOUS: (Spec, "contiguous"), objects.SPEC_ITEMSIZE: (Spec, "itemsize"),
-            dispatch.NODE_PLAN: (node, "plan"), dispatch.NODE_EDGES: (node, "edges"), dispatch.NODE_SAVED: (node, "saved"),
-            dispatch.NODE_HOOKS: (node, "hooks"), dispatch.NODE_EXTRA: (node, "extra"),
-            dispatch.EDGE_NODE: (edge, "node"), dispatch.EDGE_INDEX: (edge, "index"),
-            dispatch.PLAN_BLOCK: (plan, "block"),
+            objects.NODE_PLAN: (node, "plan"), objects.NODE_EDGES: (node, "edges"), objects.NODE_SAVED: (node, "saved"),
+            objects.NODE_HOOKS: (node, "hooks"), objects.NODE_EXTRA: (node, "extra"),
+            objects.EDGE_NODE: (edge, "node"), objects.EDGE_INDEX: (edge, "index"),
+            objects.PLAN_BLOCK: (plan, "block"),
         }  # fmt: skip
         for word, (owner, name) in members.items():
             world[word] = slot_offset(owner, name)
         world[objects.SLICE_START] = object.__basicsize__
+
+    def know(self, word: int, value: Any) -> None:
+        """Tells native code one more object."""
+        self._keep.append(value)
+        self.world[word] = id(value)
 
     def address(self, function: NativeFunction) -> int:
         return self.symbols[f"core.{function.name}"]

@@ -9,7 +9,7 @@ import ctypes
 import struct
 from typing import Any
 
-FORMATS = {
+FORMATS: dict[str, Any] = {
     "bool": ctypes.c_bool, "uint8": ctypes.c_uint8, "int8": ctypes.c_int8, "int16": ctypes.c_int16,
     "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint16": ctypes.c_uint16,
     "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64, "float32": ctypes.c_float,

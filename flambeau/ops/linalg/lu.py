@@ -285,7 +285,7 @@ def lu_unpack(call, LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):  
 lu_unpack.failure = bad_pivots
 
 
-@composite(public=None, methods=("lu",))
+@composite
 def lu(input, pivot=True, get_infos=False):  # type: ignore[no-untyped-def]
     """The packed factors and pivots, as `torch.lu` returns them.
 
@@ -294,7 +294,9 @@ def lu(input, pivot=True, get_infos=False):  # type: ignore[no-untyped-def]
     """
     OPS["linalg_lu_factor_ex"].check_tensor(input, "A")
     packed, pivots, info = linalg_lu_factor_ex.call(input, pivot=pivot)
-    return (packed, pivots, info) if get_infos else (packed, pivots)
+    if get_infos:
+        return return_types._lu_with_info.of(packed, pivots, info)
+    return packed, pivots
 
 
 # ---- solving with the factors ----------------------------------------------------------------
@@ -362,7 +364,7 @@ def linalg_lu_solve(call, LU, pivots, B, *, left=True, adjoint=False):  # type: 
     output = (column_major if left else contiguous)(b, (*batch, *b.shape[-2:]))
     program = Program(call.plan(["LU", "pivots", "B"], [output]), batch)
     factors, exchanges, result = program.input(0), program.input(1, 1), program.output(0)
-    if factors.steps[0] != lu.itemsize or factors.steps[1] != n * lu.itemsize:
+    if tuple(factors.steps) != (lu.itemsize, max(1, n) * lu.itemsize):
         packed = program.matrix(n, n)
         program.copy(factors, packed)
         factors = packed
@@ -536,9 +538,11 @@ def logdet(input):  # type: ignore[no-untyped-def]
     >>> torch.logdet(torch.eye(2))
     tensor(0.)
     """
-    check_square("logdet", OPS["logdet"].check_tensor(input, "input")._spec)
+    spec = OPS["logdet"].check_tensor(input, "input")._spec
+    check_square("logdet", spec)
+    check_floating("logdet", spec, low_precision=False)
     sign, logarithm = linalg_slogdet.call(input)
     if input.dtype.is_complex:
         return sign.log() + logarithm
-    return where.call(sign == -1.0, float("nan"), logarithm)
+    return where(sign == -1.0, float("nan"), logarithm)
 
