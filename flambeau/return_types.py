@@ -14,7 +14,7 @@ The types are named after their functions; their elements are attributes too. Op
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 FIELDS = {
     "aminmax": "min max", "cummax": "values indices", "cummin": "values indices",

@@ -24,7 +24,7 @@ OP_MODULES = (
     "scan", "sort", "quantile", "unique", "view", "retype", "window", "split", "join", "mask",
     "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout",
     "reduce_at", "search", "copying", "creation", "histogram", "covariance", "ranges", "legacy",
-    "random", "matmul", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr", "settings", "values", "duplication", "losses", "conv", "pool",
+    "random", "matmul", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr", "linalg.spectral", "settings", "values", "duplication", "losses", "conv", "pool",
     "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented

@@ -106,7 +106,13 @@ class RowWriter(ReductionWriter):
         return seen
 
     def _take(
-        self, stage_number: int, bases: Sequence[str], begin: str, position: str, accumulators: Sequence[str], earlier: dict[Slot, str]
+        self,
+        stage_number: int,
+        bases: Sequence[str],
+        begin: str,
+        position: str,
+        accumulators: Sequence[str],
+        earlier: dict[Slot, str],
     ) -> list[str]:
         """The accumulators after some elements; where there is a draft, the last stage stores it."""
         taken = super()._take(stage_number, bases, begin, position, accumulators, earlier)
@@ -120,6 +126,9 @@ class RowWriter(ReductionWriter):
         the last vector overlaps the one before.
         """
         emitter, step = self.emitter, self.kernel.lanes if self.inner else 1
+        last: dict[Slot, str] | None = None
+        if self.rows_kernel.uses_draft:  # read before the loop finishes a part of it
+            last = self._draft(emitter.let(f"sub nsw i64 {self.length}, {step}"))
         whole = self.length if step == 1 else emitter.let(f"and i64 {self.length}, {-step}")
         head, body, after, before = (
             emitter.fresh("map"),
@@ -142,49 +151,55 @@ class RowWriter(ReductionWriter):
             rest = emitter.let(f"icmp slt i64 {whole}, {self.length}")
             emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
             emitter.label(tail)
-            self._write(bases, emitter.let(f"sub nsw i64 {self.length}, {step}"), seen, last)
+            end = emitter.let(f"sub nsw i64 {self.length}, {step}")
+            self._write(bases, end, seen, last)
             emitter.line(f"br label %{done}")
             emitter.label(done)
 
-    def _write(self, bases: Sequence[str], position: str, seen: dict[Slot, str], draft: dict[Slot, str] | None = None) -> None:
+    def _write(
+        self,
+        bases: Sequence[str],
+        position: str,
+        seen: dict[Slot, str],
+        draft: dict[Slot, str] | None = None,
+    ) -> None:
         """The outputs of the elements at `position`."""
-        program, emitter, inputs = self.program, self.emitter, len(self.rows_kernel.input_dtypes)
+        emitter, program = self.emitter, self.program
         if self.rows_kernel.uses_draft:
-            self._store_outputs(position, program.draft[1:], {**(draft or self._draft(position)), **seen})
+            draft = draft or self._draft(position)
+            self._store_outputs(position, program.draft[1:], {**draft, **seen})
             return
-        places, index = list(bases[:inputs]), position
+        places, index = list(bases[: len(self.rows_kernel.input_dtypes)]), position
         if not self.inner:
             index = "0"
             for operand, base in enumerate(places):
-                places[operand] = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {self.reduced_strides[operand]}"))
-        self._store_outputs(position, program.outputs, {**self.elements(places, index, self.kernel.lanes), **seen})
+                distance = emitter.let(f"mul nsw i64 {position}, {self.reduced_strides[operand]}")
+                places[operand] = emitter.at(base, distance)
+        slots = self.elements(places, index, self.kernel.lanes)
+        self._store_outputs(position, program.outputs, {**slots, **seen})
 
     def _draft(self, position: str) -> dict[Slot, str]:
-        """What was stored in place of output 0 at `position`."""
+        """What was stored in place of the output at `position`."""
         kernel, lanes = self.rows_kernel, self.kernel.lanes
-        operand, dtype = len(kernel.input_dtypes), kernel.output_dtypes[0]
-        distance = self.emitter.let(f"mul nsw i64 {position}, {self.strides[operand]}")
+        stride, dtype = self.strides[len(kernel.input_dtypes)], kernel.output_dtypes[0]
+        distance = self.emitter.let(f"mul nsw i64 {position}, {stride}")
         address = self.emitter.at(self.targets[0], distance)
-        if kernel.classes[operand] == "1":
-            return fill("draft", self.program.draft[:1], load(self.emitter, address, dtype, lanes=lanes))
-        vector, total = llvm_type(dtype, lanes), "poison"
-        for lane in range(lanes):
-            step = self.emitter.let(f"mul nsw i64 {self.strides[operand]}, {lane}")
-            (one,) = load(self.emitter, self.emitter.at(address, step), dtype)
-            if lanes == 1:
-                return fill("draft", self.program.draft[:1], [one])
-            total = self.emitter.let(f"insertelement {vector} {total}, {llvm_type(dtype)} {one}, i64 {lane}")
-        return fill("draft", self.program.draft[:1], [total])
+        names = load(self.emitter, address, dtype, lanes=lanes)
+        return fill("draft", self.program.draft[:1], names)
 
-    def _store_outputs(self, position: str, outputs: Sequence[Expr], slots: dict[Slot, str]) -> None:
+    def _store_outputs(
+        self, position: str, outputs: Sequence[Expr], slots: dict[Slot, str]
+    ) -> None:
         """Compute the outputs and store them at `position`."""
-        emitter, lanes, inputs = self.emitter, self.kernel.lanes, len(self.rows_kernel.input_dtypes)
+        emitter, lanes = self.emitter, self.kernel.lanes
+        inputs = len(self.rows_kernel.input_dtypes)
         values = iter(self.evaluate(outputs, slots, lanes))
         for k, base in enumerate(self.targets):
             operand, dtypes = inputs + k, parts(outputs[k : k + 1])
-            along = self.strides[operand] if self.inner else self.reduced_strides[operand]
+            along = (self.strides if self.inner else self.reduced_strides)[operand]
             place = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {along}"))
-            self._store_lanes(place, self.strides[operand], [next(values) for _ in dtypes], dtypes, operand, lanes)
+            names = [next(values) for _ in dtypes]
+            self._store_lanes(place, self.strides[operand], names, dtypes, operand, lanes)
 
     def _row_results(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
         """Store what belongs to the row; along the vector axis of `inner` all lanes are alike."""

@@ -11,7 +11,9 @@ cache, and nothing is stored in between:
 
 Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as
 stage0.0, ..., the length of the row as `size`, parameters as param0, ...; `outputs` and
-`row_outputs` see the results of all stages, `outputs` also the elements.
+`row_outputs` see the results of all stages, `outputs` also the elements. Where the one output
+repeats something costly of the last stage, `draft` may give two expressions: what the last stage
+stores in the output's place, and the output in terms of that, as draft0.
 
 The kernel's buffers are the inputs, the outputs, the row outputs. Structures, as for reductions:
 `inner`, where the vector axis runs along the row, an item is a row; `outer`, where it runs over
@@ -43,6 +45,7 @@ class RowProgram:
     outputs: Values = ()
     row_outputs: Values = ()
     parameters: int = 0
+    draft: Values = ()
 
     def expressions(self) -> Values:
         """Everything that identifies the program."""
@@ -50,6 +53,7 @@ class RowProgram:
             *self.elements,
             *self.outputs,
             *self.row_outputs,
+            *self.draft,
             *self.as_reduction().expressions(),
         )
 
@@ -81,8 +85,13 @@ class RowKernel:
 
     @property
     def uses_draft(self) -> bool:
-        """Whether the last stage stores drafts of the output; tiles of rows overlap, so that it would be finished twice there."""
-        return bool(self.program.draft) and self.structure == "inner" and self.program.draft[0].dtype == self.output_dtypes[0]
+        """Whether the last stage stores drafts: in whole vectors, unrounded, and not where tiles of
+        rows overlap, since what two of them share would be finished twice.
+        """
+        if not self.program.draft or self.structure != "inner":
+            return False
+        operand = len(self.input_dtypes)
+        return self.classes[operand] == "1" and self.program.draft[0].dtype == self.output_dtypes[0]
 
     @property
     def symbol_name(self) -> str:

@@ -29,7 +29,7 @@ def as_array(tensor: Any) -> Any:
     return raw_array(tensor, spec.dtype.numpy_name)
 
 
-def raw_array(tensor: Any, numpy_name: str) -> Any:
+def raw_array(tensor: Any, numpy_name: str | None) -> Any:
     """The tensor's memory seen as elements of `numpy_name`."""
     import numpy
 

@@ -117,7 +117,7 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
             and value is args[0]
         ):
             where = value
-        elif value in (float, int, bool, complex) and isinstance(value, type):
+        elif value in (float, int, bool, complex):
             dtype = {
                 float: dtypes.float64,
                 int: dtypes.int64,
@@ -126,17 +126,15 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
             }[value]
         elif value is not None and not isinstance(value, bool):
             raise TypeError(
-                errors.invalid_combination("to", args, kwargs, TO_SIGNATURES)
-                if hasattr(errors, "TO_SIGNATURES")
-                else (
-                    "to() received an invalid combination of arguments - got "
-                    f"({', '.join(errors.type_name(a) for a in args)}), "
-                    "but expected one of:\n * (torch.device device = None, "
-                    "torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
-                    "torch.memory_format memory_format = None)\n * (torch.dtype dtype, "
-                    "bool non_blocking = False, bool copy = False, *, "
-                    "torch.memory_format memory_format = None)\n * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n"
-                )
+                "to() received an invalid combination of arguments - got "
+                f"({', '.join(errors.type_name(a) for a in args)}), but expected one of:\n"
+                " * (torch.device device = None, torch.dtype dtype = None, "
+                "bool non_blocking = False, bool copy = False, *, "
+                "torch.memory_format memory_format = None)\n"
+                " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, "
+                "torch.memory_format memory_format = None)\n"
+                " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, "
+                "torch.memory_format memory_format = None)\n"
             )
     if kwargs:
         raise errors.unexpected_argument("to", next(iter(kwargs)))
@@ -144,7 +142,6 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     return convert(self, dtype, where, memory_format, copying)
 
 
-TO_SIGNATURES = ""
 
 
 def convert(

@@ -53,7 +53,7 @@ def observe(plan: Any, name: str) -> None:
 def trap(plan: Any, buffers: int) -> None:
     """Reports NaN in a result whose inputs had none."""
     inputs = [o.spec for o in plan.inputs]
-    places = (ctypes.c_void_p * (len(inputs) + len(plan.outputs) + 2)).from_address(buffers)
+    places = (ctypes.c_int64 * (len(inputs) + len(plan.outputs) + 2)).from_address(buffers)
     if any(isinstance(spec, Spec) and has_nan(spec, places[i]) for i, spec in enumerate(inputs)):
         return
     for k, spec in enumerate(plan.outputs):
@@ -62,7 +62,7 @@ def trap(plan: Any, buffers: int) -> None:
             ctypes.c_int64.from_address(places[flag]).value = NAN_RESULT
 
 
-def has_nan(spec: Spec, address: int | None) -> bool:
+def has_nan(spec: Spec, address: int) -> bool:
     """Whether a tensor's memory holds NaN."""
     import numpy
 
@@ -74,7 +74,7 @@ def has_nan(spec: Spec, address: int | None) -> bool:
     ):
         return False
     last = sum((n - 1) * s for n, s in zip(spec.shape, spec.strides, strict=True))
-    memory = (ctypes.c_char * ((last + 1) * spec.itemsize)).from_address(address)
+    memory: Any = (ctypes.c_char * ((last + 1) * spec.itemsize)).from_address(address)
     strides = tuple(s * spec.itemsize for s in spec.strides)
     return bool(
         numpy.isnan(

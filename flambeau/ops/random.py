@@ -161,7 +161,7 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
 
 
 def in_place(
-    name: str, check: Callable[..., None], draw: str, parameters: dict[str, float], text: str
+    name: str, check: Callable[..., None], draw: str, parameters: dict[str, Any], text: str
 ) -> Callable[..., Any]:
     """An in-place sampler whose parameters are plain numbers."""
     names = list(parameters)
@@ -210,7 +210,7 @@ geometric_ = in_place(
     "geometric",
     {"p": None},
     "Fills with geometric samples.",
-)  # type: ignore[dict-item]
+)
 
 
 # ---- new tensors ---------------------------------------------------------------------------------

@@ -105,8 +105,10 @@ class UpdateCall(Call):
         words = (ctypes.c_int64 * max(1, len(params)))(*params)
         plan.keep.append(words)
         large = max(work, self.target.numel) >= RELEASE_FROM
+        source = plan.inputs[0].spec
+        assert isinstance(source, Spec)
         phases = [
-            copy_phase(plan.inputs[0].spec, self.target, plan.keep, GRAIN if large else 0),
+            copy_phase(source, self.target, plan.keep, GRAIN if large else 0),
             Phase(address, ctypes.addressof(words), items, grain if work >= RELEASE_FROM else 0),
         ]
         return plan.use_native(copy_then(), phase_params(len(plan.inputs), phases), 1, RELEASE_FROM if large else 0)

@@ -72,7 +72,7 @@ def slot_offset(owner: type, name: str) -> int:
     descriptor = vars(owner)[name]
     definition = ctypes.c_void_p.from_address(id(descriptor) + object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p))
     assert definition.value is not None
-    return MemberDefinition.from_address(definition.value).offset
+    return int(MemberDefinition.from_address(definition.value).offset)
 
 
 def method_stubs(dispatcher: str) -> str:

@@ -309,10 +309,6 @@ def check_ormqr(input: Spec, tau: Spec, other: Spec, left: bool) -> None:
         if spec.ndim < 2:
             raise RuntimeError(f"{name}: {argument} must have at least 2 dimensions.")
     side = -2 if left else -1
-    if tau.shape[-1] > input.shape[-1] or other.shape[side] < tau.shape[-1]:
-        raise RuntimeError(
-            f"{name}: other.shape[{side}] must be greater than or equal to tau.shape[-1]"
-        )
     if other.shape[side] != input.shape[-2]:
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
     if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
