@@ -13,6 +13,7 @@ from typing import Any
 
 from flambeau.core import errors
 from flambeau.core.device import device as device_type
+from flambeau.core.dtype import uint8
 from flambeau.core.naming import PublicType
 from flambeau.runtime.system import engine
 
@@ -95,11 +96,9 @@ def checked_seed(seed: Any) -> int:
 
 def check_state(state: Any) -> None:
     """torch's errors for what is no state."""
-    import flambeau
-
-    if isinstance(state, flambeau.Tensor) and state.dtype is not flambeau.uint8:
+    if isinstance(state, engine.Tensor) and state.dtype is not uint8:
         raise TypeError("RNG state must be a torch.ByteTensor")
-    if not isinstance(state, flambeau.Tensor):
+    if not isinstance(state, engine.Tensor):
         raise TypeError(f"expected a torch.ByteTensor, but got {errors.type_name(state)}")
 
 

@@ -29,7 +29,8 @@ FIELDS = {
     "lu_unpack": "P L U", "max": "values indices", "median": "values indices",
     "min": "values indices", "mode": "values indices", "nanmedian": "values indices", "qr": "Q R",
     "slogdet": "sign logabsdet", "sort": "values indices", "svd": "U S V", "topk": "values indices",
-    "triangular_solve": "solution cloned_coefficient", "_lu_with_info": "LU pivots info", "_unpack_dual": "primal tangent",
+    "triangular_solve": "solution cloned_coefficient", "_lu_with_info": "LU pivots info",
+    "_unpack_dual": "primal tangent",
 }  # fmt: skip
 
 

@@ -15,22 +15,26 @@ from types import FunctionType
 from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
-from flambeau.runtime.objects import REVISE
 from flambeau.runtime.dispatch import TAKES_INDEX
+from flambeau.runtime.objects import REVISE
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
     "pointwise", "elementary", "activation", "reduce", "extrema", "statistics", "norms", "softmax",
     "scan", "sort", "quantile", "unique", "view", "retype", "window", "split", "join", "mask",
     "index", "getitem", "gather", "scatter", "shape", "triangle", "joining", "copies", "relayout",
-    "reduce_at", "search", "copying", "creation", "histogram", "covariance", "ranges", "legacy",
-    "random", "matmul", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr", "linalg.spectral", "settings", "values", "duplication", "losses", "conv", "pool",
-    "nn",
+    "reduce_at", "search", "copying", "creation", "from_data", "creation_methods", "histogram",
+    "covariance", "ranges", "legacy", "random", "matmul", "einsum", "linalg.triangular",
+    "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr", "linalg.spectral",
+    "linalg.least_squares", "settings", "values", "duplication", "losses", "conv", "pool", "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
 _lock = threading.RLock()
 functions: dict[str, Any] = {}
+#: functions of torch.linalg and torch.fft by their full names (linalg_inv, fft_rfft)
+qualified: dict[str, Any] = {}
+NAMESPACES = ("linalg_", "fft_")
 started = False
 
 
@@ -103,6 +107,8 @@ def publish(op: Op, function: Any, method: Any, tensor: type) -> None:
     for name in (op.public, *op.aliases):
         if name:
             functions[name] = function
+    if op.name.startswith(NAMESPACES):
+        qualified[op.name] = function
     for name in op.methods:
         setattr(tensor, name, method)
 

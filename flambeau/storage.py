@@ -173,11 +173,9 @@ class TypedStorage(metaclass=PublicType):
         if wrap_storage is not None:
             self._untyped_storage = wrap_storage
         elif len(args) == 1 and not isinstance(args[0], int):
-            import flambeau
+            from flambeau.ops.from_data import tensor
 
-            self._untyped_storage = flambeau.tensor(
-                list(args[0]), dtype=self.dtype
-            ).untyped_storage()
+            self._untyped_storage = tensor(list(args[0]), dtype=self.dtype).untyped_storage()
         else:
             self._untyped_storage = UntypedStorage((args[0] if args else 0) * self.dtype.itemsize)
 

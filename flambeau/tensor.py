@@ -4,13 +4,16 @@ Methods that are ops (`x.tanh()`, `x + y`, `x.sum(0)`) are attached from the reg
 engine starts (flambeau.start); here stands only what belongs to the object itself: attributes,
 conversions to Python, the graph, copying and pickling.
 
-    _storage: the native storage (memory, version)     _spec: shape, strides, dtype, device (core.spec)
-    _offset: first element, in elements                _node: None, a graph Node, or an Edge (autograd.graph)
-    _base: the tensor that this one is a view of, or None
+    _storage  the native storage: memory and version
+    _spec     shape, strides, dtype, device (core.spec)
+    _offset   the first element's place in the storage, in elements
+    _node     None, a graph Node, or an Edge (autograd.graph)
+    _base     the tensor that this one is a view of, or None
 """
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -317,8 +320,6 @@ class Tensor(metaclass=TensorMeta):
             return node.grad  # type: ignore[no-any-return]
         found = self.__dict__.get("_grad")
         if found is None and node is not None and "_retains" not in self.__dict__:
-            import warnings
-
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
                 "Its .grad "

@@ -26,16 +26,19 @@ ENGINE: dict[str, set[str]] = {
     "return_types": BASE,
     "codegen": BASE,
     "runtime": BASE | {"codegen"},
-    "ops": BASE | {"codegen", "runtime", "return_types"},
+    "ops": BASE | {"codegen", "runtime", "return_types", "storage", "generator"},
     "autograd": BASE | {"codegen", "runtime", "ops"},
     "compiler": BASE | {"codegen", "runtime", "ops", "autograd"},
     "storage": BASE | {"runtime", "ops"},
     "generator": BASE | {"runtime", "ops"},
     "tensor": BASE | {"runtime", "ops", "autograd", "printing", "storage", "start"},
 }
+# What a call leaves behind for the backward pass belongs to autograd, and ops make it: the records,
+# not the engine that walks them.
+RECORDS = {f"flambeau.autograd.{name}" for name in ("graph", "modes", "recording", "inplace")}
 # What says how the machine is: the public package, and the facts that the engine has of it.
-MACHINE = {"backends", "cpu", "cuda", "mps"}
-OF_THE_MACHINE = {"core", "codegen", "runtime"}
+MACHINE = {"backends", "cpu", "cuda", "mps", "random"}
+OF_THE_MACHINE = {"core", "codegen", "runtime", "generator"}
 # The entry points, which tie everything together.
 ANYTHING = {"__init__", "__main__", "info", "start"}
 # Loaded when first needed, so their import may stand inside a function.
@@ -117,7 +120,7 @@ def forbidden(found: Import) -> bool:
         return False
     if len(parts) == 1:  # `import flambeau`: the public package, for library code only
         return found.unit in ENGINE
-    if parts[1] == found.unit:
+    if parts[1] == found.unit or (found.unit == "ops" and found.module in RECORDS):
         return False
     if found.unit in ENGINE:
         return parts[1] not in ENGINE[found.unit]

@@ -35,18 +35,23 @@ LISTS = {
     "c10::List<::std::optional<Tensor>>": "tuple of Tensors",
 }  # fmt: skip
 FOREIGN = re.compile(
-    r"^_|cudnn|miopen|mkldnn|fbgemm|quantize|sparse|nested|choose_qparams|fake_|native_|sym_|ccol|crow"
+    r"^_|cudnn|miopen|mkldnn|fbgemm|quantize|sparse|nested|choose_qparams|fake_|native_|sym_"
+    r"|ccol|crow"
     # Python in torch too
-    r"|^(broadcast_tensors|einsum|tensordot|meshgrid|norm|split|stft|istft|cdist|atleast_.d|block_diag|cartesian_prod|chain_matmul)$"
-    r"|^(q_|int_repr|batch_norm_|cuda|rnn_|lstm|gru|max_pool.d_with|to_|is_vulkan|hspmm|sspaddmm|smm|saddmm)"
+    r"|^(broadcast_tensors|einsum|tensordot|meshgrid|norm|split|stft|istft|cdist|atleast_.d"
+    r"|block_diag|cartesian_prod|chain_matmul)$"
+    r"|^(q_|int_repr|batch_norm_|cuda|rnn_|lstm|gru|max_pool.d_with|to_|is_vulkan|hspmm|sspaddmm"
+    r"|smm|saddmm)"
 )
 
 
 BY_HAND = (  # functions that torch binds by hand
-    "tensor: object data, *, torch.dtype? dtype=None, torch.device? device=None, bool pin_memory=False, bool requires_grad=False",
+    "tensor: object data, *, torch.dtype? dtype=None, torch.device? device=None, "
+    "bool pin_memory=False, bool requires_grad=False",
     "as_tensor: object data, torch.dtype? dtype=None, torch.device? device=None",
     "Tensor.numpy: *, bool force=False",
-    "Tensor.set_:  | Tensor source | object source, int storage_offset, tuple of ints size, tuple of ints stride=None",
+    "Tensor.set_:  | Tensor source | object source, int storage_offset, tuple of ints size, "
+    "tuple of ints stride=None",
 )
 FACTORY = (
     "torch.dtype? dtype=None, torch.layout? layout=None, torch.device? device=None, "

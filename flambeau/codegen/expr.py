@@ -208,7 +208,7 @@ class Expr:
     fmod: Callable[..., Expr]
     frac: Callable[..., Expr]
     hypot: Callable[..., Expr]
-    imag: Callable[..., Expr]
+    imag: Expr
     isfinite: Callable[..., Expr]
     isinf: Callable[..., Expr]
     isnan: Callable[..., Expr]
@@ -225,7 +225,7 @@ class Expr:
     minimum: Callable[..., Expr]
     nextafter: Callable[..., Expr]
     pow: Callable[..., Expr]
-    real: Callable[..., Expr]
+    real: Expr
     reciprocal: Callable[..., Expr]
     remainder: Callable[..., Expr]
     round: Callable[..., Expr]
@@ -456,7 +456,8 @@ def _method(op: str) -> Callable[..., Expr]:
 
 for _op in TABLE:
     if _op in Expr.__annotations__:
-        setattr(Expr, _op, _method(_op))
+        # the parts of complex numbers are attributes, as they are of a Tensor
+        setattr(Expr, _op, property(_method(_op)) if _op in ("real", "imag") else _method(_op))
 
 # The names that bodies and gradient rules may use on expressions and Tensors alike.
 VOCABULARY = sorted([op for op in TABLE if op in Expr.__annotations__] + ["to", "where"])

@@ -2,7 +2,8 @@
 
 Called by runtime.native (units of native functions) and by ops.registry (generated kernels):
 
-    address = load("my_kernel_1f0c", lambda: "define void @my_kernel_1f0c(...) {...}")["my_kernel_1f0c"]
+    name = "my_kernel_1f0c"
+    address = load(name, lambda: "define void @my_kernel_1f0c(...) {...}")[name]
 
 A symbol's text is only generated when its object code is not in memory and not on disk. Object
 files are keyed by the symbol's own identity, the CPU and the versions of Flambeau and LLVM; they
@@ -84,7 +85,9 @@ class Engine:
         return bytes(code)
 
     def _optimise(self, module: Any) -> None:
-        """The passes of LLVM's level 3 but those that lengthen code without making these loops faster."""
+        """The passes of LLVM's level 3, but for those that lengthen code without making these
+        loops faster.
+        """
         options = self.binding.create_pipeline_tuning_options(speed_level=3)
         options.loop_vectorization = True
         options.slp_vectorization = False

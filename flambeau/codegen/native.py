@@ -32,8 +32,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from flambeau.codegen.native_compiler import CompileError as CompileError
 from flambeau.codegen.native_compiler import FunctionCompiler as FunctionCompiler
+from flambeau.codegen.native_expressions import CompileError as CompileError
 from flambeau.codegen.native_intrinsics import INTRINSICS
 from flambeau.codegen.native_language import Extern as Extern
 from flambeau.codegen.native_language import NativeFunction as NativeFunction

@@ -114,7 +114,7 @@ class RowWriter(ReductionWriter):
         accumulators: Sequence[str],
         earlier: dict[Slot, str],
     ) -> list[str]:
-        """The accumulators after some elements; where there is a draft, the last stage stores it."""
+        """The accumulators after some elements; the last stage stores a draft if there is one."""
         taken = super()._take(stage_number, bases, begin, position, accumulators, earlier)
         if self.rows_kernel.uses_draft and stage_number == len(self.program.stages) - 1:
             slots = self.elements(bases, position, self.kernel.lanes)

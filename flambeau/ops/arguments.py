@@ -5,9 +5,12 @@ that torch accepts stand in signatures.txt (written by tools/record_signatures.p
 reads them as torch's argument parser does. A function with one list says which argument is wrong;
 one with several says that none of them fits:
 
-    explain("tanh", ("x",), {})          # TypeError: tanh(): argument 'input' (position 1) must be Tensor, not str
-    explain("sum", (x, "a"), {})         # TypeError: sum() received an invalid combination of arguments - got (Tensor, str), ...
-    explain("sum", (x, 5), {})           # None: the arguments are well-formed, the error is another one
+    explain("tanh", ("x",), {})
+    # TypeError: tanh(): argument 'input' (position 1) must be Tensor, not str
+    explain("sum", (x, "a"), {})
+    # TypeError: sum() received an invalid combination of arguments - got (Tensor, str), ...
+    explain("sum", (x, 5), {})
+    # None: the arguments are well-formed, the error is another one
 """
 
 from __future__ import annotations
@@ -346,11 +349,8 @@ def is_number(value: Any) -> bool:
 
 def is_scalar(value: Any, kinds: str) -> bool:
     """Whether `value` is a NumPy scalar (no array) of these kinds."""
-    return (
-        type(value).__module__ == "numpy"
-        and not hasattr(type(value), "__len__")
-        and getattr(getattr(value, "dtype", None), "kind", "?") in kinds
-    )
+    is_numpy = type(value).__module__ == "numpy" and hasattr(value, "dtype")
+    return is_numpy and value.ndim == 0 and value.dtype.kind in kinds
 
 
 def is_single(value: Any) -> bool:

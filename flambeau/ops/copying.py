@@ -6,14 +6,18 @@ tensor([1])
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import device as device_type
+from flambeau.core.spec import Spec
 from flambeau.core.strides import dense_strides
 from flambeau.core.strides import format_strides as in_format
+from flambeau.ops.arrays import empty
+from flambeau.ops.creation_arguments import place
 from flambeau.ops.kinds import NONE, pointwise
 from flambeau.ops.registry import engine, is_tensor
 
@@ -149,8 +153,6 @@ def convert(
 ) -> Any:
     """`to` with its arguments sorted out."""
     if where is not None:
-        from flambeau.ops.creation_arguments import place
-
         target = place(where)
         if target is not self.device:
             return move(self, target, dtype)
@@ -168,8 +170,6 @@ def convert(
         copied = self.clone(memory_format=memory_format)
         return copied
     if self.dtype.is_complex and not dtype.is_complex:
-        import warnings
-
         warnings.warn(
             "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3
         )
@@ -181,9 +181,6 @@ def move(self: Any, target: device_type, dtype: Any) -> Any:
     """A tensor on another device: only to and from `meta` so far."""
     if target.type != "meta":
         raise errors.no_data()
-    from flambeau.core.spec import Spec
-    from flambeau.ops.arrays import empty
-
     return empty(Spec.of(self._spec.shape, self._spec.strides, dtype or self.dtype, target))
 
 

@@ -1,8 +1,8 @@
 """cov and corrcoef of variables in rows, and the trace of a matrix.
 
-    >>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
-    tensor([[ 1., -1.],
-            [-1.,  1.]])
+>>> torch.cov(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+tensor([[ 1., -1.],
+        [-1.,  1.]])
 """
 
 from __future__ import annotations
@@ -16,21 +16,28 @@ from flambeau.codegen.reduce import plan_reduction
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
-from flambeau.ops.ranges import eye
 from flambeau.ops.kinds import composite, compute_name, structured
+from flambeau.ops.ranges import eye
 from flambeau.ops.registry import OPS, is_tensor
 
 
 def check_weights(name: str, weights: Any, count: int, floating: bool) -> None:
     """torch's errors for fweights and aweights."""
     if weights.ndim > 1:
-        raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {weights.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+            f"{weights.ndim} dimensions"
+        )
     if weights.dtype.category != (2 if floating else 1):
         kind = "floating point" if floating else "integral"
-        raise RuntimeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {weights.dtype.scalar_name} dtype")
+        raise RuntimeError(
+            f"cov(): expected {name} to have {kind} dtype but got {name} with "
+            f"{weights.dtype.scalar_name} dtype"
+        )
     if weights.numel() != count:
         raise RuntimeError(
-            f"cov(): expected {name} to have the same numel as there are observations in the input but got {weights.numel()} != {count}"
+            f"cov(): expected {name} to have the same numel as there are observations in the input "
+            f"but got {weights.numel()} != {count}"
         )
     if count and weights.min().item() < 0:
         raise RuntimeError(f"cov(): {name} cannot be negative")
@@ -38,7 +45,8 @@ def check_weights(name: str, weights: Any, count: int, floating: bool) -> None:
 
 @composite
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
-    """The covariance matrix of variables in rows, observations in columns; frequencies and weights of the observations.
+    """The covariance matrix of variables in rows, observations in columns; frequencies and weights
+    of the observations.
 
     >>> torch.cov(torch.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
@@ -46,7 +54,10 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     if not is_tensor(input):
         raise errors.argument_type_error("cov", "input", 1, "Tensor", input)
     if input.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
+        )
     if input.dtype is dtypes.bool_:
         raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input.reshape(1, -1) if input.ndim < 2 else input
@@ -69,7 +80,10 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         divisor = total - correction * (weights * aweights).sum() / total
     if (divisor.item() if is_tensor(divisor) else divisor) <= 0:
         warnings.warn(
-            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", UserWarning, stacklevel=2
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "number of observations.",
+            UserWarning,
+            stacklevel=2,
         )
         divisor = divisor * 0
     x = x - mean.unsqueeze(1)
@@ -88,7 +102,10 @@ def corrcoef(input: Any) -> Any:
     if not is_tensor(input):
         raise errors.argument_type_error("corrcoef", "input", 1, "Tensor", input)
     if input.ndim > 2:
-        raise RuntimeError(f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+        raise RuntimeError(
+            "corrcoef(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
+        )
     matrix = cov.call(input)
     if matrix.ndim == 0:
         return matrix / matrix
@@ -102,7 +119,7 @@ def corrcoef(input: Any) -> Any:
 
 
 @structured(grad=lambda g, input_like: g * eye(*input_like.shape, dtype=g.dtype))
-def trace(call, input):  # type: ignore[no-untyped-def]
+def trace(call, input):
     """The sum of the diagonal of a matrix.
 
     >>> torch.trace(torch.tensor([[1, 2], [3, 4]]))
@@ -116,7 +133,14 @@ def trace(call, input):  # type: ignore[no-untyped-def]
     out = Spec.of((), None, dtypes.int64 if spec.dtype.category == 1 else spec.dtype, spec.device)
     compute, step = compute_name(out.dtype), (spec.strides[0] + spec.strides[1]) * spec.itemsize
     loops = plan_reduction(
-        sum_of(compute, compute), (Expr.input(0, spec.dtype.name).to(compute),), (spec.dtype.name,), (out.dtype.name,),
-        [], [min(spec.shape)], [[]], [[step]], [[]],
-    )  # fmt: skip
+        sum_of(compute, compute),
+        (Expr.input(0, spec.dtype.name).to(compute),),
+        (spec.dtype.name,),
+        (out.dtype.name,),
+        [],
+        [min(spec.shape)],
+        [[]],
+        [[step]],
+        [[]],
+    )
     return call.plan(["input"], [out]).use_kernel(loops)

@@ -120,6 +120,13 @@ def check_power(input: Any, exponent: Any) -> None:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
 
 
+def power_node(input: Any, exponent: Any) -> str:
+    """torch's name: 0 for a number as exponent, 2 for a number as base, 1 for two tensors."""
+    if not hasattr(exponent, "dtype"):
+        return "PowBackward0"
+    return "PowBackward1" if hasattr(input, "dtype") else "PowBackward2"
+
+
 def power_gradient(g: Any, input: Any, exponent: Any) -> Any:
     """exponent * input ** (exponent - 1), zero where the exponent is."""
     if isinstance(exponent, (int, float, complex)):
@@ -156,7 +163,7 @@ def complex_valued(value: Any) -> bool:
 
 
 @pointwise(
-    numbers="static", methods=("pow", "__pow__"), check=check_power, promotes=("input", "exponent"),
+    numbers="static", methods=("pow", "__pow__"), node=power_node, check=check_power, promotes=("input", "exponent"),
     grad={"input": power_gradient, "exponent": exponent_gradient},
 )  # fmt: skip
 def pow(input, exponent):
@@ -192,7 +199,7 @@ def power(input: Any, exponent: Any) -> Any:
 
 
 @pointwise(
-    numbers="static", methods=("__rpow__",), inplace=False, public=None, reflected=True, node="PowBackward",
+    numbers="static", methods=("__rpow__",), inplace=False, public=None, reflected=True, node=power_node,
     promotes=("input", "exponent"), grad={"input": power_gradient, "exponent": exponent_gradient},
 )  # fmt: skip
 def _reflected_pow(input, exponent):

@@ -1,7 +1,8 @@
 """Greatest and least elements: max, min, amax, amin, aminmax, argmax, argmin.
 
-`max` and `min` are three functions each, told apart by their second argument: of all elements, along a dimension (value and index),
-of two tensors. The first two are reductions of their own here, the third is `maximum` or `minimum`.
+`max` and `min` are three functions each, told apart by their second argument: of all elements,
+along a dimension (value and index), of two tensors. The first two are reductions of their own here,
+the third is `maximum` or `minimum`.
 
     >>> torch.tensor([[1, 3], [4, 2]]).max(1).indices
     tensor([1, 0])
@@ -17,20 +18,24 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
-from flambeau.ops.kinds import reduced_dims, reduction, structured
+from flambeau.ops.kinds import Dims, reduced_dims, reduction, structured
 from flambeau.ops.reduce import unreduce
 from flambeau.ops.registry import OPS, is_tensor
 
-# ---- checks ------------------------------------------------------------------------------------------------------------------
+# ---- checks --------------------------------------------------------------------------------------
 
 
-def check_nonempty(name: str, input: Spec, dim: Any, error: type[Exception] = RuntimeError, colon: str = "()") -> None:
+def check_nonempty(
+    name: str, input: Spec, dim: Any, error: type[Exception] = RuntimeError, colon: str = "()"
+) -> None:
     """Errors for an extreme of no elements."""
     if input.numel:
         return
     if dim is None or isinstance(dim, (tuple, list)) and not dim:
         hint = "" if error is IndexError else " Specify the reduction dim with the 'dim' argument."
-        raise error(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.{hint}")
+        raise error(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0.{hint}"
+        )
     for d in dim if isinstance(dim, (tuple, list)) else (dim,):
         d = wrap_dim(d, input.ndim)
         if input.ndim and input.shape[d] == 0:
@@ -66,7 +71,10 @@ def check_argument(name: str) -> Any:
 
     def check(input: Spec, dim: Any, **rest: Any) -> None:
         if input.dtype.is_complex or input.dtype is dtypes.bool_:
-            raise RuntimeError(f"{name}(): does not support {'complex' if input.dtype.is_complex else 'bool'} input")
+            raise RuntimeError(
+                f"{name}(): does not support {'complex' if input.dtype.is_complex else 'bool'} "
+                "input"
+            )
         check_nonempty(name, input, dim, IndexError)
 
     return check
@@ -87,13 +95,16 @@ def check_values(name: str, kernel: str) -> Any:
 def check_both(input: Spec, dim: Any, **rest: Any) -> None:
     """The check of aminmax."""
     if dim is None and not input.numel:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
+        )
     check_nonempty("aminmax", input, dim, colon="")
     if input.dtype.is_complex:
         raise errors.not_implemented_for("aminmax_cpu", input.dtype.scalar_name)
 
 
-# ---- gradients ---------------------------------------------------------------------------------------------------------------
+# ---- gradients -----------------------------------------------------------------------------------
 
 
 def shared(g: Any, y: Any, input: Any, dim: Any, keepdim: bool) -> Any:
@@ -119,7 +130,7 @@ def chosen(g: Any, index: Any, input_like: Spec, dim: int, keepdim: bool) -> Any
     return g.new_zeros(tuple(input_like.shape)).scatter(dim, index, g)
 
 
-# ---- max, min ----------------------------------------------------------------------------------------------------------------
+# ---- max, min ------------------------------------------------------------------------------------
 
 
 def value_and_index(dtype: Any, compute: Any, **rest: Any) -> Any:
@@ -129,9 +140,14 @@ def value_and_index(dtype: Any, compute: Any, **rest: Any) -> Any:
 
 def _whole(name: str, monoid: Any, node: str) -> Any:
     @reduction(
-        name=f"_{name}_whole", public=None, methods=(), node=lambda **_: node, check=check_whole(name, f"{name}_all"),
-        monoid=lambda element, out, **_: monoid(element, out[0]), grad=shared_whole,
-    )  # fmt: skip
+        name=f"_{name}_whole",
+        public=None,
+        methods=(),
+        node=lambda **_: node,
+        check=check_whole(name, f"{name}_all"),
+        monoid=lambda element, out, **_: monoid(element, out[0]),
+        grad=shared_whole,
+    )
     def whole(input: Any) -> Any:
         return input
 
@@ -140,10 +156,16 @@ def _whole(name: str, monoid: Any, node: str) -> Any:
 
 def _along(name: str, monoid: Any, node: str) -> Any:
     @reduction(
-        name=f"_{name}_along", public=None, methods=(), node=lambda **_: node, check=check_along(name), outputs=value_and_index,
-        monoid=lambda element, out, **_: monoid(element, out), finish=getattr(return_types, name).of,
+        name=f"_{name}_along",
+        public=None,
+        methods=(),
+        node=lambda **_: node,
+        check=check_along(name),
+        outputs=value_and_index,
+        monoid=lambda element, out, **_: monoid(element, out),
+        finish=getattr(return_types, name).of,
         grad=lambda g, y1, input_like, dim, keepdim: chosen(g, y1, input_like, dim, keepdim),
-    )  # fmt: skip
+    )
     def along(input: Any, dim: Any, keepdim: bool = False) -> Any:
         return input
 
@@ -166,21 +188,31 @@ def _choose(call: Any, name: str, input: Any, dim: Any, keepdim: Any, other: Any
     if dim is None and other is None and keepdim is False:
         return OPS[f"_{name}_whole"].make(arguments, call.places)
     if type(dim) is int and other is None:
-        return OPS[f"_{name}_along"].make({**arguments, "dim": dim, "keepdim": bool(keepdim)}, call.places)
-    extra = {k: v for k, v in (("dim", dim), ("keepdim", keepdim), ("other", other)) if v is not None and v is not False}
-    raise errors.invalid_combination(name, [input], extra, [s.replace("NAME", name) for s in SIGNATURES])
+        return OPS[f"_{name}_along"].make(
+            {**arguments, "dim": dim, "keepdim": bool(keepdim)}, call.places
+        )
+    extra = {
+        k: v
+        for k, v in (("dim", dim), ("keepdim", keepdim), ("other", other))
+        if v is not None and v is not False
+    }
+    raise errors.invalid_combination(
+        name, [input], extra, [s.replace("NAME", name) for s in SIGNATURES]
+    )
 
 
 SIGNATURES = (
-    "(Tensor input, *, Tensor out = None)", "(Tensor input, Tensor other, *, Tensor out = None)",
+    "(Tensor input, *, Tensor out = None)",
+    "(Tensor input, Tensor other, *, Tensor out = None)",
     "(Tensor input, int dim, bool keepdim = False, *, tuple of Tensors out = None)",
     "(Tensor input, name dim, bool keepdim = False, *, tuple of Tensors out = None)",
-)  # fmt: skip
+)
 
 
 @structured()
-def max(call, input, dim=None, keepdim=False, *, other=None):  # type: ignore[no-untyped-def]
-    """The greatest element; with `dim`, the greatest along it and their indices; with another tensor, the greater of each pair.
+def max(call, input, dim=None, keepdim=False, *, other=None):
+    """The greatest element; with `dim`, the greatest along it and their indices; with another
+    tensor, the greater of each pair.
 
     >>> torch.max(torch.tensor([3, 1, 2]))
     tensor(3)
@@ -189,8 +221,9 @@ def max(call, input, dim=None, keepdim=False, *, other=None):  # type: ignore[no
 
 
 @structured()
-def min(call, input, dim=None, keepdim=False, *, other=None):  # type: ignore[no-untyped-def]
-    """The least element; with `dim`, the least along it and their indices; with another tensor, the lesser of each pair.
+def min(call, input, dim=None, keepdim=False, *, other=None):
+    """The least element; with `dim`, the least along it and their indices; with another tensor, the
+    lesser of each pair.
 
     >>> torch.min(torch.tensor([[3, 1], [2, 4]]), 0).values
     tensor([2, 1])
@@ -198,14 +231,15 @@ def min(call, input, dim=None, keepdim=False, *, other=None):  # type: ignore[no
     return _choose(call, "min", input, dim, keepdim, other)
 
 
-# ---- amax, amin, aminmax -----------------------------------------------------------------------------------------------------
+# ---- amax, amin, aminmax -------------------------------------------------------------------------
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.maximum_of(element, out[0]), check=check_values("amax", "max_values_cpu"),
+    monoid=lambda element, out, **_: monoids.maximum_of(element, out[0]),
+    check=check_values("amax", "max_values_cpu"),
     grad=lambda g, y, input, dim, keepdim: shared(g, y, input, dim, keepdim),
-)  # fmt: skip
-def amax(input, dim: Dims = (), keepdim=False):  # noqa: F821
+)
+def amax(input, dim: Dims = (), keepdim=False):
     """The greatest elements over one or several dimensions; equal ones share the gradient.
 
     >>> torch.amax(torch.tensor([[3, 1], [2, 4]]), dim=(0, 1))
@@ -215,10 +249,11 @@ def amax(input, dim: Dims = (), keepdim=False):  # noqa: F821
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.minimum_of(element, out[0]), check=check_values("amin", "min_values_cpu"),
+    monoid=lambda element, out, **_: monoids.minimum_of(element, out[0]),
+    check=check_values("amin", "min_values_cpu"),
     grad=lambda g, y, input, dim, keepdim: shared(g, y, input, dim, keepdim),
-)  # fmt: skip
-def amin(input, dim: Dims = (), keepdim=False):  # noqa: F821
+)
+def amin(input, dim: Dims = (), keepdim=False):
     """The least elements over one or several dimensions; equal ones share the gradient.
 
     >>> torch.amin(torch.tensor([[3, 1], [2, 4]]), 1)
@@ -234,9 +269,12 @@ def shared_both(g0: Any, g1: Any, y0: Any, y1: Any, input: Any, dim: Any, keepdi
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.both_extremes_of(element, out), check=check_both, finish=return_types.aminmax.of,
-    outputs=lambda dtype, compute, **_: (dtype, dtype), grad=shared_both,
-)  # fmt: skip
+    monoid=lambda element, out, **_: monoids.both_extremes_of(element, out),
+    check=check_both,
+    finish=return_types.aminmax.of,
+    outputs=lambda dtype, compute, **_: (dtype, dtype),
+    grad=shared_both,
+)
 def aminmax(input, *, dim=None, keepdim=False):
     """The least and the greatest element, of all or along a dimension, in one pass.
 
@@ -246,15 +284,17 @@ def aminmax(input, *, dim=None, keepdim=False):
     return input
 
 
-# ---- argmax, argmin ----------------------------------------------------------------------------------------------------------
+# ---- argmax, argmin ------------------------------------------------------------------------------
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.argmax_of(element, out), check=check_argument("argmax"),
+    monoid=lambda element, out, **_: monoids.argmax_of(element, out),
+    check=check_argument("argmax"),
     outputs=lambda *_, **rest: (dtypes.int64,),
-)  # fmt: skip
+)
 def argmax(input, dim=None, keepdim=False):
-    """Index of the greatest element, along `dim` or in the flattened tensor; of equal ones the first.
+    """Index of the greatest element, along `dim` or in the flattened tensor; of equal ones the
+    first.
 
     >>> torch.argmax(torch.tensor([[3, 1], [2, 4]]))
     tensor(3)
@@ -263,9 +303,10 @@ def argmax(input, dim=None, keepdim=False):
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.argmin_of(element, out), check=check_argument("argmin"),
+    monoid=lambda element, out, **_: monoids.argmin_of(element, out),
+    check=check_argument("argmin"),
     outputs=lambda *_, **rest: (dtypes.int64,),
-)  # fmt: skip
+)
 def argmin(input, dim=None, keepdim=False):
     """Index of the least element, along `dim` or in the flattened tensor; of equal ones the first.
 
@@ -273,5 +314,3 @@ def argmin(input, dim=None, keepdim=False):
     tensor([1, 0])
     """
     return input
-
-

@@ -17,9 +17,10 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import expand_strides
 from flambeau.ops.index import _index, index_at, index_plan, resolve
 from flambeau.ops.kinds import Call, composite, structured
-from flambeau.ops.mask import _mask_take, check_covers, is_canonical
+from flambeau.ops.kernels.masks import Found
+from flambeau.ops.mask import _mask_take, as_mask, check_covers, check_number, fill_rows, is_canonical, number_tensor
 from flambeau.ops.plan import Operand, Plan
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.view import geometry
 
 INVALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {kind})"
@@ -294,37 +295,43 @@ def setitem(input: Any, index: Any, value: Any) -> None:
     >>> x
     tensor([0., 2., 2.])
     """
-    if is_basic(index):
+    kind = type(index)
+    if kind is int or kind is slice or kind is not engine.Tensor and is_basic(index):
         assign(input[index], value)
         return
+    if kind is engine.Tensor and type(value) in (int, float) and index._spec.ndim:
+        if index._spec.dtype is dtypes.bool_ and index._spec.shape == input._spec.shape:
+            input._mask_assign_(index, value)
+            return
+        if index._spec.dtype is dtypes.int64 and input._spec.ndim:
+            input._index_put_([index], (0,), number_tensor(value, input), False)
+            return
     reading = Reading(input._spec, index)
     window = reading.window(input)
-    if not reading.advanced:
+    if reading.advanced:
+        assign_at(window, reading.entries(), value)
+    else:
         assign(window if window is not input else input[...], value)
-        return
-    assign_at(window, reading.entries(), value)
 
 
 def assign(window: Any, value: Any) -> None:
     """Fills a view with a value, which may have extra leading dimensions of size 1."""
-    if isinstance(value, (bool, int, float, complex)):
-        if isinstance(value, complex) and not window.dtype.is_complex:
-            raise errors.conversion_overflow(window.dtype.name)
-        window.fill_(value)
-        return
-    value = without_leading(as_value(window, value), window.ndim)
-    expand_strides(value.shape, value._spec.strides, window.shape, value.dtype.tensor_type)  # torch's errors
-    window.copy_(value)
+    if type(value) is engine.Tensor:
+        window.copy_(value if value._spec.ndim <= window._spec.ndim else without_leading(value, window.ndim))
+    elif isinstance(value, (bool, int, float, complex)):
+        window._fill_(check_number(value, window._spec.dtype))
+    else:
+        window.copy_(without_leading(as_value(window, value), window.ndim))
 
 
 def as_value(target: Any, value: Any) -> Any:
     """The right-hand side as a tensor."""
     if is_tensor(value):
         return value
-    import flambeau
-
-    if isinstance(value, (bool, int, float, complex)) or hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
-        return flambeau.tensor(value, dtype=target.dtype, device=target.device)
+    if isinstance(value, (bool, int, float, complex)):
+        return number_tensor(value, target)
+    if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
+        return number_tensor(value.item(), target)
     raise TypeError(f"can't assign a {type(value).__name__} to a {target.dtype.tensor_type}")
 
 
@@ -339,18 +346,28 @@ def without_leading(value: Any, ndim: int) -> Any:
 def assign_at(window: Any, entries: list[Any], value: Any) -> None:
     """`window[entries] = value` with tensors among the entries."""
     value = as_value(window, value)
-    masks = [t for t in entries if t is not None]
-    if len(masks) == 1 and entries[0] is masks[0] and masks[0].dtype.name == "bool" and value.numel() == 1 and not window_needs(window, value):
-        mask = masks[0]
+    given = [t for t in entries if t is not None]
+    if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_ and value.dtype is window.dtype:
+        mask = given[0]
         check_covers(window._spec, mask)
-        wide = mask.reshape((*mask.shape, *(1,) * (window.ndim - mask.ndim)))
-        window._mask_assign_(wide, value.reshape(()) if value.ndim else value)
-        return
+        if value.numel() == 1:
+            wide = mask.reshape((*mask.shape, *(1,) * (window.ndim - mask.ndim)))
+            window._mask_assign_(wide, value.reshape(()) if value.ndim else value)
+            return
+        if put_masked(window, mask, value):
+            return
     tensors, dims = resolve(window, entries)
     window._index_put_(tensors, tuple(dims), value, False)
 
 
-def window_needs(window: Any, value: Any) -> bool:
-    """Whether torch's index_put would refuse what masked_fill accepts: another dtype."""
-    return value.dtype is not window.dtype
-
+def put_masked(window: Any, mask: Any, value: Any) -> bool:
+    """Writes rows one after the other where no graph is concerned and the value has a row for each true element."""
+    recorded = window._node is not None or value._node is not None or window._base is not None and window._base._node is not None
+    if recorded or not window._spec.contiguous or window._storage is value._storage or window.device.type != "cpu":
+        return False
+    found = Found(as_mask(mask))
+    if tuple(value.shape) != (found.total, *window.shape[mask.ndim :]):
+        return False
+    fill_rows(window, found, value)
+    window._storage.version += 1
+    return True

@@ -16,8 +16,8 @@ from flambeau import return_types
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.ops.arrays import as_array, from_array
-from flambeau.ops.ranges import linspace
 from flambeau.ops.kinds import composite
+from flambeau.ops.ranges import linspace
 from flambeau.ops.registry import is_tensor
 
 
@@ -49,7 +49,8 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 @composite
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements fall into each of `bins` equal intervals from `min` to `max` (by default the least and greatest element).
+    """How many elements fall into each of `bins` equal intervals from `min` to `max` (by default
+    the least and greatest element).
 
     >>> torch.histc(torch.tensor([0.0, 0.5, 1.0]), bins=2)
     tensor([1., 2.])
@@ -73,16 +74,22 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
     input = input.detach().reshape(-1)
     first, last = input.new_full((), low), input.new_full((), high)
-    places = as_array((input - first) * bins / (last - first))  # rounded step by step in the input's dtype, as torch does
+    places = as_array(
+        (input - first) * bins / (last - first)
+    )  # rounded step by step in the input's dtype, as torch does
     inside = as_array((input >= first) & (input <= last))
     counts = numpy.bincount(numpy.minimum(places[inside].astype("int64"), bins - 1), minlength=bins)
-    return from_array(counts.astype("float32" if input.dtype.itemsize < 8 else "float64"), input.dtype)
+    return from_array(
+        counts.astype("float32" if input.dtype.itemsize < 8 else "float64"), input.dtype
+    )
 
 
 def check_bins(bins: Any, dim: int) -> None:
     """The number of bins must be positive."""
     if bins <= 0:
-        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension {dim}")
+        raise RuntimeError(
+            f"torch.histogram(): bins must be > 0, but got {bins} for dimension {dim}"
+        )
 
 
 def outer_edges(columns: Any, range: Sequence[float] | None) -> list[tuple[float, float]]:
@@ -90,7 +97,10 @@ def outer_edges(columns: Any, range: Sequence[float] | None) -> list[tuple[float
     count = columns.shape[1]
     if range is not None:
         if len(range) != 2 * count:
-            raise RuntimeError(f"torch.histogramdd: for a {count}-dimensional histogram range should have {2 * count} elements, but got {len(range)}")
+            raise RuntimeError(
+                f"torch.histogramdd: for a {count}-dimensional histogram range should have "
+                f"{2 * count} elements, but got {len(range)}"
+            )
         pairs = [(float(range[2 * d]), float(range[2 * d + 1])) for d in _range(count)]
     elif columns.shape[0]:
         pairs = [(float(columns[:, d].min()), float(columns[:, d].max())) for d in _range(count)]
@@ -98,9 +108,14 @@ def outer_edges(columns: Any, range: Sequence[float] | None) -> list[tuple[float
         pairs = [(0.0, 1.0)] * count
     for d, (low, high) in enumerate(pairs):
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite")
+            raise RuntimeError(
+                f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite"
+            )
         if low > high:
-            raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}")
+            raise RuntimeError(
+                f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} "
+                f"for dimension {d}"
+            )
     return [(low - 0.5, high + 0.5) if low == high else (low, high) for low, high in pairs]
 
 
@@ -125,7 +140,9 @@ def count_bins(columns: Any, edges: Sequence[Any], weight: Any, density: bool, d
     if density:
         hist = hist / hist.sum()
         for d, edge in enumerate(edges):
-            hist = hist / numpy.diff(edge).reshape([-1 if k == d else 1 for k in _range(len(sizes))])
+            hist = hist / numpy.diff(edge).reshape(
+                [-1 if k == d else 1 for k in _range(len(sizes))]
+            )
     return from_array(hist, dtype)
 
 
@@ -138,17 +155,27 @@ def check_histogram(input: Any, weight: Any, shape: Any) -> None:
     if weight is not None:
         if weight.dtype is not input.dtype:
             raise RuntimeError(
-                f"torch.histogramdd: if weight tensor is provided, input tensor and weight tensor should have the same dtype, but got "
-                f"input({CPP_NAMES[input.dtype.name]}), and weight({CPP_NAMES.get(weight.dtype.name, weight.dtype.name)})"
+                "torch.histogramdd: if weight tensor is provided, input tensor and weight tensor "
+                "should have the same dtype, but got "
+                f"input({CPP_NAMES[input.dtype.name]}), and "
+                f"weight({CPP_NAMES.get(weight.dtype.name, weight.dtype.name)})"
             )
         if tuple(weight.shape) != shape:
             raise RuntimeError(
-                f"torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost "
-                f"dimension, but got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
+                "torch.histogramdd: if weight tensor is provided it should have the same shape as "
+                "the input tensor excluding its innermost "
+                f"dimension, but got input with shape {list(input.shape)} and weight with shape "
+                f"{list(weight.shape)}"
             )
 
 
-CPP_NAMES = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "bool": "bool"}
+CPP_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "int64": "long int",
+    "int32": "int",
+    "bool": "bool",
+}
 
 
 def make_edges(input: Any, columns: Any, bins: Sequence[Any], range: Any) -> list[Any]:
@@ -158,18 +185,24 @@ def make_edges(input: Any, columns: Any, bins: Sequence[Any], range: Any) -> lis
             if b.dtype is not input.dtype:
                 names = CPP_NAMES[input.dtype.name], CPP_NAMES.get(b.dtype.name, b.dtype.name)
                 raise RuntimeError(
-                    f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {names[0]} and "
+                    "torch.histogramdd: input tensor and bins tensors should have the same dtype, "
+                    f"but got input with dtype {names[0]} and "
                     f"bins for dimension {d} with dtype {names[1]}"
                 )
         return [b.detach().clone() for b in bins]
     for d, b in enumerate(bins):
         check_bins(b, d)
     ends = outer_edges(columns, range)
-    return [linspace(low, high, b + 1, dtype=input.dtype) for b, (low, high) in zip(bins, ends, strict=True)]
+    return [
+        linspace(low, high, b + 1, dtype=input.dtype)
+        for b, (low, high) in zip(bins, ends, strict=True)
+    ]
 
 
 @composite
-def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
+def histogram(
+    input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False
+) -> Any:
     """Counts (or sums of weights, or a density) in bins, and the edges of the bins.
 
     >>> torch.histogram(torch.tensor([1.0, 2.0, 1.0]), bins=2, range=(0.0, 3.0)).hist
@@ -179,12 +212,17 @@ def histogram(input: Any, bins: Any, *, range: Any = None, weight: Any = None, d
     columns = as_array(input).reshape(-1, 1)
     edges = make_edges(input, columns, [bins], range)
     weights = None if weight is None else as_array(weight).reshape(-1)
-    return return_types.histogram.of(count_bins(columns, [as_array(e) for e in edges], weights, density, input.dtype), edges[0])
+    return return_types.histogram.of(
+        count_bins(columns, [as_array(e) for e in edges], weights, density, input.dtype), edges[0]
+    )
 
 
 @composite(methods=())
-def histogramdd(input: Any, bins: Any, range: Any = None, weight: Any = None, density: bool = False) -> Any:
-    """The histogram of points whose coordinates are the input's last dimension, and the edges of each coordinate's bins.
+def histogramdd(
+    input: Any, bins: Any, range: Any = None, weight: Any = None, density: bool = False
+) -> Any:
+    """The histogram of points whose coordinates are the input's last dimension, and the edges of
+    each coordinate's bins.
 
     >>> torch.histogramdd(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), bins=[2, 2]).hist
     tensor([[0., 1.],
@@ -192,12 +230,21 @@ def histogramdd(input: Any, bins: Any, range: Any = None, weight: Any = None, de
     """
     check_histogram(input, weight, tuple(input.shape[:-1]) if is_tensor(input) else ())
     if input.ndim < 2:
-        raise RuntimeError(f"torch.histogramdd: input tensor should have at least 2 dimensions, but got {input.ndim}")
+        raise RuntimeError(
+            "torch.histogramdd: input tensor should have at least 2 dimensions, but got "
+            f"{input.ndim}"
+        )
     count = input.shape[-1]
     bins = [bins] * count if isinstance(bins, int) else list(bins)
     if len(bins) != count:
-        raise RuntimeError(f"torch.histogramdd: expected {count} sequences of bin edges for a {count}-dimensional histogram but got {len(bins)}")
+        raise RuntimeError(
+            f"torch.histogramdd: expected {count} sequences of bin edges for a {count}-dimensional "
+            f"histogram but got {len(bins)}"
+        )
     columns = as_array(input).reshape(-1, count)
     edges = make_edges(input, columns, bins, range)
     weights = None if weight is None else as_array(weight).reshape(-1)
-    return return_types.histogramdd.of(count_bins(columns, [as_array(e) for e in edges], weights, density, input.dtype), tuple(edges))
+    return return_types.histogramdd.of(
+        count_bins(columns, [as_array(e) for e in edges], weights, density, input.dtype),
+        tuple(edges),
+    )

@@ -10,6 +10,7 @@ comes first. Gradients are the same ops the other way round: reading sums into z
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,10 @@ from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, view_strides
 from flambeau.ops.kernels.indexed import Nest, read_kernel, write_kernel
+from flambeau.ops.kernels.phases import Phase, clear_then, phase_params
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.mask import check_covers, is_canonical
+from flambeau.ops.plan import RELEASE_FROM
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
 
@@ -148,11 +151,18 @@ def _index_sum(call, input, indices, dims, size):  # type: ignore[no-untyped-def
     layout = Layout(output, [i._spec for i in indices], dims)
     count = len(dims)
     strides = broadcast_strides(spec.shape, spec.strides, layout.shape)
-    params, _ = layout.nest(output.itemsize, strides, output.dtype.is_complex).params(
-        layout.sizes, layout.steps, wrap=True, places=(count + 1, 0, count + 2, 1), cleared=output.nbytes
-    )  # fmt: skip
+    nest = layout.nest(output.itemsize, strides, output.dtype.is_complex)
+    params, items = nest.params(layout.sizes, layout.steps, wrap=True, places=(count + 1, 0, count + 2, 1), writes=True)
     plan = call.plan(["input", "indices"], [output], bounds=layout.sizes)
-    return can_fail(plan.use_native(write_kernel(output.dtype, "add", count, layout.index_size, clears=True), params, 1))
+    if not plan.is_meta:
+        words = (ctypes.c_int64 * len(params))(*params)
+        plan.keep.append(words)
+        grain = nest.grain if layout.rows >= RELEASE_FROM else 0
+        phase = Phase(write_kernel(output.dtype, "add", count, layout.index_size), ctypes.addressof(words), items, grain)
+        plan.use_native(clear_then(), phase_params(count + 1, [phase], output.nbytes), 1, max(layout.rows, output.numel))
+    else:
+        plan.use_native(0, ())
+    return can_fail(plan)
 
 
 @update(
@@ -186,11 +196,11 @@ def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[
     mode = "add" if accumulate else "set"
     pairs = target.dtype.is_complex if accumulate else target.itemsize == 16
     count = len(dims)
-    params, items = layout.nest(target.itemsize, strides, pairs).params(
-        layout.sizes, layout.steps, wrap=True, places=(count + 2, count + 1, count + 3, 1)
-    )  # fmt: skip
+    nest = layout.nest(target.itemsize, strides, pairs)
+    places = (count + 2, count + 1, count + 3, 1)
+    params, items = nest.params(layout.sizes, layout.steps, wrap=True, places=places, writes=True)
     address = write_kernel(target.dtype, mode, count, layout.index_size)
-    return call.update(["input", "indices", "values"], address, params, items, layout.rows, bounds=layout.sizes)
+    return call.update(["input", "indices", "values"], address, params, items, layout.rows, nest.grain, bounds=layout.sizes)
 
 
 def gathered_like(g: Any, shape: Sequence[int]) -> Any:

@@ -1,6 +1,6 @@
 """Joining tensors: cat, stack and their relatives.
 
-Up to 16 tensors are joined by a native plan, more by the same kernel called from Python.
+As many tensors as a plan takes are joined by a native plan, more by the same kernel called from Python.
 
     >>> torch.cat([torch.tensor([1]), torch.tensor([2, 3])])
     tensor([1, 2, 3])
@@ -8,19 +8,28 @@ Up to 16 tensors are joined by a native plan, more by the same kernel called fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import index as as_int
+from typing import Any, NamedTuple
 
+from flambeau.autograd.graph import Node
+from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.promotion import DIMENSIONED, ZERO_DIM, Promotion, resolve
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, contiguous_strides, suggests_channels_last
-from flambeau.ops.kernels.strided import Window, join_params, address, join_now
+from flambeau.ops.arrays import empty
+from flambeau.ops.kernels.strided import Window, address, join_params, line_grain
 from flambeau.ops.kinds import structured
 from flambeau.ops.outputs import castable
+from flambeau.ops.plan import RELEASE_FROM
 from flambeau.ops.registry import engine, is_tensor
 from flambeau.runtime.dispatch import MAX_INPUTS
+
+EMPTY = (0,)  # the shape of empty vectors, which cat ignores
 
 
 def check_tensors(name: str, tensors: Any) -> list[Any]:
@@ -45,20 +54,28 @@ def common_dtype(tensors: Sequence[Any]) -> Any:
 # ---- cat -------------------------------------------------------------------------------------------------------------------
 
 
-def cat_shape(tensors: Sequence[Any], dim: int) -> tuple[tuple[int, ...], int, list[int]]:
+class Layout(NamedTuple):
+    """Where each tensor goes: the result, a window of it for every tensor, and what the gradient rule is told."""
+
+    output: Spec
+    windows: tuple[Window, ...]
+    options: dict[str, Any]
+
+
+def cat_shape(specs: Sequence[Spec], dim: int) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
     """Shape of the joined tensor, its wrapped dimension, and each tensor's share of it; torch's checks."""
-    for position, item in enumerate(tensors):
-        if item.ndim == 0:
+    for position, spec in enumerate(specs):
+        if spec.ndim == 0:
             raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
-    full = [t for t in tensors if tuple(t.shape) != (0,)]
+    full = [spec for spec in specs if spec.shape != EMPTY]
     if not full:
-        return (0,), wrap_dim(dim, 1), [0] * len(tensors)
+        return EMPTY, wrap_dim(dim, 1), (0,) * len(specs)
     first = full[0].shape
     dim = wrap_dim(dim, len(first))
-    total, sizes = 0, []
-    for position, item in enumerate(tensors):
-        shape = item.shape
-        if tuple(shape) == (0,):
+    sizes = []
+    for position, spec in enumerate(specs):
+        shape = spec.shape
+        if shape == EMPTY:
             sizes.append(0)
             continue
         if len(shape) != len(first):
@@ -67,15 +84,23 @@ def cat_shape(tensors: Sequence[Any], dim: int) -> tuple[tuple[int, ...], int, l
             if d != dim and a != b:
                 raise errors.cat_size_mismatch(dim, a, b, position)
         sizes.append(shape[dim])
-        total += shape[dim]
-    return (*first[:dim], total, *first[dim + 1 :]), dim, sizes
+    return (*first[:dim], sum(sizes), *first[dim + 1 :]), dim, tuple(sizes)
 
 
-def cat_strides(tensors: Sequence[Any], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides of the joined tensor: channels last if all tensors are."""
-    if len(shape) == 4 and all(suggests_channels_last(t.shape, t.stride()) for t in tensors if tuple(t.shape) != (0,)):
-        return channels_last_strides(shape)
-    return contiguous_strides(shape)
+def cat_layout(specs: tuple[Spec, ...], dim: int) -> Layout:
+    """The layout of cat for tensors of one dtype; empty vectors are left out, as torch has always done."""
+    shape, dim, sizes = cat_shape(specs, dim)
+    last = len(shape) == 4 and all(suggests_channels_last(s.shape, s.strides) for s in specs if s.shape != EMPTY)
+    strides = channels_last_strides(shape) if last else contiguous_strides(shape)
+    dtype = specs[0].dtype
+    windows, start = [], 0
+    for spec, size in zip(specs, sizes, strict=True):
+        part, steps = (EMPTY, (1,)) if spec.shape == EMPTY else ((*shape[:dim], size, *shape[dim + 1 :]), strides)
+        windows.append(Window.of(part, steps, dtype.itemsize, start))
+        start += size * strides[dim]
+    empty_vectors = tuple(spec.shape == EMPTY for spec in specs)
+    options = {"dim": dim, "sizes": sizes, "empty": empty_vectors}
+    return Layout(Spec.of(shape, strides, dtype, specs[0].device), tuple(windows), options)
 
 
 def cat_gradient(g: Any, dim: int, sizes: Sequence[int], empty: Sequence[bool], index: int) -> Any:
@@ -96,34 +121,28 @@ def cat(call, tensors, dim=0):  # type: ignore[no-untyped-def]
     if not items:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     dtype = common_dtype(items)
-    shape, dim, sizes = cat_shape(items, dim)
-    if any(t.dtype is not dtype for t in items):
+    if any(t._spec.dtype is not dtype for t in items):
         return cat([t.to(dtype) for t in items], dim)
-    output = Spec.of(shape, cat_strides(items, shape), dtype, items[0].device)
-    empty = [tuple(t.shape) == (0,) for t in items]
-    windows, start = [], 0
-    for item, size, missing in zip(items, sizes, empty, strict=True):
-        part = item.shape if missing else (*shape[:dim], size, *shape[dim + 1 :])
-        windows.append(Window.of(part, contiguous_strides(part) if missing else output.strides, dtype.itemsize, start))
-        start += size * output.strides[dim]
-    options = {"dim": dim, "sizes": tuple(sizes), "empty": tuple(empty)}
-    return joined(call, items, output, windows, options, cat_gradient)
-
-
-def joined(call: Any, items: list[Any], output: Spec, windows: Sequence[Window], options: dict[str, Any], rule: Any) -> Any:
-    """The plan that copies each tensor into its window; above 16 tensors the result itself."""
-    sources = [Window.of(t.shape, t.stride(), output.itemsize) for t in items]
-    params, lines, longest = join_params(sources, windows)
-    if len(items) > MAX_INPUTS:
-        return join_now(call, items, output, params, lines, options, rule)
-    plan = call.plan(["tensors"], [output], **options)
-    grain = max(1, (1 << 18) // max(1, longest * output.itemsize))
-    return plan.use_native(address("copy_windows", output.itemsize), params, lines, output.numel, grain)
+    return joined(call, items, cat_layout, dim, cat_gradient)
 
 
 cat.out_check = castable("torch.cat(): input types can't be cast to the desired output type {}")
 
 # ---- stack -----------------------------------------------------------------------------------------------------------------
+
+
+def stack_layout(specs: tuple[Spec, ...], dim: int) -> Layout:
+    """The layout of stack for tensors of one dtype."""
+    first = specs[0].shape
+    dim = wrap_dim(dim, len(first) + 1)
+    for position, spec in enumerate(specs):
+        if spec.shape != first:
+            raise errors.stack_size_mismatch(first, spec.shape, position)
+    dtype = specs[0].dtype
+    output = Spec.of((*first[:dim], len(specs), *first[dim:]), None, dtype, specs[0].device)
+    steps = (*output.strides[:dim], *output.strides[dim + 1 :])
+    windows = tuple(Window.of(first, steps, dtype.itemsize, k * output.strides[dim]) for k in range(len(specs)))
+    return Layout(output, windows, {"dim": dim})
 
 
 def stack_gradient(g: Any, dim: int, index: int) -> Any:
@@ -142,19 +161,73 @@ def stack(call, tensors, dim=0):  # type: ignore[no-untyped-def]
     items = check_tensors("stack", tensors)
     if not items:
         raise RuntimeError("stack expects a non-empty TensorList")
-    first = items[0].shape
-    dim = wrap_dim(dim, len(first) + 1)
-    for position, item in enumerate(items):
-        if item.shape != first:
-            raise errors.stack_size_mismatch(first, item.shape, position)
     dtype = common_dtype(items)
-    if any(t.dtype is not dtype for t in items):
+    if any(t._spec.dtype is not dtype for t in items):
+        stack_layout(tuple(t._spec for t in items), dim)
         return stack([t.to(dtype) for t in items], dim)
-    shape = (*first[:dim], len(items), *first[dim:])
-    output = Spec.of(shape, None, dtype, items[0].device)
-    strides = (*output.strides[:dim], *output.strides[dim + 1 :])
-    windows = [Window.of(first, strides, dtype.itemsize, k * output.strides[dim]) for k in range(len(items))]
-    return joined(call, items, output, windows, {"dim": dim}, stack_gradient)
+    return joined(call, items, stack_layout, dim, stack_gradient)
 
 
-_ = engine
+# ---- running ---------------------------------------------------------------------------------------------------------------
+
+
+def joined(call: Any, items: list[Any], layout: Callable[..., Layout], dim: int, rule: Any) -> Any:
+    """The plan that copies each tensor into its window; for more tensors than a plan takes the result itself."""
+    specs = tuple(t._spec for t in items)
+    if len(items) > MAX_INPUTS:
+        return join_many(call.op.node_name, items, prepare(layout, specs, as_int(dim)), rule)
+    output, windows, options = layout(specs, as_int(dim))
+    params, lines, longest = join_params([Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows)
+    plan = call.plan(["tensors"], [output], **options)
+    kernel = address("copy_windows", output.itemsize)
+    return plan.use_native(kernel, params, lines, output.numel, line_grain(longest, output.itemsize))
+
+
+class Prepared(NamedTuple):
+    """A join of many tensors, ready to run: the parameters of `copy_windows` and how its lines are shared out."""
+
+    output: Spec
+    options: dict[str, Any]
+    params: Any
+    lines: int
+    grain: int
+
+
+@lru_cache(256)
+def prepare(layout: Callable[..., Layout], specs: tuple[Spec, ...], dim: int) -> Prepared:
+    """The join of tensors of these specs."""
+    output, windows, options = layout(specs, dim)
+    params, lines, longest = join_params([Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows)
+    grain = line_grain(longest, output.itemsize) if output.numel >= RELEASE_FROM else 0
+    return Prepared(output, options, (ctypes.c_int64 * len(params))(*params), lines, grain)
+
+
+def join_many(name: str, items: Sequence[Any], work: Prepared, rule: Any) -> Any:
+    """Runs `copy_windows` on any number of tensors."""
+    result = empty(work.output)
+    if work.output.device.type != "meta":
+        kernel = address("copy_windows", work.output.itemsize)
+        engine.core.call_kernel(kernel, ctypes.addressof(work.params), work.lines, work.grain, *items, result)
+    if is_grad_enabled() and work.output.dtype.category >= 2 and any(t._node is not None for t in items):
+        result._node = Joined(name, tuple(t._node for t in items), rule, work.options)
+    return result
+
+
+class Joined(Node):
+    """The graph node of a join of more tensors than a plan takes."""
+
+    __slots__ = ("shown", "rule", "options")
+
+    def __init__(self, name: str, edges: tuple[Any, ...], rule: Any, options: dict[str, Any]):
+        super().__init__(None, edges)
+        self.shown, self.rule, self.options = name, rule, options
+
+    def name(self) -> str:
+        """CatBackward0 or StackBackward0."""
+        return self.shown
+
+    def apply(self, grads: list[Any]) -> Any:
+        """The rule's gradient for every tensor that needs one."""
+        return [
+            None if edge is None else self.rule(grads[0], **self.options, index=i) for i, edge in enumerate(self.edges)
+        ]

@@ -12,9 +12,9 @@ in ops/ hold nothing but such functions:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from flambeau.autograd.inplace import check_modifiable
+from flambeau.autograd.inplace import check_modifiable, modify
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.loops import plan_pointwise
 from flambeau.codegen.reduce import plan_reduction
@@ -42,6 +42,7 @@ INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = (
     Promotion.NONE,
 )
 NUMBER_TYPES = (bool, int, float, complex)
+Dims: TypeAlias = Any  # a second parameter of this type may be given as ints spread out
 
 
 def byte_strides(spec: Spec, shape: Sequence[int]) -> tuple[int, ...]:
@@ -62,7 +63,13 @@ def common_device(op: str, specs: Sequence[Spec]) -> device:
 
 
 class Pointwise(Op):
-    """result[i] = body(operands[i]) after broadcasting and promotion."""
+    """result[i] = body(operands[i]) after broadcasting and promotion.
+
+    promotes: the parameters whose dtypes meet; plain_numbers: which of them may be Python numbers
+    (none, any, or all but the first: "second").
+    takes: categories of the common dtype (bool, int, float, complex) that the op is defined for;
+    others give torch's `"kernel" not implemented for 'Float'`. check(**arguments) raises the rest.
+    """
 
     inplace = True
 
@@ -79,9 +86,13 @@ class Pointwise(Op):
         check: Callable[..., None] | None = None,
         target: bool = False,
         strides: Callable[..., Any] | None = None,
+        kernel: str = "",
+        takes: str = "bifc",
+        plain_numbers: str = "second",
         **common: Any,
     ):
         super().__init__(function, **common)
+        self.kernel, self.takes, self.plain_numbers = kernel, takes, plain_numbers
         self.promote, self.numbers, self.inplace = promote, numbers, inplace
         self.result, self.reflected, self.check, self.target = result, reflected, check, target
         self.strides, self.base = strides, self
@@ -130,6 +141,8 @@ class Pointwise(Op):
             if layout is None:
                 layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
             output = Spec.of(shape, layout, out_dtype, where)
+        if "bifc"[compute.category] not in self.takes:
+            raise errors.not_implemented_for(self.kernel or self.name, compute.scalar_name)
         expression = self._trace(names, operands, static, compute).to(compute_name(output.dtype))
         gradient = self.gradient(names, static, [o.spec for o in operands], [output])
         plan = Plan(
@@ -138,7 +151,7 @@ class Pointwise(Op):
             [output],
             {**static, "compute": compute},
             gradient,
-            self.node_name,
+            self.node_of(arguments),
             names,
         )
         input_dtypes = [
@@ -151,6 +164,8 @@ class Pointwise(Op):
         ]
         strides.append(tuple(s * output.itemsize for s in output.strides))
         loops = plan_pointwise((expression,), input_dtypes, (output.dtype.name,), shape, strides)
+        if self.target and loops.can_fail:  # nothing is written before all is well
+            return plan.use_python(lambda *inputs: modify(plan, inputs))
         return plan.use_kernel(loops, inplace=0 if self.target else -1)
 
     def in_place(self) -> Pointwise:
@@ -164,6 +179,9 @@ class Pointwise(Op):
             inplace=False,
             result=self.result,
             check=self.check,
+            kernel=self.kernel,
+            takes=self.takes,
+            plain_numbers=self.plain_numbers,
             target=True,
             name=self.name + "_",
             public=self.name + "_" if self.public and len(self.parameters) == 1 else None,
@@ -171,7 +189,7 @@ class Pointwise(Op):
         )
         # native code asks the rules whether gradients are concerned
         other.base, other.rules = self, self.rules
-        other.strides, other.node_name = None, self.node_name
+        other.strides, other.node_name, other.name_rule = None, self.node_name, self.name_rule
         return other
 
     def _passed(self, value: Any, places: Places) -> bool:
@@ -186,7 +204,8 @@ class Pointwise(Op):
             parameter = self.signature.parameters[name]
             if value is None and parameter.default is None:
                 continue
-            if name == self.first and not self.reflected or not isinstance(value, NUMBER_TYPES):
+            refused = {"none": True, "any": False, "second": name == self.first and not self.reflected}
+            if not isinstance(value, NUMBER_TYPES) or refused[self.plain_numbers]:
                 self.check_tensor(value, name)
         return None
 
@@ -493,6 +512,7 @@ def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any
 
 
 __all__ = [
+    "Dims",
     "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE",
     "Op", "SAME", "Spec", "composite", "engine", "pointwise", "reduced_dims", "reduction",
     "structured", "view",

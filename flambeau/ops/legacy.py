@@ -10,8 +10,9 @@ from typing import Any
 
 from flambeau.core import dtype as dtypes
 from flambeau.core.shape import Size
-from flambeau.ops.creation import empty, tensor
+from flambeau.ops.creation import empty
 from flambeau.ops.creation_arguments import place, sizes_of
+from flambeau.ops.from_data import tensor
 from flambeau.ops.registry import is_tensor
 from flambeau.runtime.system import engine
 

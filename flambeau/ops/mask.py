@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from flambeau.codegen.expr import where as choose
@@ -21,6 +22,10 @@ from flambeau.ops.kinds import NONE, Pointwise, composite, structured
 from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import engine, is_tensor
 
+
+# the C++ types that torch converts numbers to, and the largest value of the floating ones
+NUMBER_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int64": "int64_t", "float16": "double", "bfloat16": "double"}
+LARGEST = {"float32": 3.4028234663852886e38, "complex64": 3.4028234663852886e38}
 
 # ---- masked_fill -----------------------------------------------------------------------------------------------------------
 
@@ -38,21 +43,56 @@ def check_masked_fill(input: Any, mask: Any, value: Any) -> None:
             )
         given = value.dtype
     else:
-        given = number_dtype(value)
-        check_fits(value, input.dtype)
+        given = number_dtype(check_number(value, input.dtype))
     if given.is_complex and not input.dtype.is_complex:
         raise errors.conversion_overflow(input.dtype.name)
 
 
-def check_fits(value: Any, dtype: Any) -> None:
-    """torch's error for a number that the dtype cannot hold."""
-    if isinstance(value, (bool, complex)) or dtype.category != 1:
-        return
-    low, high = (-(1 << (8 * dtype.itemsize - 1)), (1 << (8 * dtype.itemsize - 1)) - 1)
-    if not dtype.is_signed:
-        low, high = low * 0 - high * 2 - 1, high * 2 + 1
-    if not low <= value <= high:
-        raise errors.conversion_overflow(dtype.name)
+def does_not_fit(dtype: Any) -> RuntimeError:
+    """torch's error for a number that a dtype cannot hold."""
+    return RuntimeError(f"value cannot be converted to type {NUMBER_TYPES.get(dtype.name, dtype.c_name)} without overflow")
+
+
+def check_number(value: Any, dtype: Any) -> Any:
+    """The number, if the dtype can hold it. Integers may wrap around below zero; complex numbers may be real ones."""
+    category = dtype.category
+    if category == 2 and type(value) is not complex and -65504 <= value <= 65504:
+        return value
+    if category == 0:
+        return bool(value)
+    if isinstance(value, complex):
+        if category == 3:
+            return value
+        if value.imag:
+            raise does_not_fit(dtype)
+        value = value.real
+    if category == 1:
+        high = (1 << (8 * dtype.itemsize - dtype.is_signed)) - 1
+        fits = (-high - dtype.is_signed) <= value <= high
+    else:
+        high = LARGEST.get(dtype.name, float("inf"))
+        fits = value != value or abs(value) <= high or abs(value) == float("inf")
+    if not fits:
+        raise does_not_fit(dtype)
+    return value
+
+
+@lru_cache(1024)
+def constant(text: str, value: Any, dtype: Any) -> Any:
+    """A 0-d tensor of a number; `text` tells 0.0 from -0.0 and 1 from True. Nobody may write into it."""
+    import flambeau
+
+    return flambeau.full((), value, dtype=dtype)
+
+
+def number_tensor(value: Any, like: Any) -> Any:
+    """A Python number as a 0-d tensor for `like`; torch's error where it does not fit."""
+    value = check_number(value, like._spec.dtype)
+    if like._spec.device.type == "cpu":
+        return constant(repr(value), value, like._spec.dtype)
+    import flambeau
+
+    return flambeau.full((), value, dtype=like._spec.dtype, device=like._spec.device)
 
 
 class MaskedFill(Pointwise):

@@ -48,8 +48,8 @@ def product(call: Call, names: tuple[str, ...], output: Spec, a: Spec, b: Spec, 
     return fill_plan(plan, output, a, b, bias)
 
 
-def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool) -> Plan:
-    """Lets a plan run the product of its last two inputs."""
+def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool, bias_step: int = 0) -> Plan:
+    """Lets a plan run the product of its last two inputs, added to a bias: one row, or rows `bias_step` elements apart."""
     m, k = a.shape[-2:]
     n = b.shape[-1]
     batch = a.shape[0] if a.ndim == 3 else 1
@@ -62,7 +62,8 @@ def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool) -> Plan:
     else:
         (trans_a, lda), (trans_b, ldb) = (blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b))  # type: ignore[misc]
         function = blas.function_address(f"cblas_{blas.LETTERS[kind]}gemm")
-        params = [function, trans_a, trans_b, m, n, k, lda, ldb, max(n, 1), *steps, step_c]
+        parts = 2 if output.dtype.is_complex else 1
+        params = [function, trans_a, trans_b, m, n, k, lda, ldb, max(n, 1), *steps, step_c, 0, bias_step * parts]
     return plan.use_native(blas.gemm_address(kind, bias), params, items, work=m * n * k * batch)
 
 
@@ -371,10 +372,12 @@ def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):
     if a.shape[1] != b.shape[0]:
         raise errors.matmul_mismatch(a.shape, b.shape)
     check_same_dtype(a, b)
-    plain = beta == 1 and alpha == 1 and c.shape == (b.shape[1],) and c.strides[0] == 1 and c.dtype is a.dtype
-    if plain and a.dtype.name in blas.LETTERS and blas.leading(a.shape, a.strides) and blas.leading(b.shape, b.strides):
-        plan = call.plan(("input", "mat1", "mat2"), [a.like((a.shape[0], b.shape[1]))])
-        return fill_plan(plan, plan.outputs[0], a, b, True)
+    shape = (a.shape[0], b.shape[1])
+    fused = beta == 1 and alpha == 1 and c.dtype is a.dtype and a.dtype.name in blas.LETTERS
+    fused = fused and c.shape in ((shape[1],), shape) and (c.strides[-1] == 1 or shape[1] == 1)
+    if fused and blas.leading(a.shape, a.strides) and blas.leading(b.shape, b.strides):
+        plan = call.plan(("input", "mat1", "mat2"), [a.like(shape)])
+        return fill_plan(plan, plan.outputs[0], a, b, True, c.strides[0] if c.ndim == 2 else 0)
     return combine("addmm", input, mat1.mm(mat2), beta, alpha)
 
 

@@ -1,7 +1,8 @@
-"""Norms and distances: vector norms, norm, dist, renorm, logsumexp, and closeness: isclose, allclose.
+"""Norms and distances: vector norms, norm, dist, renorm, logsumexp, and closeness: isclose,
+allclose.
 
-    >>> torch.norm(torch.tensor([3.0, 4.0]))
-    tensor(5.)
+>>> torch.norm(torch.tensor([3.0, 4.0]))
+tensor(5.)
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from flambeau.core import errors
 from flambeau.core.promotion import Promotion
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
-from flambeau.ops.kinds import FLOAT, composite, pointwise, reduced_dims, reduction
+from flambeau.ops.kinds import FLOAT, Dims, composite, pointwise, reduced_dims, reduction
 from flambeau.ops.reduce import restored
 from flambeau.ops.registry import OPS, is_tensor
-
 
 OWN_KERNEL = (0, 1, 2, math.inf, -math.inf)  # orders that need no powers
 
@@ -29,7 +29,7 @@ def real_dtype(dtype: Any) -> Any:
     return dtype.to_real()
 
 
-# ---- vector norms --------------------------------------------------------------------------------------------------------
+# ---- vector norms --------------------------------------------------------------------------------
 
 
 def check_norm(input: Spec, ord: Any, dim: Any, dtype: Any = None, **rest: Any) -> None:
@@ -38,25 +38,37 @@ def check_norm(input: Spec, ord: Any, dim: Any, dtype: Any = None, **rest: Any) 
     if isinstance(ord, str) or not isinstance(ord, (int, float)):
         raise errors.argument_type_error("linalg_vector_norm", "ord", 2, "Number", ord)
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {input.dtype.scalar_name}")
+        raise RuntimeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got "
+            f"{input.dtype.scalar_name}"
+        )
     if dtype is not None:
         if not (dtype.is_floating_point or dtype.is_complex):
-            raise RuntimeError(f"{name}: dtype should be floating point or complex, but got {dtype.scalar_name}")
+            raise RuntimeError(
+                f"{name}: dtype should be floating point or complex, but got {dtype.scalar_name}"
+            )
         if dtype.is_complex != input.dtype.is_complex:
             kind = "complex" if input.dtype.is_complex else "real"
-            raise RuntimeError(f"{name}: dtype should be {kind} for {kind} inputs, but got {dtype.scalar_name}")
+            raise RuntimeError(
+                f"{name}: dtype should be {kind} for {kind} inputs, but got {dtype.scalar_name}"
+            )
         if (dtype.itemsize, dtype.category) < (input.dtype.itemsize, input.dtype.category):
             raise RuntimeError(
-                f"{name}: the dtype of the input ({input.dtype.scalar_name}) should be convertible without narrowing to the specified "
+                f"{name}: the dtype of the input ({input.dtype.scalar_name}) should be convertible "
+                "without narrowing to the specified "
                 f"dtype ({dtype.scalar_name})"
             )
     if not input.numel and (ord < 0 or ord == math.inf):
         if dim is None or dim == ():
-            raise RuntimeError(f"{name} cannot compute the {float(ord):g} norm on an empty tensor because the operation does not have an identity")
+            raise RuntimeError(
+                f"{name} cannot compute the {float(ord):g} norm on an empty tensor because the "
+                "operation does not have an identity"
+            )
         for d in reduced_dims(dim, input.ndim):
             if not input.shape[d]:
                 raise RuntimeError(
-                    f"{name} cannot compute the {float(ord):g} norm on the dimension {d}because this dimension is empty and the operation "
+                    f"{name} cannot compute the {float(ord):g} norm on the dimension {d}because "
+                    "this dimension is empty and the operation "
                     "does not have an identity"
                 )
 
@@ -84,7 +96,13 @@ def norm_gradient(g: Any, y: Any, x: Any, p: float, dims: Any) -> Any:
 def vector_norm_gradient(g: Any, y: Any, input: Any, ord: float, dim: Any, keepdim: bool) -> Any:
     """The rule of vector norms."""
     spec = input._spec
-    return norm_gradient(restored(g, spec, dim, keepdim), restored(y, spec, dim, keepdim), input, ord, reduced_dims(dim, spec.ndim))
+    return norm_gradient(
+        restored(g, spec, dim, keepdim),
+        restored(y, spec, dim, keepdim),
+        input,
+        ord,
+        reduced_dims(dim, spec.ndim),
+    )
 
 
 def norm_monoid(element: str, out: Any, ord: float, **rest: Any) -> Any:
@@ -98,18 +116,27 @@ def norm_parameters(ord: float, **rest: Any) -> tuple[float, ...]:
 
 
 @reduction(
-    public=None, methods=(), monoid=norm_monoid, parameters=norm_parameters, check=check_norm,
+    public=None,
+    methods=(),
+    monoid=norm_monoid,
+    parameters=norm_parameters,
+    check=check_norm,
     outputs=lambda own, compute, **_: (real_dtype(compute),),
-    grad=lambda g, y, input, ord, dim, keepdim: vector_norm_gradient(g, y, input, ord, dim, keepdim),
-)  # fmt: skip
-def linalg_vector_norm(input, ord=2, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
+    grad=lambda g, y, input, ord, dim, keepdim: vector_norm_gradient(
+        g, y, input, ord, dim, keepdim
+    ),
+)
+def linalg_vector_norm(input, ord=2, dim: Dims = None, keepdim=False, *, dtype=None):
     """The norm of order `ord` of the elements, over `dim`: linalg.vector_norm."""
     return input.abs() if KIND[input.dtype] == "c" else input
 
 
 @composite
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
-    """The norm of the elements as a vector, of all or over `dim`; with p "nuc" the nuclear norm of matrices.
+def norm(
+    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
+    """The norm of the elements as a vector, of all or over `dim`; with p "nuc" the nuclear norm of
+    matrices.
 
     >>> torch.norm(torch.tensor([[3.0, 4.0], [6.0, 8.0]]), dim=1)
     tensor([ 5., 10.])
@@ -122,17 +149,22 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
             return linalg_vector_norm.call(input, 2, dims, keepdim, dtype=dtype)
         if "linalg_matrix_norm" not in OPS:
             raise errors.unsupported(f"norm with p={p!r}")
-        return OPS["linalg_matrix_norm"].call(input, p, tuple(range(input.ndim)) if dims is None else dims, keepdim, dtype=dtype)
+        return OPS["linalg_matrix_norm"].call(
+            input, p, tuple(range(input.ndim)) if dims is None else dims, keepdim, dtype=dtype
+        )
     return linalg_vector_norm.call(input, 2.0 if p is None else p, dims, keepdim, dtype=dtype)
 
 
-# ---- distances -----------------------------------------------------------------------------------------------------------
+# ---- distances -----------------------------------------------------------------------------------
 
 
 def check_dist(input: Spec, **rest: Any) -> None:
     """torch's error for integers."""
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {input.dtype.scalar_name} instead.")
+        raise RuntimeError(
+            "norm(): input dtype should be either floating point or complex. Got "
+            f"{input.dtype.scalar_name} instead."
+        )
 
 
 def distance_gradient(g: Any, y: Any, input: Any, other: Any, p: float) -> Any:
@@ -142,13 +174,15 @@ def distance_gradient(g: Any, y: Any, input: Any, other: Any, p: float) -> Any:
 
 
 @reduction(
-    monoid=lambda element, out, p, **_: norm_monoid(element, out, p), parameters=lambda p, **_: norm_parameters(p), check=check_dist,
+    monoid=lambda element, out, p, **_: norm_monoid(element, out, p),
+    parameters=lambda p, **_: norm_parameters(p),
+    check=check_dist,
     outputs=lambda own, compute, **_: (real_dtype(compute),),
     grad={
         "input": lambda g, y, input, other, p: distance_gradient(g, y, input, other, p),
         "other": lambda g, y, input, other, p: -distance_gradient(g, y, input, other, p),
     },
-)  # fmt: skip
+)
 def dist(input, other, p=2):
     """The p-norm of the difference of two tensors.
 
@@ -174,7 +208,9 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     if maxnorm < 0:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if input.ndim <= 1:
-        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        )
     dim = wrap_dim(dim, input.ndim)
     narrow = input.dtype in (dtypes.float16, dtypes.bfloat16)
     rest = tuple(d for d in range(input.ndim) if d != dim)
@@ -188,7 +224,7 @@ def renorm_(self: Any, p: float, dim: int, maxnorm: float) -> Any:
     return self.copy_(renorm.call(self, p, dim, maxnorm))
 
 
-# ---- logarithm of a sum ----------------------------------------------------------------------------------------------------
+# ---- logarithm of a sum --------------------------------------------------------------------------
 
 
 def check_logsumexp(input: Spec, dim: Any, **rest: Any) -> None:
@@ -198,11 +234,19 @@ def check_logsumexp(input: Spec, dim: Any, **rest: Any) -> None:
 
 
 @reduction(
-    name="_logsumexp", public=None, methods=(), node=lambda **_: "LogsumexpBackward0", promote=FLOAT, check=check_logsumexp,
+    name="_logsumexp",
+    public=None,
+    methods=(),
+    node=lambda **_: "LogsumexpBackward0",
+    promote=FLOAT,
+    check=check_logsumexp,
     monoid=lambda element, out, **_: monoids.logsumexp_of(element, out[0]),
-    grad=lambda g, y, input, dim, keepdim: restored(g, input._spec, dim, keepdim) * (input - restored(y, input._spec, dim, keepdim)).exp(),
-)  # fmt: skip
-def real_logsumexp(input, dim, keepdim=False):  # type: ignore[no-untyped-def]
+    grad=lambda g, y, input, dim, keepdim: (
+        restored(g, input._spec, dim, keepdim)
+        * (input - restored(y, input._spec, dim, keepdim)).exp()
+    ),
+)
+def real_logsumexp(input, dim, keepdim=False):
     """The reduction behind logsumexp."""
     return input
 
@@ -224,7 +268,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     return real_logsumexp.call(input, dim, keepdim)
 
 
-# ---- closeness -----------------------------------------------------------------------------------------------------------
+# ---- closeness -----------------------------------------------------------------------------------
 
 
 def check_close(input: Any, other: Any, rtol: float, atol: float, **rest: Any) -> None:
@@ -239,8 +283,12 @@ def check_close(input: Any, other: Any, rtol: float, atol: float, **rest: Any) -
 
 
 @pointwise(
-    numbers="static", inplace=False, promote=Promotion.BOOL_RESULT, promotes=("input", "other"), check=check_close,
-)  # fmt: skip
+    numbers="static",
+    inplace=False,
+    promote=Promotion.BOOL_RESULT,
+    promotes=("input", "other"),
+    check=check_close,
+)
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Where |input - other| <= atol + rtol |other|; equal infinities are close.
 
@@ -259,7 +307,9 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 
 @composite
-def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+def allclose(
+    input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
     """Whether all elements are close, as a Python bool.
 
     >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-7]))

@@ -1,7 +1,8 @@
 """Kernels under observation: FLAMBEAU_DEBUG=2 prints each run with its time and speed,
 FLAMBEAU_CHECK=1 traps NaN.
 
-    observe(plan, "flat_69fc64315f7945c2621b04f4")      # puts a watching kernel in the place of the plan's own
+    # puts a watching kernel in the place of the plan's own
+    observe(plan, "flat_69fc64315f7945c2621b04f4")
 
 Called by ops.plan when one of the two switches is on; otherwise nothing of this runs.
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 from flambeau.core import errors
 from flambeau.core.strides import is_expanded, is_non_overlapping_and_dense
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import is_tensor, write_out
 
 Check = Callable[[Any, Sequence[Any], Any], None]
 OUT_DTYPE = "Expected out tensor to have dtype {wanted}, but got {given} instead"
@@ -81,8 +81,6 @@ def into(result: Any, out: Any, *inputs: Any, check: Check | None = None) -> Any
     """The result, written into `out` if there is one."""
     if out is None:
         return result
-    from flambeau.ops.registry import write_out
-
     if check is not None:
         check(out, inputs, result)
     write_out(out, result)

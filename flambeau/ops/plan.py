@@ -25,8 +25,13 @@ from flambeau.core.spec import Spec
 from flambeau.ops.observe import observe
 from flambeau.runtime import dispatch as d
 
-NUMBER_KINDS = {float: d.NUMBER_FLOAT, int: d.NUMBER_INT, bool: d.NUMBER_BOOL}
-NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool"}
+NUMBER_KINDS = {
+    float: d.NUMBER_FLOAT,
+    int: d.NUMBER_INT,
+    bool: d.NUMBER_BOOL,
+    complex: d.NUMBER_COMPLEX,
+}
+NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
 # elements from which a kernel runs without the GIL, over threads: about 20 us of work
 RELEASE_FROM = 1 << 17
 GRAIN = 1 << 16  # elements a thread takes at a time

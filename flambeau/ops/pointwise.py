@@ -79,6 +79,11 @@ def no_complex(name: str) -> Any:
     return check
 
 
+def number_of_overload(base: str, *names: str) -> Any:
+    """torch numbers an op's overloads: 1 where these operands are numbers, 0 where they are tensors."""
+    return lambda **arguments: base + ("0" if any(hasattr(arguments[n], "dtype") for n in names) else "1")
+
+
 # ---- arithmetic ------------------------------------------------------------------------------------------------------------
 
 
@@ -116,7 +121,7 @@ def sub(input, other, *, alpha=1):
 
 
 @pointwise(
-    methods=("__rsub__",), check=check_subtraction, inplace=False, node="RsubBackward",
+    methods=("__rsub__",), check=check_subtraction, inplace=False, node=number_of_overload("RsubBackward", "other"),
     grad={"input": lambda g, alpha: -scaled(g, conjugate(alpha)), "other": lambda g: g},
 )  # fmt: skip
 def rsub(input, other, *, alpha=1):
@@ -183,7 +188,7 @@ def div(input, other, *, rounding_mode=None):
 
 
 @pointwise(
-    promote=FLOAT, methods=("__rtruediv__",), inplace=False, public=None, reflected=True, node="DivBackward",
+    promote=FLOAT, methods=("__rtruediv__",), inplace=False, public=None, reflected=True, node="MulBackward",
     grad={
         "input": lambda g, other: g / conjugate(other),
         "other": lambda g, input, other: -g * conjugate((input / other) / other),
@@ -281,7 +286,7 @@ def abs(input):
     return input if input.dtype.startswith("uint") or input.dtype == "bool" else input.abs()
 
 
-@pointwise(grad=lambda g, input: g * conjugate(2 * input), inplace=True)
+@pointwise(node="PowBackward", grad=lambda g, input: g * conjugate(2 * input), inplace=True)
 def square(input):
     """`input * input`.
 
@@ -703,6 +708,7 @@ def within(input: Any, min: Any, max: Any) -> Any:
 
 @pointwise(
     promotes=("input", "min", "max"), methods=("clamp", "clip"), aliases=("clip",), check=check_clamp,
+    node=number_of_overload("ClampBackward", "min", "max"),
     grad={
         "input": lambda g, input, min, max: choose(within(input, min, max), g, 0),
         "min": lambda g, input, min, max: choose(input < min if max is None else (input < min) & (min < max), g, 0),

@@ -1,7 +1,8 @@
-"""quantile and nanquantile: what lies at given places of the order, between two elements in proportion.
+"""quantile and nanquantile: what lies at given places of the order, between two elements in
+proportion.
 
-    >>> torch.quantile(torch.tensor([1.0, 2.0, 4.0]), 0.75)
-    tensor(3.)
+>>> torch.quantile(torch.tensor([1.0, 2.0, 4.0]), 0.75)
+tensor(3.)
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ def checked(name: str, input: Any, q: Any, interpolation: str) -> Any:
     if q.dtype is not input.dtype:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
     if interpolation not in INTERPOLATIONS:
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
     if not ((q >= 0) & (q <= 1)).all().item():
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     return q
@@ -47,7 +51,9 @@ def interpolated(name: str, input: Any, q: Any, dim: Any, keepdim: bool, interpo
         rows = input.reshape(-1)
     else:
         dim = wrap_dim(dim, input.ndim)
-        rows = input.unsqueeze(-1).transpose(dim, -1).squeeze(dim) if input.ndim else input.reshape(-1)
+        rows = (
+            input.unsqueeze(-1).transpose(dim, -1).squeeze(dim) if input.ndim else input.reshape(-1)
+        )
     rows = rows.sort(-1)[0]
     length = rows.shape[-1]
     missing = rows.detach().isnan()
@@ -82,13 +88,20 @@ def between(rows: Any, ranks: Any, interpolation: str) -> Any:
     below = rows.gather(-1, low)
     if interpolation not in ("linear", "midpoint"):
         return below
-    weights = ranks.detach().new_full(tuple(ranks.shape), 0.5) if interpolation == "midpoint" else ranks - low
+    weights = (
+        ranks.detach().new_full(tuple(ranks.shape), 0.5)
+        if interpolation == "midpoint"
+        else ranks - low
+    )
     return below.lerp(rows.gather(-1, ranks.ceil().to(dtypes.int64)), weights)
 
 
 @composite
-def quantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
-    """The value below which the part `q` of the elements lies; for several `q`, stacked in front. NaN where there is one.
+def quantile(
+    input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
+    """The value below which the part `q` of the elements lies; for several `q`, stacked in front.
+    NaN where there is one.
 
     >>> torch.quantile(torch.tensor([[1.0, 3.0], [2.0, 6.0]]), 0.5, dim=1)
     tensor([2., 4.])
@@ -97,7 +110,9 @@ def quantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, inte
 
 
 @composite
-def nanquantile(input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
+def nanquantile(
+    input: Any, q: Any, dim: Any = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
     """The quantiles of the elements that are not NaN.
 
     >>> torch.nanquantile(torch.tensor([1.0, float("nan"), 3.0]), 0.5)

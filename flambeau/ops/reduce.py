@@ -1,6 +1,7 @@
 """Reductions: a monoid over dimensions, and the rule that hands the gradient back to the elements.
 
-`dim=None` (or empty) means all dimensions. See ops.kinds.Reduce for what is derived, codegen.monoids for the monoids.
+`dim=None` (or empty) means all dimensions. See ops.kinds.Reduce for what is derived,
+codegen.monoids for the monoids.
 
     >>> torch.tensor([[1, 2], [3, 4]]).sum(0)
     tensor([4, 6])
@@ -18,12 +19,14 @@ from flambeau.core import errors
 from flambeau.core.promotion import Promotion
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
-from flambeau.ops.kinds import INT_TO_LONG, composite, reduced_dims, reduction
+from flambeau.ops.kinds import INT_TO_LONG, Dims, composite, reduced_dims, reduction
 from flambeau.ops.registry import OPS, is_tensor
 
 
 def unreduce(value: Any, spec: Spec, dim: Any, keepdim: bool) -> Any:
-    """A reduced tensor put back next to the input's elements: lost dimensions return with size 1, then it is expanded."""
+    """A reduced tensor put back next to the input's elements: lost dimensions return with size 1,
+    then it is expanded.
+    """
     if dim is not None:
         value = restored(value, spec, dim, keepdim)
     return value.expand(spec.shape)
@@ -46,10 +49,12 @@ def whole_or_dims(base: str) -> Any:
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.sum_of(element, out[0]), promote=INT_TO_LONG, node=whole_or_dims("SumBackward"),
+    monoid=lambda element, out, **_: monoids.sum_of(element, out[0]),
+    promote=INT_TO_LONG,
+    node=whole_or_dims("SumBackward"),
     grad=lambda g, input_like, dim, keepdim: unreduce(g, input_like, dim, keepdim),
-)  # fmt: skip
-def sum(input, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
+)
+def sum(input, dim: Dims = None, keepdim=False, *, dtype=None):
     """Sum over `dim`.
 
     >>> torch.sum(torch.ones(2, 3), dim=1)
@@ -72,16 +77,21 @@ def check_mean(input: Spec, dtype: Any = None, **rest: Any) -> None:
     if kind.category < 2:
         what = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {what} dtype must be either a floating point or complex dtype. Got: {kind.scalar_name}"
+            f"mean(): could not infer output dtype. {what} dtype must be either a floating point "
+            f"or complex dtype. Got: {kind.scalar_name}"
         )
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.mean_of(element, out[0]), promote=Promotion.SAME, check=check_mean,
+    monoid=lambda element, out, **_: monoids.mean_of(element, out[0]),
+    promote=Promotion.SAME,
+    check=check_mean,
     node=whole_or_dims("MeanBackward"),
-    grad=lambda g, input_like, dim, keepdim: unreduce(g, input_like, dim, keepdim) / element_count(input_like, dim),
-)  # fmt: skip
-def mean(input, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
+    grad=lambda g, input_like, dim, keepdim: (
+        unreduce(g, input_like, dim, keepdim) / element_count(input_like, dim)
+    ),
+)
+def mean(input, dim: Dims = None, keepdim=False, *, dtype=None):
     """Mean over `dim`; the input must be floating or complex.
 
     >>> torch.mean(torch.tensor([1.0, 2.0, 6.0]))
@@ -90,11 +100,13 @@ def mean(input, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
     return input
 
 
-# ---- products ----------------------------------------------------------------------------------------------------------------
+# ---- products ------------------------------------------------------------------------------------
 
 
 def product_gradient(g: Any, y: Any, input: Any, dim: Any, keepdim: bool) -> Any:
-    """Each element's gradient is the product of all others: y / x, or where there are zeros the products before and after."""
+    """Each element's gradient is the product of all others: y / x, or where there are zeros the
+    products before and after.
+    """
     spec = input._spec
     if spec.ndim == 0:
         return g
@@ -119,9 +131,12 @@ def check_single_dim(input: Spec, dim: Any, **rest: Any) -> None:
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.product_of(element, out[0]), promote=INT_TO_LONG, node=whole_or_dims("ProdBackward"),
-    check=check_single_dim, grad=lambda g, y, input, dim, keepdim: product_gradient(g, y, input, dim, keepdim),
-)  # fmt: skip
+    monoid=lambda element, out, **_: monoids.product_of(element, out[0]),
+    promote=INT_TO_LONG,
+    node=whole_or_dims("ProdBackward"),
+    check=check_single_dim,
+    grad=lambda g, y, input, dim, keepdim: product_gradient(g, y, input, dim, keepdim),
+)
 def prod(input, dim=None, keepdim=False, *, dtype=None):
     """Product of all elements, or along a dimension.
 
@@ -131,7 +146,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
     return input
 
 
-# ---- truth -------------------------------------------------------------------------------------------------------------------
+# ---- truth ---------------------------------------------------------------------------------------
 
 
 def truth_dtype(dtype: Any, compute: Any, **rest: Any) -> Any:
@@ -139,8 +154,10 @@ def truth_dtype(dtype: Any, compute: Any, **rest: Any) -> Any:
     return (dtype if dtype is dtypes.uint8 else dtypes.bool_,)
 
 
-@reduction(monoid=lambda element, out, **_: monoids.any_of(out[0]), outputs=truth_dtype, empty_dim="none")
-def any(input, dim: Dims = None, keepdim=False):  # noqa: F821
+@reduction(
+    monoid=lambda element, out, **_: monoids.any_of(out[0]), outputs=truth_dtype, empty_dim="none"
+)
+def any(input, dim: Dims = None, keepdim=False):
     """Whether some element is not zero.
 
     >>> torch.any(torch.tensor([[0, 1], [0, 0]]), 1)
@@ -149,8 +166,10 @@ def any(input, dim: Dims = None, keepdim=False):  # noqa: F821
     return input != 0
 
 
-@reduction(monoid=lambda element, out, **_: monoids.all_of(out[0]), outputs=truth_dtype, empty_dim="none")
-def all(input, dim: Dims = None, keepdim=False):  # noqa: F821
+@reduction(
+    monoid=lambda element, out, **_: monoids.all_of(out[0]), outputs=truth_dtype, empty_dim="none"
+)
+def all(input, dim: Dims = None, keepdim=False):
     """Whether every element is not zero.
 
     >>> torch.all(torch.tensor([[0, 1], [1, 1]]), 1)
@@ -160,9 +179,10 @@ def all(input, dim: Dims = None, keepdim=False):  # noqa: F821
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.sum_of(element, out[0]), outputs=lambda *_, **rest: (dtypes.int64,),
-)  # fmt: skip
-def count_nonzero(input, dim: Dims = None):  # noqa: F821
+    monoid=lambda element, out, **_: monoids.sum_of(element, out[0]),
+    outputs=lambda *_, **rest: (dtypes.int64,),
+)
+def count_nonzero(input, dim: Dims = None):
     """How many elements are not zero.
 
     >>> torch.count_nonzero(torch.tensor([[0, 1], [2, 3]]), dim=0)
@@ -171,8 +191,13 @@ def count_nonzero(input, dim: Dims = None):  # noqa: F821
     return (input != 0).to("int64")
 
 
-@reduction(monoid=lambda element, out, **_: monoids.all_of(out[0]), outputs=lambda *_, **rest: (dtypes.bool_,), public=None, methods=())
-def _all_equal(input, other):  # type: ignore[no-untyped-def]
+@reduction(
+    monoid=lambda element, out, **_: monoids.all_of(out[0]),
+    outputs=lambda *_, **rest: (dtypes.bool_,),
+    public=None,
+    methods=(),
+)
+def _all_equal(input, other):
     """Whether two tensors of one shape have the same elements."""
     return input == other
 
@@ -193,7 +218,7 @@ def equal(input: Any, other: Any) -> bool:
     return answer
 
 
-# ---- not a number ------------------------------------------------------------------------------------------------------------
+# ---- not a number --------------------------------------------------------------------------------
 
 
 def check_nansum(input: Spec, **rest: Any) -> None:
@@ -203,10 +228,14 @@ def check_nansum(input: Spec, **rest: Any) -> None:
 
 
 @reduction(
-    monoid=lambda element, out, **_: monoids.sum_of(element, out[0]), promote=INT_TO_LONG, check=check_nansum,
-    grad=lambda g, input, dim, keepdim: unreduce(g, input._spec, dim, keepdim) * input.isnan().logical_not(),
-)  # fmt: skip
-def nansum(input, dim: Dims = None, keepdim=False, *, dtype=None):  # noqa: F821
+    monoid=lambda element, out, **_: monoids.sum_of(element, out[0]),
+    promote=INT_TO_LONG,
+    check=check_nansum,
+    grad=lambda g, input, dim, keepdim: (
+        unreduce(g, input._spec, dim, keepdim) * input.isnan().logical_not()
+    ),
+)
+def nansum(input, dim: Dims = None, keepdim=False, *, dtype=None):
     """Sum over `dim`, NaN counting as zero.
 
     >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
@@ -224,6 +253,9 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """
     kind = input.dtype
     if not (kind.is_floating_point or kind.is_complex):
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {kind.scalar_name}")
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{kind.scalar_name}"
+        )
     total = nansum.call(input, dim, keepdim, dtype=dtype)
     return total / input.detach().isnan().logical_not().sum(dim, keepdim)

@@ -16,6 +16,8 @@ doors:
 from __future__ import annotations
 
 import inspect
+import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,6 +25,8 @@ from flambeau.autograd.inplace import modify
 from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.ops.arguments import explain
+from flambeau.ops.arrays import from_array
 from flambeau.ops.observe import NAN_RESULT, nan_error
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.rules import Gradient, Rules
@@ -41,6 +45,7 @@ NUMPY_NAMES = {
 }
 NUMBERED: list[Op] = []  # from engine.first_operator on, the ops of operators (`__add__`) once more
 OP_NUMBER = d.METHOD_CALL - 1
+NUMBERS = (int, float, bool, complex)
 
 
 class Op:
@@ -65,7 +70,7 @@ class Op:
         methods: Sequence[str] | None = None,
         name: str | None = None,
         public: str | None = "",
-        node: str | None = None,
+        node: str | Callable[..., str] | None = None,
         aliases: Sequence[str] = (),
     ):
         self.function = function
@@ -79,7 +84,8 @@ class Op:
         self.methods = (self.name,) if methods is None else tuple(methods)
         self.public = self.name if public == "" else public
         self.aliases = tuple(aliases)
-        self.node_name = (node or node_name(self.name)) + "0"
+        self.name_rule = node if callable(node) else None
+        self.node_name = (node if isinstance(node, str) else node_name(self.name)) + "0"
         self.number = -1
         self.call: Callable[..., Any] = self._not_started
         self.__doc__ = function.__doc__
@@ -87,6 +93,10 @@ class Op:
             raise errors.InternalError(f"op {self.name} is registered twice")
         OPS[self.name] = self
         NUMBERED.append(self)
+
+    def node_of(self, arguments: dict[str, Any]) -> str:
+        """The name of a call's graph node: torch numbers the overloads of an op."""
+        return self.node_name if self.name_rule is None else self.name_rule(**arguments)
 
     def _not_started(self, *args: Any, **kwargs: Any) -> Any:
         engine.start()
@@ -215,7 +225,7 @@ class Places:
             self._add(value)
 
     def _add(self, value: Any) -> None:
-        if is_tensor(value) or self.numbers and type(value) in (int, float, bool):
+        if is_tensor(value) or self.numbers and type(value) in NUMBERS:
             self.items.append(value)
         elif isinstance(value, (tuple, list)):
             for item in value:
@@ -247,7 +257,7 @@ def node_name(name: str) -> str:
     log1p -> Log1PBackward.
     """
     text = "".join(part[:1].upper() + part[1:] for part in name.split("_") if part)
-    return text + "Backward"
+    return re.sub(r"\d[a-z]", lambda match: match[0].upper(), text) + "Backward"
 
 
 def is_tensor(value: Any) -> bool:
@@ -278,23 +288,38 @@ def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
         if "out" in kwargs:
             return with_out(op, args, kwargs)
+        plain, named = tuple(map(plain_number, args)), {k: plain_number(v) for k, v in kwargs.items()}
+        before = (*args, *kwargs.values())
+        if any(new is not old for new, old in zip((*plain, *named.values()), before, strict=True)):
+            return op.call(*plain, **named)
         return op.run(args, kwargs) if hasattr(op, "run") else run(op, args, kwargs)
     except Exception as error:
         return refuse(number, args, kwargs, error)
+
+
+def plain_number(value: Any) -> Any:
+    """A NumPy scalar or a number of a subclass (an enumeration) as Python's own number."""
+    kind = type(value)
+    if kind.__module__ == "numpy":
+        return value.item() if getattr(value, "ndim", 1) == 0 else value
+    for own in NUMBERS:
+        if isinstance(value, own) and kind not in NUMBERS:
+            return own(value)
+    return value
 
 
 def refuse(number: int, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
     """A call has failed: raises torch's account of its arguments if they are wrong, else the error
     itself. An operator leaves wrong operands to the other one's method.
     """
-    from flambeau.ops.arguments import explain
-
     op, method = NUMBERED[number & OP_NUMBER], bool(number & d.METHOD_CALL)
     types_first = not isinstance(error, RuntimeError) or "out" in kwargs
     wrong = explain(op.torch_name, args[method:], kwargs, method) if types_first else None
     if (number & OP_NUMBER) >= engine.first_operator and (
         wrong is not None or isinstance(error, TypeError)
     ):
+        if op.name == "eq" and type(args[1]).__module__ == "numpy":
+            return op.call(args[0], from_array(args[1]))
         return NotImplemented
     if wrong is not None:
         raise wrong from None
@@ -338,8 +363,6 @@ def write_out(target: Any, value: Any) -> None:
         raise errors.result_cast(value.dtype.scalar_name, target.dtype.scalar_name)
     if value.shape != target.shape:
         if target.numel():
-            import warnings
-
             warnings.warn(
                 "An output with one or more elements was resized since it had shape "
                 f"{errors.brackets(target.shape)}, which does not match "

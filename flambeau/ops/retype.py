@@ -17,6 +17,7 @@ from flambeau.core.spec import Spec
 from flambeau.ops.arrays import record
 from flambeau.ops.kinds import structured
 from flambeau.ops.registry import engine
+from flambeau.runtime import dispatch as d
 
 PROPERTIES = ("real", "imag")
 
@@ -65,8 +66,6 @@ def view_dtype(call: Any, spec: Spec, dtype: dtypes.dtype) -> Any:
     plan = call.plan(["input"], [output])
     if dtype is not spec.dtype:
         plan.gradient = None
-        from flambeau.runtime import dispatch as d
-
         plan.words[d.B_DIFFERENTIABLE] = 0
     return plan.use_view(0) if old == new else retyped(plan, old, new)
 

@@ -5,7 +5,10 @@ names of the op (their values), `NAME_like` (the spec of a parameter: nothing is
 names is what is saved. There is one rule per input:
 
     Rules(tanh_signature, lambda g, y: g * (1 - y * y))
-    Rules(mul_signature, {"input": lambda g, other: g * other.conj(), "other": lambda g, input: g * input.conj()})
+    Rules(mul_signature, {
+        "input": lambda g, other: g * other.conj(),
+        "other": lambda g, input: g * input.conj(),
+    })
 
 `g` and `y` are of result 0; with several results they are `g0, g1, ...` and `y0, y1, ...` (a
 missing gradient arrives as None). Rules are written once: on Tensors they record a graph themselves

@@ -1,7 +1,8 @@
-"""Scans: cumsum, cumprod, cummax, cummin, logcumsumexp, and what is made of them: trapezoid, cumulative_trapezoid, diff.
+"""Scans: cumsum, cumprod, cummax, cummin, logcumsumexp, and what is made of them: trapezoid,
+cumulative_trapezoid, diff.
 
-    >>> torch.tensor([1, 2, 3]).cumsum(0)
-    tensor([1, 3, 6])
+>>> torch.tensor([1, 2, 3]).cumsum(0)
+tensor([1, 3, 6])
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ def checked_dim(name: str, dim: Any, ndim: int) -> int:
     return wrap_dim(dim, ndim)
 
 
-def geometry(spec: Spec, out: Spec, complex_pairs: bool) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[int]]:
-    """Shape, byte strides of input and result, and item sizes; complex numbers are pairs of reals where parts do not mix."""
+def geometry(
+    spec: Spec, out: Spec, complex_pairs: bool
+) -> tuple[tuple[int, ...], list[tuple[int, ...]], list[int]]:
+    """Shape, byte strides of input and result, and item sizes; complex numbers are pairs of reals
+    where parts do not mix.
+    """
     shape, sizes = tuple(spec.shape) or (1,), [spec.itemsize, out.itemsize]
     steps = [tuple(s * n for s in spec.strides) or (n,) for n in sizes[:1]]
     steps.append(tuple(s * sizes[1] for s in contiguous_strides(shape)))
@@ -60,11 +65,11 @@ def summed_dtype(input: Any, dtype: Any) -> Any:
     return dtypes.int64 if input.dtype.category < 2 else input.dtype
 
 
-# ---- sums --------------------------------------------------------------------------------------------------------------------
+# ---- sums ----------------------------------------------------------------------------------------
 
 
 @structured(grad=lambda g, dim: g._cumsum_back(dim))
-def cumsum(call, input, dim, *, dtype=None):  # type: ignore[no-untyped-def]
+def cumsum(call, input, dim, *, dtype=None):
     """Running sums along `dim`.
 
     >>> torch.cumsum(torch.tensor([[1, 2], [3, 4]]), 0)
@@ -82,16 +87,19 @@ def cumsum(call, input, dim, *, dtype=None):  # type: ignore[no-untyped-def]
 
 
 @structured(public=None, node="CumsumBackward", grad=lambda g, dim: g.cumsum(dim))
-def _cumsum_back(call, input, dim):  # type: ignore[no-untyped-def]
+def _cumsum_back(call, input, dim):
     """Running sums from the end: the gradient of cumsum."""
-    return scan_plan(call, "sum", input, wrap_dim(dim, input._spec.ndim), input._spec.dtype, reverse=True)
+    return scan_plan(
+        call, "sum", input, wrap_dim(dim, input._spec.ndim), input._spec.dtype, reverse=True
+    )
 
 
-# ---- products ----------------------------------------------------------------------------------------------------------------
+# ---- products ------------------------------------------------------------------------------------
 
 
 def product_gradient(g: Any, y: Any, input: Any, dim: int) -> Any:
-    """Without zeros, running sums of g * y from the end, divided by x. With zeros, r[k] = g[k] + x[k + 1] r[k + 1] from the end, times the
+    """Without zeros, running sums of g * y from the end, divided by x. With zeros, r[k] = g[k] +
+    x[k + 1] r[k + 1] from the end, times the
     product of what comes before k."""
     size = input.shape[dim] if input.ndim else 1
     if size <= 1 or not input.numel():
@@ -104,12 +112,14 @@ def product_gradient(g: Any, y: Any, input: Any, dim: int) -> Any:
     for k in range(size - 2, -1, -1):
         rest = g.select(dim, k) + factor.select(dim, k + 1) * rest
         parts.append(rest)
-    before = OPS["cat"].call([input.narrow(dim, 0, 1).detach() * 0 + 1, y.narrow(dim, 0, size - 1)], dim)
+    before = OPS["cat"].call(
+        [input.narrow(dim, 0, 1).detach() * 0 + 1, y.narrow(dim, 0, size - 1)], dim
+    )
     return OPS["stack"].call(parts[::-1], dim) * before.conj()
 
 
 @structured(grad=lambda g, y, input, dim: product_gradient(g, y, input, dim))
-def cumprod(call, input, dim, *, dtype=None):  # type: ignore[no-untyped-def]
+def cumprod(call, input, dim, *, dtype=None):
     """Running products along `dim`.
 
     >>> torch.cumprod(torch.tensor([1, 2, 3]), 0)
@@ -126,22 +136,30 @@ def cumprod(call, input, dim, *, dtype=None):  # type: ignore[no-untyped-def]
         import numpy
 
         results = [Spec.of(spec.shape, None, out, spec.device)]
-        return call.numpy(["input"], results, lambda a: numpy.cumprod(a, axis=dim, dtype=out.numpy_name).reshape(a.shape))
+        return call.numpy(
+            ["input"],
+            results,
+            lambda a: numpy.cumprod(a, axis=dim, dtype=out.numpy_name).reshape(a.shape),
+        )
     return scan_plan(call, "product", input, dim, out)
 
 
-# ---- logarithms of sums ------------------------------------------------------------------------------------------------------
+# ---- logarithms of sums --------------------------------------------------------------------------
 
 
 def logarithmic_gradient(g: Any, y: Any, input: Any, dim: int) -> Any:
-    """exp(x[k]) times the sum of g[i] exp(-y[i]) over i >= k, in logarithms; positive and negative gradients apart."""
+    """exp(x[k]) times the sum of g[i] exp(-y[i]) over i >= k, in logarithms; positive and negative
+    gradients apart.
+    """
     if input.ndim == 0 or not input.numel():
         return g
     if input.dtype.is_complex:
         terms = (g.log() - y.conj()).flip(dim).logcumsumexp(dim).flip(dim)
         return (terms + input.conj()).exp()
 
-    least = finfo(input.dtype).min  # not minus infinity: its differences would be NaN in second derivatives
+    least = finfo(
+        input.dtype
+    ).min  # not minus infinity: its differences would be NaN in second derivatives
 
     def part(positive: Any) -> Any:
         terms = positive.where(positive > 0, 1).log().where(positive > 0, least) - y
@@ -151,7 +169,7 @@ def logarithmic_gradient(g: Any, y: Any, input: Any, dim: int) -> Any:
 
 
 @structured(grad=lambda g, y, input, dim: logarithmic_gradient(g, y, input, dim))
-def logcumsumexp(call, input, dim):  # type: ignore[no-untyped-def]
+def logcumsumexp(call, input, dim):
     """The logarithm of running sums of exp(x) along `dim`.
 
     >>> torch.logcumsumexp(torch.zeros(2), 0)
@@ -174,13 +192,18 @@ def complex_logcumsumexp(a: Any, dim: int) -> Any:
     result = lines.copy()
     for j in range(1, len(lines)):
         below = result[j - 1].real < lines[j].real
-        low, high = numpy.where(below, result[j - 1], lines[j]), numpy.where(below, lines[j], result[j - 1])
+        low, high = (
+            numpy.where(below, result[j - 1], lines[j]),
+            numpy.where(below, lines[j], result[j - 1]),
+        )
         with numpy.errstate(all="ignore"):
-            result[j] = numpy.where(numpy.isinf(high.real), high, numpy.log1p(numpy.exp(low - high)) + high)
+            result[j] = numpy.where(
+                numpy.isinf(high.real), high, numpy.log1p(numpy.exp(low - high)) + high
+            )
     return numpy.moveaxis(result, 0, dim).reshape(a.shape)
 
 
-# ---- extremes ----------------------------------------------------------------------------------------------------------------
+# ---- extremes ------------------------------------------------------------------------------------
 
 
 def extreme_gradient(g: Any, y1: Any, input_like: Spec, dim: int) -> Any:
@@ -205,11 +228,13 @@ def extreme_plan(call: Any, name: str, mode: str, input: Any, dim: Any) -> Any:
     steps.append(tuple(s * 8 for s in contiguous_strides(shape)))
     params, items = scans.layout(shape, dim, steps, sizes, False)
     grain = max(1, (1 << 15) * items // max(1, spec.numel))
-    return plan.use_native(scans.kernel(mode, spec.dtype, spec.dtype), params, items, spec.numel, grain)
+    return plan.use_native(
+        scans.kernel(mode, spec.dtype, spec.dtype), params, items, spec.numel, grain
+    )
 
 
 @structured(grad=lambda g, y1, input_like, dim: extreme_gradient(g, y1, input_like, dim))
-def cummax(call, input, dim):  # type: ignore[no-untyped-def]
+def cummax(call, input, dim):
     """The greatest element so far along `dim`, and its index (the last one's among equals).
 
     >>> torch.cummax(torch.tensor([1, 3, 2]), 0).values
@@ -219,7 +244,7 @@ def cummax(call, input, dim):  # type: ignore[no-untyped-def]
 
 
 @structured(grad=lambda g, y1, input_like, dim: extreme_gradient(g, y1, input_like, dim))
-def cummin(call, input, dim):  # type: ignore[no-untyped-def]
+def cummin(call, input, dim):
     """The least element so far along `dim`, and its index (the last one's among equals).
 
     >>> torch.cummin(torch.tensor([3, 1, 2]), 0).indices
@@ -228,7 +253,7 @@ def cummin(call, input, dim):  # type: ignore[no-untyped-def]
     return extreme_plan(call, "cummin", "minimum", input, dim)
 
 
-# ---- in place ----------------------------------------------------------------------------------------------------------------
+# ---- in place ------------------------------------------------------------------------------------
 
 
 def cumsum_(self: Any, dim: int, *, dtype: Any = None) -> Any:
@@ -241,7 +266,7 @@ def cumprod_(self: Any, dim: int, *, dtype: Any = None) -> Any:
     return self.copy_(cumprod.call(self, dim, dtype=self.dtype))
 
 
-# ---- differences and integrals -----------------------------------------------------------------------------------------------
+# ---- differences and integrals -------------------------------------------------------------------
 
 
 @composite
@@ -259,12 +284,14 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     dim = wrap_dim(dim, input.ndim)
-    for name, extra in (("prepend", prepend), ("append", append)):
+    for extra in (prepend, append):
         for d in range(input.ndim):
             if extra is not None and d != dim and extra.shape[d] != input.shape[d]:
                 raise RuntimeError(
-                    f"diff expects the shape of tensor to prepend or append to match that of input except along the differencing "
-                    f"dimension; input.size({d}) = {input.shape[d]}, but got tensor.size({d}) = {extra.shape[d]}"
+                    "diff expects the shape of tensor to prepend or append to match that of input "
+                    "except along the differencing "
+                    f"dimension; input.size({d}) = {input.shape[d]}, but got tensor.size({d}) = "
+                    f"{extra.shape[d]}"
                 )
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")

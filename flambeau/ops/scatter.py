@@ -21,21 +21,11 @@ from flambeau.ops.gather import INDEX_NAMES, along, gather_failure
 from flambeau.ops.kernels.indexed import write_kernel
 from flambeau.ops.kinds import composite
 from flambeau.ops.outputs import into, same_dtype
-from flambeau.ops.mask import check_fits
+from flambeau.ops.mask import number_tensor
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
 
 Number = (bool, int, float, complex)
-
-
-def number_like(value: Any, dtype: Any, name: str) -> Any:
-    """A Python number as a 0-d tensor of a dtype; torch's errors where it does not fit."""
-    import flambeau
-
-    if isinstance(value, complex) and not dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {dtype.c_name} without overflow")
-    check_fits(value, dtype)
-    return flambeau.full((), value, dtype=dtype)
 
 
 def along_plan(call: Any, tensors: list[str], index: Spec, source: Spec, rows: Any, dim: int, mode: str, **options: Any) -> Any:
@@ -43,9 +33,9 @@ def along_plan(call: Any, tensors: list[str], index: Spec, source: Spec, rows: A
     target = call.target
     pairs = target.dtype.is_complex if mode != "set" else target.itemsize == 16
     nest, size, step = along(target, rows, index, dim, target.itemsize, pairs)
-    params, items = nest.params((size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1))
+    params, items = nest.params((size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1), writes=True)
     address = write_kernel(target.dtype, mode, 1, index.itemsize) if index.numel else 0
-    return call.update(tensors, address, params, items if index.numel else 0, index.numel, dim=dim, bound=size, **options)
+    return call.update(tensors, address, params, items if index.numel else 0, index.numel, nest.grain, dim=dim, bound=size, **options)
 
 
 # ---- scatter ---------------------------------------------------------------------------------------------------------------
@@ -158,7 +148,7 @@ def scatter_into(input: Any, dim: int, index: Any, src: Any, value: Any, reduce:
         return getattr(input, f"_scatter{place}")(dim, index, given, mode)
     if not isinstance(given, Number):
         raise errors.argument_type_error("scatter", "value", 3, "Number", given)
-    number = number_like(given, input.dtype, "scatter")
+    number = number_tensor(given, input)
     return getattr(input, f"_scatter_number{place}")(dim, index, number, mode)
 
 
@@ -392,7 +382,7 @@ def fill_into(input: Any, dim: int, index: Any, value: Any, place: str) -> Any:
     if not given:
         if isinstance(value, complex) and not input.dtype.is_complex:
             raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
-        value = number_like(value, input.dtype, "index_fill_")
+        value = number_tensor(value, input)
     elif value.dtype is not input.dtype:
         value = value.to(input.dtype)
     return getattr(input, f"_index_fill{place}")(dim, index, value, not given)

@@ -2,7 +2,7 @@
 
     array_from([[1, 2], [3, 4]], None)          # an int64 ndarray
 
-Called by ops.creation.tensor.
+Called by ops.from_data.tensor.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from flambeau.core.promotion import DIMENSIONED, NUMBER, ZERO_DIM, number_dtype,
 from flambeau.core.shape import Size, check_broadcast_shapes
 from flambeau.ops.registry import engine
 from flambeau.ops.registry import is_tensor as _is_tensor
+from flambeau.runtime import blas, threads
 from flambeau.runtime import memory as m
-from flambeau.runtime import threads
+from flambeau.storage import UntypedStorage
 
 
 def is_tensor(obj: Any) -> bool:
@@ -29,8 +30,6 @@ def is_tensor(obj: Any) -> bool:
 
 def is_storage(obj: Any) -> bool:
     """Whether `obj` is a storage."""
-    from flambeau.storage import UntypedStorage
-
     return isinstance(obj, UntypedStorage)
 
 
@@ -115,8 +114,6 @@ def typename(obj: Any, /) -> str:
 
 def set_num_threads(int: int) -> None:
     """Sets how many threads a long kernel runs on."""
-    from flambeau.runtime import blas
-
     if isinstance(int, bool) or not hasattr(int, "__index__"):
         raise RuntimeError(f"set_num_threads expects an int, but got {errors.type_name(int)}")
     if int <= 0:

@@ -19,6 +19,7 @@ from flambeau.core.strides import (
     dense_strides,
     suggests_channels_last,
 )
+from flambeau.ops.arrays import as_array, from_array
 from flambeau.ops.kernels.strided import Window, copy_all, copy_each
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.registry import is_tensor
@@ -82,8 +83,6 @@ def tile(input: Any, *dims: Any) -> Any:
 def repetitions(repeats: Any) -> Any:
     """Each index as often as `repeats` says, as an index tensor."""
     import numpy
-
-    from flambeau.ops.arrays import as_array, from_array
 
     if repeats.dtype.name not in ("int64", "int32"):
         raise NotImplementedError(

@@ -1,7 +1,7 @@
 """softmax and log_softmax, each row in one kernel, and so are their gradients.
 
-    >>> torch.softmax(torch.zeros(2), 0)
-    tensor([0.5000, 0.5000])
+>>> torch.softmax(torch.zeros(2), 0)
+tensor([0.5000, 0.5000])
 """
 
 from __future__ import annotations
@@ -31,37 +31,56 @@ def summing(element: Expr) -> Stage:
 
 
 def normalised(dtype: str, logarithm: bool) -> RowProgram:
-    """The greatest element, the sum of the exponentials of what the others lack, then the results."""
+    """The greatest element, the sum of exponentials relative to it, then the results."""
     x, top, total = slot("x0", dtype), slot("stage0.0", dtype), slot("stage1.0", dtype)
     stages = (maximum_of(dtype, dtype).stages[0], summing((x - top).exp()))
     if logarithm:
         return RowProgram((Expr.input(0, dtype),), stages, ((x - top) - total.log(),))
     draft, share = (x - top).exp(), 1 / total
-    return RowProgram((Expr.input(0, dtype),), stages, (draft * share,), draft=(draft, slot("draft0", dtype) * share))
+    return RowProgram(
+        (Expr.input(0, dtype),),
+        stages,
+        (draft * share,),
+        draft=(draft, slot("draft0", dtype) * share),
+    )
 
 
 def backward(dtype: str, logarithm: bool) -> RowProgram:
     """The gradient, from the gradient x0 of the results and the results x1."""
     g, y, total = slot("x0", dtype), slot("x1", dtype), slot("stage0.0", dtype)
     result = g - y.exp() * total if logarithm else y * (g - total)
-    return RowProgram((Expr.input(0, dtype), Expr.input(1, dtype)), (summing(g if logarithm else g * y),), (result,))
+    return RowProgram(
+        (Expr.input(0, dtype), Expr.input(1, dtype)),
+        (summing(g if logarithm else g * y),),
+        (result,),
+    )
 
 
 def along(plan: Any, specs: Sequence[Spec], dim: int, make: Callable[[str], RowProgram]) -> Any:
-    """Finishes a plan: a program for each row along `dim` of operands of one shape, the last of which is the result."""
+    """Finishes a plan: a program for each row along `dim` of operands of one shape, the last of
+    which is the result.
+    """
     if plan.is_meta or not specs[-1].numel:
         return plan.use_native(0, (), 0)
     compute = compute_name(specs[-1].dtype)
     program = make(compute)
-    elements = tuple(Expr.input(i, s.dtype.name).to(specs[-1].dtype.name).to(compute) for i, s in enumerate(specs[:-1]))
+    elements = tuple(
+        Expr.input(i, s.dtype.name).to(specs[-1].dtype.name).to(compute)
+        for i, s in enumerate(specs[:-1])
+    )
     program = RowProgram(elements, program.stages, program.outputs, draft=program.draft)
     shape = tuple(specs[-1].shape) or (1,)
     strides = [tuple(x * s.itemsize for x in s.strides) or (0,) for s in specs]
     rest = [d for d in range(len(shape)) if d != dim]
     loops = plan_rows(
-        program, [s.dtype.name for s in specs[:-1]], [specs[-1].dtype.name], [shape[d] for d in rest], shape[dim],
-        [[s[d] for d in rest] for s in strides], [s[dim] for s in strides],
-    )  # fmt: skip
+        program,
+        [s.dtype.name for s in specs[:-1]],
+        [specs[-1].dtype.name],
+        [shape[d] for d in rest],
+        shape[dim],
+        [[s[d] for d in rest] for s in strides],
+        [s[dim] for s in strides],
+    )
     return plan.use_kernel(loops)
 
 
@@ -82,13 +101,23 @@ def forward_plan(call: Any, name: str, input: Any, dim: Any, dtype: Any) -> Any:
 
 def backward_plan(call: Any, grad: Any, output: Any, dim: int, logarithm: bool) -> Any:
     """The plan of a gradient."""
-    out = Spec.of(output._spec.shape, contiguous_strides(output._spec.shape), output._spec.dtype, output._spec.device)
+    out = Spec.of(
+        output._spec.shape,
+        contiguous_strides(output._spec.shape),
+        output._spec.dtype,
+        output._spec.device,
+    )
     plan = call.plan(["grad", "output"], [out])
-    return along(plan, [grad._spec, output._spec, out], wrap_dim(dim, out.ndim), lambda compute: backward(compute, logarithm))
+    return along(
+        plan,
+        [grad._spec, output._spec, out],
+        wrap_dim(dim, out.ndim),
+        lambda compute: backward(compute, logarithm),
+    )
 
 
 @structured(grad=lambda g, y, dim: _softmax_backward.call(g, y, dim))
-def softmax(call, input, dim, dtype=None):  # type: ignore[no-untyped-def]
+def softmax(call, input, dim, dtype=None):
     """exp(x) / sum(exp(x)) along `dim`.
 
     >>> torch.softmax(torch.zeros(2), 0)
@@ -98,7 +127,7 @@ def softmax(call, input, dim, dtype=None):  # type: ignore[no-untyped-def]
 
 
 @structured(grad=lambda g, y, dim: _log_softmax_backward.call(g, y, dim))
-def log_softmax(call, input, dim, dtype=None):  # type: ignore[no-untyped-def]
+def log_softmax(call, input, dim, dtype=None):
     """The logarithm of softmax along `dim`.
 
     >>> torch.log_softmax(torch.zeros(2), 0)
@@ -108,29 +137,35 @@ def log_softmax(call, input, dim, dtype=None):  # type: ignore[no-untyped-def]
 
 
 def softmax_backward_output(g: Any, grad: Any, output: Any, dim: int) -> Any:
-    """The gradient of softmax's gradient by the results: g (grad - s) - grad t, with s and t the sums of grad y and g y."""
+    """The gradient of softmax's gradient by the results: g (grad - s) - grad t, with s and t the
+    sums of grad y and g y.
+    """
     return g * (grad - (grad * output).sum(dim, True)) - grad * (g * output).sum(dim, True)
 
 
 @structured(
-    public=None, methods=(), node="SoftmaxBackwardDataBackward",
+    public=None,
+    methods=(),
+    node="SoftmaxBackwardDataBackward",
     grad={
         "grad": lambda g, output, dim: _softmax_backward.call(g, output, dim),
         "output": lambda g, grad, output, dim: softmax_backward_output(g, grad, output, dim),
     },
-)  # fmt: skip
-def _softmax_backward(call, grad, output, dim):  # type: ignore[no-untyped-def]
+)
+def _softmax_backward(call, grad, output, dim):
     """y (g - sum(g y)) along `dim`."""
     return backward_plan(call, grad, output, dim, False)
 
 
 @structured(
-    public=None, methods=(), node="LogSoftmaxBackwardDataBackward",
+    public=None,
+    methods=(),
+    node="LogSoftmaxBackwardDataBackward",
     grad={
         "grad": lambda g, output, dim: g - (g * output.exp()).sum(dim, True),
         "output": lambda g, grad, output, dim: -(g * output.exp() * grad.sum(dim, True)),
     },
-)  # fmt: skip
-def _log_softmax_backward(call, grad, output, dim):  # type: ignore[no-untyped-def]
+)
+def _log_softmax_backward(call, grad, output, dim):
     """g - exp(y) sum(g) along `dim`."""
     return backward_plan(call, grad, output, dim, True)

@@ -9,6 +9,7 @@ The views of one call share one graph node, as in torch: its backward joins the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flambeau.autograd.graph import Node, edge_to
@@ -21,14 +22,14 @@ from flambeau.ops.registry import engine
 
 
 class Pieces(Node):
-    """The node of several views of one tensor; `join(gradients)` puts their gradients together."""
+    """The node of several views of one tensor; `join(gradients, dim)` puts their gradients together."""
 
-    __slots__ = ("shown", "count", "join")
+    __slots__ = ("shown", "specs", "join", "dim")
     many_views = True  # torch forbids to change one of several views in place
 
-    def __init__(self, name: str, edge: Any, count: int, join: Callable[[list[Any]], Any]):
+    def __init__(self, name: str, edge: Any, specs: tuple[Spec, ...], join: Callable[[list[Any], int], Any], dim: int):
         super().__init__(None, (edge,))
-        self.shown, self.count, self.join = name, count, join
+        self.shown, self.specs, self.join, self.dim = name, specs, join, dim
 
     def name(self) -> str:
         """torch's name: SplitBackward0, UnbindBackward0 ..."""
@@ -37,35 +38,27 @@ class Pieces(Node):
     @property
     def outputs(self) -> int:
         """One for each piece."""
-        return self.count
+        return len(self.specs)
 
     def apply(self, grads: list[Any]) -> Any:
-        """The gradient of the whole."""
-        return [self.join(grads)]
+        """The gradient of the whole; missing gradients are zeros."""
+        present = next(g for g in grads if g is not None)
+        whole = [present.new_zeros(s.shape) if g is None else g for g, s in zip(grads, self.specs, strict=True)]
+        return [self.join(whole, self.dim)]
 
 
-def cut(
-    input: Any, specs: Sequence[Spec], offsets: Sequence[int], name: str, join: Callable[[list[Any], Sequence[Spec]], Any]
-) -> tuple[Any, ...]:
-    """The windows `specs` at distances `offsets` from the tensor's first element, with their common node."""
-    make, storage, start = engine.core.make_tensor, input._storage, input._offset
-    base = input if input._base is None else input._base
-    pieces = []
-    for spec, offset in zip(specs, offsets, strict=True):
-        piece = make(storage, spec, start + offset)
-        piece._base = base
-        pieces.append(piece)
+Cuts = tuple[tuple[Spec, ...], tuple[int, ...], int]  # specs of the pieces, their distances, the wrapped dimension
+
+
+def cut(input: Any, cuts: Cuts, name: str, join: Callable[[list[Any], int], Any]) -> tuple[Any, ...]:
+    """The pieces, with their common node."""
+    specs, moves, dim = cuts
+    pieces = engine.core.make_windows(input, specs, moves)
     if input._node is not None and is_grad_enabled():
-        node = Pieces(name, input._node, len(pieces), lambda grads: join(grads, specs))
+        node = Pieces(name, input._node, specs, join, dim)
         for k, piece in enumerate(pieces):
             piece._node = edge_to(node, k)
-    return tuple(pieces)
-
-
-def filled(grads: list[Any], specs: Sequence[Spec]) -> list[Any]:
-    """Missing gradients are zeros."""
-    present = next(g for g in grads if g is not None)
-    return [present.new_zeros(spec.shape) if g is None else g for g, spec in zip(grads, specs, strict=True)]
+    return pieces  # type: ignore[no-any-return]
 
 
 def check_input(input: Any, name: str) -> Spec:
@@ -75,6 +68,17 @@ def check_input(input: Any, name: str) -> Spec:
     return input._spec  # type: ignore[no-any-return]
 
 
+@lru_cache(4096)
+def slices_of(spec: Spec, dim: int) -> Cuts:
+    """All slices along a dimension."""
+    if spec.ndim == 0:
+        wrap_dim(dim, 0, wrap_scalar=False)
+    dim = wrap_dim(dim, spec.ndim)
+    shape, strides = tuple(spec.shape), spec.strides
+    piece = Spec.of((*shape[:dim], *shape[dim + 1 :]), (*strides[:dim], *strides[dim + 1 :]), spec.dtype, spec.device)
+    return (piece,) * shape[dim], tuple(k * strides[dim] for k in range(shape[dim])), dim
+
+
 @composite
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along `dim`.
@@ -82,40 +86,33 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     >>> torch.tensor([[1, 2], [3, 4]]).unbind()
     (tensor([1, 2]), tensor([3, 4]))
     """
-    spec = check_input(input, "unbind")
-    if spec.ndim == 0:
-        wrap_dim(dim, 0, wrap_scalar=False)
-    dim = wrap_dim(dim, spec.ndim)
-    shape, strides = spec.shape, spec.strides
-    piece = Spec.of((*shape[:dim], *shape[dim + 1 :]), (*strides[:dim], *strides[dim + 1 :]), spec.dtype, spec.device)
-    count = shape[dim]
-    offsets = [k * strides[dim] for k in range(count)]
-    return cut(input, [piece] * count, offsets, "UnbindBackward0", lambda grads, specs: engine_stack(filled(grads, specs), dim))
+    return cut(input, slices_of(check_input(input, "unbind"), dim), "UnbindBackward0", joined_slices)
 
 
-def engine_stack(tensors: list[Any], dim: int) -> Any:
+def joined_slices(tensors: list[Any], dim: int) -> Any:
     """`flambeau.stack`, looked up when it runs."""
     import flambeau
 
     return flambeau.stack(tensors, dim)
 
 
-def engine_cat(tensors: list[Any], dim: int) -> Any:
+def joined_ranges(tensors: list[Any], dim: int) -> Any:
     """`flambeau.cat`, looked up when it runs."""
     import flambeau
 
     return flambeau.cat(tensors, dim)
 
 
-def cut_lengths(input: Any, spec: Spec, dim: int, lengths: Sequence[int], name: str) -> tuple[Any, ...]:
+@lru_cache(4096)
+def ranges_of(spec: Spec, dim: int, lengths: tuple[int, ...]) -> Cuts:
     """Neighbouring ranges of one dimension."""
     shape, strides, stride = tuple(spec.shape), spec.strides, spec.strides[dim]
-    specs = {n: Spec.of((*shape[:dim], n, *shape[dim + 1 :]), strides, spec.dtype, spec.device) for n in set(lengths)}
-    offsets, start = [], 0
-    for length in lengths:
-        offsets.append(start * stride)
-        start += length
-    return cut(input, [specs[n] for n in lengths], offsets, name, lambda grads, parts: engine_cat(filled(grads, parts), dim))
+    specs, moves, start = [], [], 0
+    for n in lengths:
+        specs.append(Spec.of((*shape[:dim], n, *shape[dim + 1 :]), strides, spec.dtype, spec.device))
+        moves.append(start * stride)
+        start += n
+    return tuple(specs), tuple(moves), dim
 
 
 @composite(methods=("split",))
@@ -132,7 +129,12 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 def pieces_of(tensor: Any, size: int, dim: int) -> tuple[Any, ...]:
     """`split` into pieces of one size."""
-    spec = check_input(tensor, "split")
+    return cut(tensor, equal_ranges(check_input(tensor, "split"), size, dim), "SplitBackward0", joined_ranges)
+
+
+@lru_cache(4096)
+def equal_ranges(spec: Spec, size: int, dim: int) -> Cuts:
+    """Ranges of one size, the last of which may be smaller."""
     if spec.ndim == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if size < 0:
@@ -143,8 +145,7 @@ def pieces_of(tensor: Any, size: int, dim: int) -> tuple[Any, ...]:
         raise RuntimeError(
             f"split_size can only be 0 if dimension size is 0, but got dimension size of {total}"
         )
-    lengths = [min(size, total - k) for k in range(0, total, size)] if total else [0]
-    return cut_lengths(tensor, spec, dim, lengths, "SplitBackward0")
+    return ranges_of(spec, dim, tuple(min(size, total - k) for k in range(0, total, size)) if total else (0,))
 
 
 @composite(methods=("split_with_sizes",))
@@ -168,7 +169,7 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
             f"split_with_sizes expects split_sizes to sum exactly to {spec.shape[dim]} (input tensor's size at dimension {dim}), "
             f"but got split_sizes={errors.brackets(sizes)}"
         )
-    return cut_lengths(input, spec, dim, sizes, "SplitWithSizesBackward0")
+    return cut(input, ranges_of(spec, dim, tuple(sizes)), "SplitWithSizesBackward0", joined_ranges)
 
 
 @composite

@@ -1,6 +1,7 @@
 """Distinct elements: unique and unique_consecutive.
 
-The size of the result depends on the values, so these run at once, without plans; the order comes from `sort`, the rest is NumPy.
+The size of the result depends on the values, so these run at once, without plans; the order comes
+from `sort`, the rest is NumPy.
 
     >>> torch.tensor([2, 1, 2]).unique(return_counts=True)
     (tensor([1, 2]), tensor([1, 2]))
@@ -28,10 +29,12 @@ def check_unique(name: str, input: Any, dim: Any) -> int | None:
         return None
     if input.ndim == 0:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    dim = wrap_dim(dim, input.ndim)
-    if any(n == 0 for d, n in enumerate(input.shape) if d != dim):
-        raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
-    return dim
+    place: int = wrap_dim(dim, input.ndim)
+    if any(n == 0 for d, n in enumerate(input.shape) if d != place):
+        raise RuntimeError(
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        )
+    return place
 
 
 def as_rows(input: Any, dim: int) -> Any:
@@ -52,8 +55,18 @@ def runs(rows: Any) -> Any:
     return new
 
 
-def answer(input: Any, dim: int | None, order: Any, new: Any, shape: Any, return_inverse: bool, return_counts: bool) -> Any:
-    """The results, from the order of the elements (None: as they are) and the mask of those that begin a run."""
+def answer(
+    input: Any,
+    dim: int | None,
+    order: Any,
+    new: Any,
+    shape: Any,
+    return_inverse: bool,
+    return_counts: bool,
+) -> Any:
+    """The results, from the order of the elements (None: as they are) and the mask of those that
+    begin a run.
+    """
     import numpy
 
     first = numpy.flatnonzero(new)
@@ -73,8 +86,15 @@ def answer(input: Any, dim: int | None, order: Any, new: Any, shape: Any, return
 
 
 @composite
-def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
-    """The distinct elements (or, with `dim`, the distinct parts) in order; where each element went, how often each occurs.
+def unique(
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct elements (or, with `dim`, the distinct parts) in order; where each element went,
+    how often each occurs.
 
     >>> torch.unique(torch.tensor([3, 1, 3]), return_inverse=True)
     (tensor([1, 3]), tensor([1, 0, 1]))
@@ -84,14 +104,24 @@ def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return
     dim = check_unique("unique", input, dim)
     if dim is None:
         values, order = sort.call(input.detach().reshape(-1))
-        return answer(input, None, as_array(order), runs(as_array(values)), tuple(input.shape), return_inverse, return_counts)
+        return answer(
+            input,
+            None,
+            as_array(order),
+            runs(as_array(values)),
+            tuple(input.shape),
+            return_inverse,
+            return_counts,
+        )
     rows = as_rows(input, dim)
     order = numpy.lexsort(rows.T[::-1]) if rows.shape[1] else numpy.arange(len(rows))
     return answer(input, dim, order, runs(rows[order]), (len(rows),), return_inverse, return_counts)
 
 
 @composite
-def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """The elements (or parts) without those that equal their predecessor.
 
     >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))

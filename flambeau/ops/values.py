@@ -11,7 +11,7 @@ from typing import Any
 
 from flambeau.core import errors
 from flambeau.ops.arrays import as_array
-from flambeau.ops.creation import from_numpy
+from flambeau.ops.from_data import from_numpy
 from flambeau.runtime.scalars import read_scalar
 from flambeau.runtime.system import engine
 
@@ -83,11 +83,11 @@ def __len__(self: Any) -> int:
 def __iter__(self: Any) -> Iterator[Any]:
     if self._spec.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(self.unbind(0))  # type: ignore[attr-defined]
+    return iter(self.unbind(0))
 
 
 def __reversed__(self: Any) -> Any:
-    return self if self._spec.ndim == 0 else self.flip(0)  # type: ignore[attr-defined,no-any-return]
+    return self if self._spec.ndim == 0 else self.flip(0)
 
 
 def __bool__(self: Any) -> bool:

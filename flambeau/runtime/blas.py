@@ -3,7 +3,8 @@ integers.
 
 The kernels have the signature of all kernels (codegen.loops); ops.matmul prepares their parameters:
 
-    plan.use_native(gemm_address("float32", bias=False), gemm_params(...), items=batch, work=2 * m * n * k)
+    gemm = gemm_address("float32", bias=False)
+    plan.use_native(gemm, gemm_params(...), items=batch, work=2 * m * n * k)
 
 OpenBLAS comes from the wheel `scipy-openblas64` (the build that NumPy and SciPy ship); its
 functions are called by address.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +41,7 @@ from flambeau.codegen.native import (
     u8,
     void,
 )
+from flambeau.runtime.system import engine
 
 ROW_MAJOR, NO_TRANSPOSE, TRANSPOSE = 101, 111, 112
 # params: function, transpose of a and b, m, n, k, leading dimensions of a, b, c, then byte strides
@@ -70,6 +73,7 @@ def gemm(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                 for j in range(n * COMPLEX_PARTS):
                     row[j] = bias[j]
                 row = row + params[LDC] * COMPLEX_PARTS
+                bias = bias + params[BIAS_STEP]
         if REAL:
             if SINGLE:
                 SGemm(params[FUNCTION])(
@@ -156,8 +160,6 @@ LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 @functools.cache
 def library() -> Any:
     """OpenBLAS, loaded on first use."""
-    import sys
-
     import scipy_openblas64
 
     folder = scipy_openblas64.get_lib_dir()
@@ -173,8 +175,6 @@ def library() -> Any:
 
 def set_threads(handle: Any = None) -> None:
     """OpenBLAS uses as many threads as our own pool."""
-    from flambeau.runtime.system import engine
-
     if handle is None:
         if library.cache_info().currsize == 0:
             return

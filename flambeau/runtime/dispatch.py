@@ -105,6 +105,8 @@ PyList_Size = Extern("PyList_Size", i64, ptr)
 PyDict_New = Extern("PyDict_New", ptr)
 PyDict_SetItem = Extern("PyDict_SetItem", i32, ptr, ptr, ptr)
 PyFloat_AsDouble = Extern("PyFloat_AsDouble", f64, ptr)
+PyComplex_RealAsDouble = Extern("PyComplex_RealAsDouble", f64, ptr)
+PyComplex_ImagAsDouble = Extern("PyComplex_ImagAsDouble", f64, ptr)
 PyObject_Call = Extern("PyObject_Call", ptr, ptr, ptr, ptr)
 PyType_GenericAlloc = Extern("PyType_GenericAlloc", ptr, ptr, i64)
 PyEval_SaveThread = Extern("PyEval_SaveThread", ptr)
@@ -136,7 +138,7 @@ MAX_INPUTS, MAX_OUTPUTS = 56, 8
 MAX_BUFFERS = MAX_INPUTS + MAX_OUTPUTS + 2  # and the scratch memory and the error flag
 SAVE_OUTPUT = 56  # in a save mask: bit 56 + k stands for output k
 # in place of an item size: how a Python number is passed
-NUMBER_FLOAT, NUMBER_INT, NUMBER_BOOL = -1, -2, -3
+NUMBER_FLOAT, NUMBER_INT, NUMBER_BOOL, NUMBER_COMPLEX = -1, -2, -3, -4
 
 
 @native
@@ -377,12 +379,15 @@ def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, num
                 needs = needs | (i64(1) << i)
         else:
             if size == NUMBER_FLOAT:
-                numbers[i] = bitcast(i64, PyFloat_AsDouble(x))
+                numbers[2 * i] = bitcast(i64, PyFloat_AsDouble(x))
             elif size == NUMBER_INT:
-                numbers[i] = as_integer(x)
+                numbers[2 * i] = as_integer(x)
+            elif size == NUMBER_BOOL:
+                numbers[2 * i] = i64(1) if i64(x) == world[TRUE] else i64(0)
             else:
-                numbers[i] = i64(1) if i64(x) == world[TRUE] else i64(0)
-            buffers[i] = numbers + i
+                numbers[2 * i] = bitcast(i64, PyComplex_RealAsDouble(x))
+                numbers[2 * i + 1] = bitcast(i64, PyComplex_ImagAsDouble(x))
+            buffers[i] = numbers + 2 * i
     return needs
 
 
@@ -415,7 +420,7 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     inputs, buffers, numbers = (
         stack(ptr, MAX_INPUTS),
         stack(ptr, MAX_BUFFERS),
-        stack(i64, MAX_INPUTS),
+        stack(i64, 2 * MAX_INPUTS),
     )
     outputs = stack(ptr, 8)
     needs = collect_inputs(block, operands, inputs, buffers, numbers)
@@ -432,7 +437,7 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         Py_IncRef(storage)
         delta = block[B_DELTA]
         if n > 1:
-            delta += numbers[1]
+            delta += numbers[2]
         if delta == 0:
             outputs[0] = new_tensor(storage, ptr(block[B_OUTPUT]), offset)
         else:
@@ -695,6 +700,31 @@ def make_storage(self: ptr, args: ptrp, nargs: i64) -> ptr:
 @native
 def make_borrowed(self: ptr, args: ptrp, nargs: i64) -> ptr:
     return borrow_storage(as_integer(args[0]), as_integer(args[1]), args[2], as_integer(args[3]))
+
+
+@native
+def make_windows(self: ptr, args: ptrp, nargs: i64) -> ptr:
+    """make_windows(tensor, specs, moves): several views at distances `moves` from its first element."""
+    x, specs, moves = args[0], args[1], args[2]
+    count = PyTuple_Size(specs)
+    result = PyTuple_New(count)
+    storage, base = slot(x, world[SLOT_STORAGE]), slot(x, world[SLOT_BASE])
+    start = as_integer(slot(x, world[SLOT_OFFSET]))
+    if i64(base) == world[NONE]:
+        base = x
+    for i in range(count):
+        offset = PyLong_FromLongLong(start + as_integer(PyTuple_GetItem(moves, i)))
+        Py_IncRef(storage)
+        window = new_tensor(storage, PyTuple_GetItem(specs, i), offset)
+        Py_DecRef(offset)
+        if window == None:  # noqa: E711
+            Py_DecRef(result)
+            return None
+        Py_IncRef(base)
+        set_slot(window, world[SLOT_BASE], base)
+        Py_DecRef(ptr(world[NONE]))
+        PyTuple_SetItem(result, i, window)
+    return result
 
 
 @native

@@ -161,6 +161,10 @@ class Program:
         size = self.itemsize
         return Window(self.scratch(rows * columns * size), (rows, columns), (size, max(1, rows) * size))
 
+    def zeros(self, rows: int, columns: int) -> Window:
+        """A matrix of zeros: one element seen everywhere."""
+        return Window(self.real(0.0), (rows, columns), (0, 0))
+
     def vector(self, count: int) -> Window:
         """A vector of this thread's own."""
         return Window(self.scratch(count * self.itemsize), (count,), (self.itemsize,))

@@ -139,6 +139,25 @@ def widen_long(source: i64p, target: i64p, table: i64p) -> void:
 
 
 @native
+def clear_words(target: i64p, count: i64p) -> void:
+    """Zeros in as many words of 8 bytes."""
+    for i in range(count[0]):
+        target[i] = 0
+
+
+@native
+def sum_squares(source: ptr, table: i64p, target: TP) -> void:
+    """For each column the sum of |x|^2 over the rows from `first` on; table: first, rows, columns, steps."""
+    for j in range(table[2]):
+        total = f64(0)
+        for i in range(table[0], table[1]):
+            x: TP = source + (i * table[3] + j * table[4])
+            for k in range(PARTS):
+                total += f64(x[k]) * f64(x[k])
+        target[j] = T(total)
+
+
+@native
 def clear(target: i64p) -> void:
     """Zero, in place of an info that a step that is left out does not write."""
     target[0] = 0

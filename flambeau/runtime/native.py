@@ -34,7 +34,7 @@ METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
 EXPORTS: list[NativeFunction] = [
     dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, dispatch.get_mode, dispatch.set_mode,
-    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, objects.world_words, dispatch.op_flag_words,
+    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows, objects.world_words, dispatch.op_flag_words,
     plan_table.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
     memory.allocate, memory.deallocate, indexing.call_kernel,
     threads.stop_workers, threads.forget_workers, threads.pool_words, threads.parallel_for,
@@ -114,6 +114,9 @@ class NativeCore:
         self.make_storage = self.builtin("make_storage", self.address(dispatch.make_storage), fast)
         self.make_borrowed = self.builtin("make_borrowed", self.address(dispatch.make_borrowed), fast)
         self.make_tensor = self.builtin("make_tensor", self.address(dispatch.make_tensor), fast)
+        self.make_windows = self.builtin(
+            "make_windows", self.address(dispatch.make_windows), fast
+        )
         self.execute_plan = self.builtin("execute_plan", self.address(dispatch.execute_plan), fast)
         self.call_kernel = self.builtin("call_kernel", self.address(indexing.call_kernel), fast)
         self.get_mode = self.builtin("get_mode", self.address(dispatch.get_mode), fast)
@@ -138,7 +141,7 @@ class NativeCore:
         known = {
             objects.TENSOR_TYPE: tensor, objects.PARAMETER_TYPE: parameter, objects.NODE_TYPE: node,
             objects.EDGE_TYPE: edge, objects.PLAN_TYPE: plan, objects.LONG_TYPE: int, objects.FLOAT_TYPE: float,
-            objects.BOOL_TYPE: bool, objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
+            objects.BOOL_TYPE: bool, objects.COMPLEX_TYPE: complex, objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
             objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str, objects.DEVICE_TYPE: device,
             objects.NONE: None, objects.ELLIPSIS: Ellipsis, objects.TRUE: True, objects.ZERO: 0,
             objects.MISS: miss, objects.FALLBACK: fallback, objects.FAIL: fail,

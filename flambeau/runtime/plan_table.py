@@ -26,6 +26,7 @@ from flambeau.codegen.native import (
 from flambeau.runtime.memory import Py_DecRef, Py_IncRef, PyObject_Free, PyObject_Malloc
 from flambeau.runtime.objects import (
     BOOL_TYPE,
+    COMPLEX_TYPE,
     DEVICE_TYPE,
     DTYPE_TYPE,
     ELLIPSIS,
@@ -52,6 +53,8 @@ from flambeau.runtime.objects import (
 )
 
 PyFloat_AsDouble = Extern("PyFloat_AsDouble", f64, ptr)
+PyComplex_RealAsDouble = Extern("PyComplex_RealAsDouble", f64, ptr)
+PyComplex_ImagAsDouble = Extern("PyComplex_ImagAsDouble", f64, ptr)
 PyList_GetItem = Extern("PyList_GetItem", ptr, ptr, i64)
 PyList_Size = Extern("PyList_Size", i64, ptr)
 PyObject_Hash = Extern("PyObject_Hash", i64, ptr)
@@ -68,16 +71,8 @@ table = Static("plan_table", i64, 2 * TABLE_SIZE)
 table_count = Static("plan_count", i64, 8)
 
 # tags in keys; addresses are larger than any of them
-K_INT, K_FLOAT, K_NUMBER_FLOAT, K_NUMBER_INT, K_NUMBER_BOOL, K_SLICE, K_SEQUENCE, K_STRING = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    9,
-)
+K_INT, K_FLOAT, K_NUMBER_FLOAT, K_NUMBER_INT, K_NUMBER_BOOL, K_SLICE, K_SEQUENCE = range(1, 8)
+K_STRING, K_COMPLEX, K_NUMBER_COMPLEX = 9, 10, 11  # no K_SEQUENCE plus a multiple of 8
 
 
 @native
@@ -127,6 +122,18 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
             return 1
         key[n] = i64(x)
         counts[0] = n + 1
+        return 1
+    if kind == world[COMPLEX_TYPE]:
+        if flags & NUMBERS_ARE_OPERANDS:
+            operands[counts[1]] = x
+            counts[1] += 1
+            key[n] = K_NUMBER_COMPLEX
+            counts[0] = n + 1
+            return 1
+        key[n] = K_COMPLEX
+        key[n + 1] = bitcast(i64, PyComplex_RealAsDouble(x))
+        key[n + 2] = bitcast(i64, PyComplex_ImagAsDouble(x))
+        counts[0] = n + 3
         return 1
     if (
         i64(x) == world[NONE]

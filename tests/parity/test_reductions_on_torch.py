@@ -1,4 +1,6 @@
-"""Reductions, order and scans beside torch: one table of calls, run on both; results, dtypes, names of nodes, errors as text."""
+"""Reductions, order and scans beside torch: one table of calls, run on both; results, dtypes, names
+of nodes, errors as text.
+"""
 
 from __future__ import annotations
 
@@ -200,7 +202,7 @@ CALLS = {
         x.cumsum(2)
         z.cumsum(0)
         z.cumsum(1)
-        e.cumsum(1)
+        e2.cumsum(1)
         b.cumsum(1)
         i.int().cumsum(1)
         i.cumsum(1,dtype=torch.float32)
@@ -218,7 +220,7 @@ CALLS = {
         b.cummax(0)
         c.cummax(0)
         z.cummax(0)
-        e.cummax(1)
+        e2.cummax(1)
         n.logcumsumexp(0)
         i.logcumsumexp(0)
         c.logcumsumexp(0)
@@ -426,13 +428,26 @@ def values(library: Any, rows: int) -> dict[str, Any]:
     """The tensors that the calls name."""
     nan, inf = float("nan"), float("inf")
     x = library.tensor(
-        {2: [[1.0, 2.0], [2.0, 0.0]], 3: [[1.0, 2.0, -1.0], [2.0, 0.0, 7.0]], 4: [[1.0, 2.0, -1.0], [2.0, 0.0, 7.0], [1.0, 2.0, -1.0]]}[rows]
+        {
+            2: [[1.0, 2.0], [2.0, 0.0]],
+            3: [[1.0, 2.0, -1.0], [2.0, 0.0, 7.0]],
+            4: [[1.0, 2.0, -1.0], [2.0, 0.0, 7.0], [1.0, 2.0, -1.0]],
+        }[rows]
     )
     return {
-        "torch": library, "inf": inf, "x": x, "c": x.to(library.complex64), "i": x.long(), "b": x > 1, "g": x.clone().requires_grad_(),
-        "z": library.tensor(3.0), "e": library.empty(2, 0) if rows > 2 else library.empty(0), "e2": library.empty(2, 0),
-        "n": library.tensor([1.0, nan, -0.0, 0.0, -3.0, nan, 2.0]), "p": library.tensor([0, 3, 3, 1]),
-    }  # fmt: skip
+        "torch": library,
+        "inf": inf,
+        "x": x,
+        "c": x.to(library.complex64),
+        "i": x.long(),
+        "b": x > 1,
+        "g": x.clone().requires_grad_(),
+        "z": library.tensor(3.0),
+        "e": library.empty(2, 0) if rows > 2 else library.empty(0),
+        "e2": library.empty(2, 0),
+        "n": library.tensor([1.0, nan, -0.0, 0.0, -3.0, nan, 2.0]),
+        "p": library.tensor([0, 3, 3, 1]),
+    }
 
 
 def outcome(library: Any, call: str, rows: int) -> str:
@@ -443,11 +458,16 @@ def outcome(library: Any, call: str, rows: int) -> str:
             result = eval(call, values(library, rows))
         except Exception as error:  # noqa: BLE001 (whatever it is, it must be torch's)
             text = str(error).split("\n")[0]
-            if isinstance(error, TypeError):  # torch tells positions and types of all arguments in ways of its own
+            if isinstance(
+                error, TypeError
+            ):  # torch tells positions and types of all arguments in ways of its own
                 text = re.match(r"\w*", text)[0]
             return f"{type(error).__name__}: {text}"
     parts = result if isinstance(result, tuple) else (result,)
-    shown = [f"{getattr(p, 'dtype', '')} {p.grad_fn.name() if getattr(p, 'grad_fn', None) else ''}" for p in parts]
+    shown = [
+        f"{getattr(p, 'dtype', '')} {p.grad_fn.name() if getattr(p, 'grad_fn', None) else ''}"
+        for p in parts
+    ]
     told = [str(w.message).split(" (Triggered")[0] for w in caught]
     return f"{result!r} {shown} {told}".replace("flambeau.", "torch.")
 
@@ -457,7 +477,9 @@ def test_calls(group: str) -> None:
     different = []
     for call in CALLS[group].split("\n"):
         if call.strip():
-            ours, theirs = (outcome(library, call.strip(), ROWS[group]) for library in (flambeau, torch))
+            ours, theirs = (
+                outcome(library, call.strip(), ROWS[group]) for library in (flambeau, torch)
+            )
             if ours != theirs:
                 different.append(f"{call.strip()}\n  flambeau {ours}\n  torch    {theirs}")
     assert not different, "\n".join(different)
@@ -471,8 +493,14 @@ def test_random_order(dtype: str) -> None:
         ours = flambeau.tensor(source.tolist(), dtype=getattr(flambeau, dtype))
         for dim in range(len(shape)):
             for descending in (False, True):
-                mine, theirs = ours.sort(dim, descending), source.sort(dim, descending, stable=True)
-                assert mine.values.tolist() == theirs.values.tolist() and mine.indices.tolist() == theirs.indices.tolist()
+                mine, theirs = (
+                    ours.sort(dim, descending),
+                    source.sort(stable=True, dim=dim, descending=descending),
+                )
+                assert (
+                    mine.values.tolist() == theirs.values.tolist()
+                    and mine.indices.tolist() == theirs.indices.tolist()
+                )
             assert ours.topk(5, dim).values.tolist() == source.topk(5, dim).values.tolist()
             assert ours.median(dim).values.tolist() == source.median(dim).values.tolist()
             assert ours.mode(dim).values.tolist() == source.mode(dim).values.tolist()

@@ -20,7 +20,7 @@ from typing import Any
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    Unit, bf16, copy_memory, f16, fill_memory, f32, f64, i8, i16, i32, i32p, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
+    Unit, bf16, copy_memory, f16, f32, f64, i8, i16, i32, i32p, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
     void,
 )  # fmt: skip
 
@@ -37,10 +37,10 @@ MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 
 # words of the parameters
 (
-    RANK, COUNT, LINE_TABLE, LINE_ROW, AXIS, AXIS_TABLE, AXIS_ROW, WRAP, TABLE_OFFSET, ROW_OFFSET, TABLE_AT, ROW_AT, FLAG_AT, INDEX_AT,
-    ITEMS, CLEARED,
-) = range(16)  # fmt: skip
-INDICES = 16  # for each index: size of its dimension, byte step of it in the table, byte step of the index along the axis
+    RANK, COUNT, LINE_TABLE, LINE_ROW, AXIS, AXIS_TABLE, AXIS_ROW, WRAP, TABLE_AT, ROW_AT, FLAG_AT, INDEX_AT,
+) = range(12)  # fmt: skip
+INDICES = 12  # for each index: size of its dimension, byte step of it in the table, byte step of the index along the axis
+LINE_BYTES = 64  # what two threads write must not lie in one cache line
 BAD = -1  # an offset that says: index out of range
 
 
@@ -160,8 +160,8 @@ def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> voi
     rank, axis = params[RANK], params[AXIS]
     digits, indices = stack(i64, 64), stack(ptr, 16)
     flag: i64p = buffers[params[FLAG_AT]]
-    table = buffers[params[TABLE_AT]] + params[TABLE_OFFSET]
-    row = buffers[params[ROW_AT]] + params[ROW_OFFSET]
+    table = buffers[params[TABLE_AT]]
+    row = buffers[params[ROW_AT]]
     for j in range(K):
         indices[j] = buffers[params[INDEX_AT] + j]
     outer = params + INDICES + 3 * K
@@ -233,19 +233,11 @@ def scatter_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     walk(buffers, params, start, stop, 1)
 
 
-@native
-def sum_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: a table of zeros, then rows into it. Called once, for all items."""
-    fill_memory(buffers[params[TABLE_AT]], 0, params[CLEARED])
-    if params[ITEMS] > 0:
-        walk(buffers, params, 0, params[ITEMS], 1)
-
-
 class Nest:
     """The loop nest of a kernel call; dimensions are added from the outermost to the innermost."""
 
     def __init__(self, itemsize: int, pairs: bool = False):
-        self.itemsize, self.pairs = itemsize, pairs
+        self.itemsize, self.pairs, self.grain = itemsize, pairs, 1
         self.dims: list[tuple[int, int, int, tuple[int, ...]]] = []
 
     def add(self, size: int, table: int, row: int, indices: Sequence[int]) -> None:
@@ -260,11 +252,29 @@ class Nest:
                 return
         self.dims.append((size, table, row, tuple(indices)))
 
+    @staticmethod
+    def split(dims: list[tuple[int, int, int, tuple[int, ...]]]) -> int:
+        """Puts a dimension outermost whose parts different threads may write, and returns the number of parts."""
+        free = [d for d, (_, table, _, indices) in enumerate(dims) if table and not any(indices)]
+        if not free:
+            return 1
+        if free[0] == 0 and dims[0][0] > 1 and len(dims) > 1:
+            return dims[0][0]
+        chosen = max(free, key=lambda d: dims[d][0])
+        size, table, row, nothing = dims[chosen]
+        parts = next((p for p in (16, 8, 4, 2) if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1)
+        if parts > 1:
+            dims[chosen] = (size // parts, table, row, nothing)
+            dims.insert(0, (parts, size // parts * table, size // parts * row, nothing))
+        return parts
+
     def params(
-        self, sizes: Sequence[int], steps: Sequence[int], *, wrap: bool, places: tuple[int, int, int, int],
-        cleared: int = 0,
-    ) -> tuple[list[int], int]:  # fmt: skip
-        """Parameters and the number of items. `places`: buffer numbers of table, rows, flag and first index."""
+        self, sizes: Sequence[int], steps: Sequence[int], *, wrap: bool, places: tuple[int, int, int, int], writes: bool = False
+    ) -> tuple[list[int], int]:
+        """Parameters and the number of items. `places`: buffer numbers of table, rows, flag and first index.
+
+        With `writes`, `self.grain` items at a time go to places that the others do not touch.
+        """
         count = len(sizes)
         dims = list(self.dims)
         nothing = (0,) * count
@@ -274,6 +284,7 @@ class Nest:
                 dims.append((2, half, half, nothing))
             else:
                 dims[-1] = (dims[-1][0] * 2, half, half, nothing)
+        parts = self.split(dims) if writes else 1
         line = (1, 0, 0, nothing)
         if dims and not any(dims[-1][3]):
             line = dims.pop()
@@ -281,7 +292,8 @@ class Nest:
         items = axis[0] if line[0] else 0
         for dim in dims:
             items *= dim[0]
-        params = [len(dims), *line[:3], *axis[:3], int(wrap), 0, 0, *places, items, cleared]
+        params = [len(dims), *line[:3], *axis[:3], int(wrap), *places]
+        self.grain = max(1, items // parts)
         for size, step, along in zip(sizes, steps, axis[3], strict=True):
             params += [size, step, along]
         items = axis[0] if line[0] else 0
@@ -303,8 +315,8 @@ def read_kernel(itemsize: int, count: int, index_size: int = 8) -> int:
 
 
 @cache
-def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8, clears: bool = False) -> int:
-    """Address of the kernel that scatters with an arithmetic; with `clears` into zeros."""
+def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8) -> int:
+    """Address of the kernel that scatters with an arithmetic."""
     if mode == "set":
         kind = compute = WORDS[min(dtype.itemsize, 8)]
     else:
@@ -318,7 +330,6 @@ def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8, clears:
         "MODE": MODES.index(mode),
     }  # fmt: skip
     name = f"scatter-{kind.name}-{mode}-{count}-{index_size}"
-    kernels = [scatter_rows, sum_rows]
-    unit = Unit(name, kernels, **options)
-    symbols = load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
-    return symbols[unit.symbol(sum_rows if clears else scatter_rows)]
+    unit = Unit(name, [scatter_rows], **options)
+    symbol = unit.symbol(scatter_rows)
+    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]

@@ -1,4 +1,4 @@
-"""A native kernel made of two: copy the first operand into the result, then change the copy. Called by ops.update.
+"""Native kernels in two phases: copy the first operand into the result, or clear it, then change it. Called by ops.update.
 
     plan.use_native(copy_then(), phase_params(inputs, copy, update), items=1, ...)
 """
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.llvm import load
 from flambeau.codegen.loops import plan_pointwise
-from flambeau.codegen.native import Signature, Unit, i64, i64p, native, ptr, ptrp, stack, void
+from flambeau.codegen.native import Signature, Unit, fill_memory, i64, i64p, native, ptr, ptrp, stack, void
 from flambeau.core.spec import Spec
 from flambeau.runtime import threads
 from flambeau.runtime.system import engine
@@ -53,12 +53,31 @@ def copy_then_update(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void
     run_phase(params + COPY + PHASE_WORDS, params[PARALLEL], buffers)
 
 
+@native
+def clear_then_update(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: zeros in the result (COPY holds their bytes), then the update on all operands."""
+    fill_memory(buffers[params[INPUTS]], 0, params[COPY])
+    run_phase(params + COPY + 1, params[PARALLEL], buffers)
+
+
 @cache
 def copy_then() -> int:
-    """Address of the kernel."""
-    unit = Unit("phases", [copy_then_update])
-    symbol = unit.symbol(copy_then_update)
-    return load("phases-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]
+    """Address of the kernel that copies first."""
+    return phases_unit()[0]
+
+
+@cache
+def clear_then() -> int:
+    """Address of the kernel that clears first."""
+    return phases_unit()[1]
+
+
+def phases_unit() -> tuple[int, int]:
+    """Addresses of this module's kernels."""
+    kernels = [copy_then_update, clear_then_update]
+    unit = Unit("phases", kernels)
+    symbols = load("phases-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
+    return symbols[unit.symbol(copy_then_update)], symbols[unit.symbol(clear_then_update)]
 
 
 def copy_phase(source: Spec, target: Spec, keep: list[Any], grain: int) -> Phase:
@@ -72,9 +91,9 @@ def copy_phase(source: Spec, target: Spec, keep: list[Any], grain: int) -> Phase
     return Phase(load(loops.symbol_name, loops.ir_text)[loops.symbol_name], ctypes.addressof(params), loops.items, shared)
 
 
-def phase_params(inputs: int, phases: Sequence[Phase]) -> list[int]:
-    """The kernel's parameters."""
-    params = [engine.core.address(threads.parallel_for), inputs]
+def phase_params(inputs: int, phases: Sequence[Phase], cleared: int | None = None) -> list[int]:
+    """The kernel's parameters: two phases, or the number of bytes to clear and one phase."""
+    params = [engine.core.address(threads.parallel_for), inputs, *([] if cleared is None else [cleared])]
     for phase in phases:
         params += phase
     return params

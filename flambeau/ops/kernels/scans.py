@@ -1,8 +1,9 @@
 """Native kernels of scans: running sums, products, extremes and log-sums along one dimension.
 
-A scan runs along lines. Lines that are neighbours in memory go side by side, so that the machine's vectors hold one element of each
-(`BESIDE`); lines that are contiguous themselves go four at a time, so that four additions are under way at once. Sums and products of
-float32 accumulate in float64. A `ScanPlan` says where lines lie; a reversed scan has negative steps:
+A scan runs along lines. Lines that are neighbours in memory go side by side, so that the machine's
+vectors hold one element of each (`BESIDE`); lines that are contiguous themselves go four at a time,
+so that four additions are under way at once. Sums and products of float32 accumulate in float64. A
+`ScanPlan` says where lines lie; a reversed scan has negative steps:
 
     params, items = layout((4, 5), 1, input_strides, output_strides)     # bytes
     plan.use_native(kernel("sum", float32, float32, beside), params, items, ...)
@@ -14,7 +15,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import Extern, NativeFunction, Unit, f32, f64, i64, i64p, native, pointer, ptr, ptrp, stack, u8, void
+from flambeau.codegen.native import (
+    Extern,
+    NativeFunction,
+    Unit,
+    f32,
+    f64,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    u8,
+    void,
+)
 from flambeau.core.strides import collapse
 from flambeau.ops.kernels.indexed import NUMBERS
 
@@ -26,10 +42,29 @@ T, O, A = u8, u8, u8
 TP, OP = pointer(u8), pointer(u8)
 SUM, PRODUCT, LOGSUMEXP, MAXIMUM, MINIMUM = range(5)
 MODE = SUM
-MODES = {"sum": SUM, "product": PRODUCT, "logsumexp": LOGSUMEXP, "maximum": MAXIMUM, "minimum": MINIMUM}
+MODES = {
+    "sum": SUM,
+    "product": PRODUCT,
+    "logsumexp": LOGSUMEXP,
+    "maximum": MAXIMUM,
+    "minimum": MINIMUM,
+}
 
 # words of the parameters
-LENGTH, IN_STEP, OUT_STEP, INDEX_STEP, WIDTH, IN_LINE, OUT_LINE, INDEX_LINE, TILE, FIRST, RANK, OUTER = range(12)
+(
+    LENGTH,
+    IN_STEP,
+    OUT_STEP,
+    INDEX_STEP,
+    WIDTH,
+    IN_LINE,
+    OUT_LINE,
+    INDEX_LINE,
+    TILE,
+    FIRST,
+    RANK,
+    OUTER,
+) = range(12)
 IN_OFFSET, OUT_OFFSET, INDEX_OFFSET = 12, 13, 14
 DIMS = 16
 SIDE_BY_SIDE = 64  # lines in a tile
@@ -57,7 +92,7 @@ def take(total: A, x: A) -> A:
 
 @native
 def keeps(best: A, x: A) -> i64:
-    """Whether the extreme so far is certainly better than an element: false for equal ones and NaN."""
+    """Whether the extreme so far is surely better than an element: not for equal ones and NaN."""
     if MODE == MAXIMUM:
         return 1 if x < best else 0
     return 1 if x > best else 0
@@ -72,7 +107,7 @@ def scan_beside(a: ptr, b: ptr, count: i64, params: i64p) -> void:
     for t in range(count):
         totals[t] = A(source[t])
         target[t] = O(totals[t])
-    for j in range(1, params[LENGTH]):
+    for _ in range(1, params[LENGTH]):
         source = ptr(source) + params[IN_STEP]
         target = ptr(target) + params[OUT_STEP]
         for t in range(count):
@@ -94,10 +129,15 @@ def scan_four(a: ptr, b: ptr, params: i64p) -> void:
     s0, s1, s2, s3 = A(x0[0]), A(x1[0]), A(x2[0]), A(x3[0])
     y0[0], y1[0], y2[0], y3[0] = O(s0), O(s1), O(s2), O(s3)
     step, move = params[IN_STEP], params[OUT_STEP]
-    for j in range(1, params[LENGTH]):
+    for _ in range(1, params[LENGTH]):
         x0, x1, x2, x3 = ptr(x0) + step, ptr(x1) + step, ptr(x2) + step, ptr(x3) + step
         y0, y1, y2, y3 = ptr(y0) + move, ptr(y1) + move, ptr(y2) + move, ptr(y3) + move
-        s0, s1, s2, s3 = take(s0, A(x0[0])), take(s1, A(x1[0])), take(s2, A(x2[0])), take(s3, A(x3[0]))
+        s0, s1, s2, s3 = (
+            take(s0, A(x0[0])),
+            take(s1, A(x1[0])),
+            take(s2, A(x2[0])),
+            take(s3, A(x3[0])),
+        )
         y0[0], y1[0], y2[0], y3[0] = O(s0), O(s1), O(s2), O(s3)
 
 
@@ -108,7 +148,7 @@ def scan_line(a: ptr, b: ptr, params: i64p) -> void:
     target: OP = b
     total = A(source[0])
     target[0] = O(total)
-    for j in range(1, params[LENGTH]):
+    for _ in range(1, params[LENGTH]):
         source = ptr(source) + params[IN_STEP]
         target = ptr(target) + params[OUT_STEP]
         total = take(total, A(source[0]))
@@ -138,7 +178,9 @@ def extreme_line(a: ptr, b: ptr, c: ptr, params: i64p) -> void:
 
 @native
 def scan(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: items are tiles of lines; the dimensions around them count like the digits of a number."""
+    """Kernel: items are tiles of lines; the dimensions around them count like the digits of a
+    number.
+    """
     tiles = (params[WIDTH] + params[TILE] - 1) // params[TILE]
     for item in range(start, stop):
         first = item % tiles * params[TILE]
@@ -181,22 +223,41 @@ def extremes(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 def layout(
-    shape: Sequence[int], dim: int, operands: Sequence[Sequence[int]], itemsizes: Sequence[int], tile: bool, reverse: bool = False
+    shape: Sequence[int],
+    dim: int,
+    operands: Sequence[Sequence[int]],
+    itemsizes: Sequence[int],
+    tile: bool,
+    reverse: bool = False,
 ) -> tuple[list[int], int]:
-    """Parameters and the number of items of a scan along `dim`; `operands` are the byte strides of input and outputs."""
+    """Parameters and the number of items of a scan along `dim`; `operands` are the byte strides of
+    input and outputs.
+    """
     length = shape[dim]
     others = [d for d in range(len(shape)) if d != dim]
     operands = [*operands, *([operands[1]] * (3 - len(operands)))]
-    sizes, strides = collapse([shape[d] for d in others], [[s[d] for d in others] for s in operands])
+    sizes, strides = collapse(
+        [shape[d] for d in others], [[s[d] for d in others] for s in operands]
+    )
     if not sizes:
         sizes, strides = (1,), ((0,), (0,), (0,))
-    beside = tile and sizes[-1] > 4 and strides[0][-1] == itemsizes[0] and strides[1][-1] == itemsizes[1]
+    beside = (
+        tile and sizes[-1] > 4 and strides[0][-1] == itemsizes[0] and strides[1][-1] == itemsizes[1]
+    )
     width = SIDE_BY_SIDE if beside else 4 if tile else 1
     sign = -1 if reverse else 1
     params = [
-        length, *(sign * s[dim] for s in operands), sizes[-1], *(s[-1] for s in strides), width, 0, len(sizes) - 1, 0,
-        *((length - 1) * s[dim] if reverse else 0 for s in operands), 0,
-    ]  # fmt: skip
+        length,
+        *(sign * s[dim] for s in operands),
+        sizes[-1],
+        *(s[-1] for s in strides),
+        width,
+        0,
+        len(sizes) - 1,
+        0,
+        *((length - 1) * s[dim] if reverse else 0 for s in operands),
+        0,
+    ]
     items = -(-sizes[-1] // width)
     for i, size in enumerate(sizes[:-1]):
         params += [size, *(s[i] for s in strides)]
@@ -210,8 +271,15 @@ def kernel(mode: str, source: Any, result: Any) -> int:
     total = f64 if out is f32 else f32 if out.kind == "float" and out.bits == 16 else out
     name = f"scan-{mode}-{source.name}-{result.name}"
     options = {
-        "T": stored, "O": out, "A": total, "TP": pointer(stored), "OP": pointer(out), "MODE": MODES[mode],
-    }  # fmt: skip
+        "T": stored,
+        "O": out,
+        "A": total,
+        "TP": pointer(stored),
+        "OP": pointer(out),
+        "MODE": MODES[mode],
+    }
     run: NativeFunction = extremes if mode in ("maximum", "minimum") else scan
     unit = Unit(name, [run], **options)
-    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(run)])[unit.symbol(run)]
+    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(run)])[
+        unit.symbol(run)
+    ]

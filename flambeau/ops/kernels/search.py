@@ -9,10 +9,11 @@ from __future__ import annotations
 from functools import cache
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import Unit, f32, i32, i64, i64p, native, pointer, ptrp, void
+from flambeau.codegen.native import Unit, f32, i32, i64, i64p, native, pointer, ptr, ptrp, stack, void
 from flambeau.ops.kernels.indexed import NUMBERS
 
 T, C, TP, R, RP, RIGHT = i64, i64, pointer(i64), i64, pointer(i64), 0  # replaced by `Unit`
+BLOCK = 8
 
 
 @native
@@ -22,23 +23,32 @@ def binary_search(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     values: TP = buffers[1]
     result: RP = buffers[2]
     length = params[0]
-    for item in range(start, stop):
-        row = rows
-        if params[2] > 1:
-            row = rows + (item // params[1]) * length
-        value = C(values[item])
-        low, rest = i64(0), length
+    values_of, lows, rows_of = stack(C, BLOCK), stack(i64, BLOCK), stack(ptr, BLOCK)
+    item = start
+    while item < stop:  # several searches side by side: each one alone waits for memory at every step
+        count = stop - item if stop - item < BLOCK else i64(BLOCK)
+        for j in range(count):
+            values_of[j] = C(values[item + j])
+            lows[j] = 0
+            rows_of[j] = rows
+            if params[2] > 1:
+                rows_of[j] = rows + ((item + j) // params[1]) * length
+        rest = length
         while rest > 0:  # without branches on what is found: they cannot be predicted
             half = rest >> 1
-            found = C(row[low + half])
-            before = i64(1)
-            if RIGHT:
-                before = i64(0) if found > value else i64(1)
-            else:
-                before = i64(0) if found >= value else i64(1)
-            low = low + (half + 1) * before
-            rest = half + (rest - half - 1 - half) * before
-        result[item] = R(low)
+            for j in range(count):
+                row: TP = rows_of[j]
+                found = C(row[lows[j] + half])
+                before = i64(1)
+                if RIGHT:
+                    before = i64(0) if found > values_of[j] else i64(1)
+                else:
+                    before = i64(0) if found >= values_of[j] else i64(1)
+                lows[j] = lows[j] + (rest - half) * before
+            rest = half
+        for j in range(count):
+            result[item + j] = R(lows[j])
+        item += count
 
 
 @cache

@@ -1,11 +1,14 @@
 """Native kernels that order lines of elements: sort, topk, kthvalue and median, mode.
 
-Each element becomes an unsigned key whose order is the elements' (NaN above all, -0 equal to 0; complemented when descending). Keys of
-up to 32 bits share a word with the element's index, longer ones stand in front of it. Lines are sorted by their keys' bytes from the
-last to the first (LSD radix sort), short ones by insertion: both keep equal elements in their order, and the time does not depend on
-the data. `select` finds one element by counting bytes from the first to the last, without moving anything.
+Each element becomes an unsigned key whose order is the elements' (NaN above all, -0 equal to 0;
+complemented when descending). Keys of up to 32 bits share a word with the element's index, longer
+ones stand in front of it. Lines are sorted by their keys' bytes from the last to the first (LSD
+radix sort), short ones by insertion: both keep equal elements in their order, and the time does not
+depend on the data. `select` finds one element by counting bytes from the first to the last, without
+moving anything.
 
-    params, items = layout(shape, dim, strides, ...); plan.use_native(kernel("sort", float32), params, items, scratch=...)
+    params, items = layout(shape, dim, strides, ...); plan.use_native(kernel("sort", float32),
+    params, items, scratch=...)
 """
 
 from __future__ import annotations
@@ -13,11 +16,36 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import Unit, bitcast, fill_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, u64p, unlikely, void
+from flambeau.codegen.native import (
+    Unit,
+    bitcast,
+    fill_memory,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    u8,
+    u16,
+    u32,
+    u64,
+    u64p,
+    unlikely,
+    void,
+)
 from flambeau.ops.kernels.indexed import NUMBERS
 from flambeau.ops.kernels.scans import (
-    DIMS, IN_LINE, IN_OFFSET, IN_STEP, INDEX_LINE, INDEX_STEP, LENGTH, OUT_LINE, OUT_STEP, RANK, WIDTH,
-)  # fmt: skip
+    DIMS,
+    IN_LINE,
+    IN_STEP,
+    INDEX_STEP,
+    LENGTH,
+    OUT_STEP,
+    RANK,
+    WIDTH,
+)
 
 # replaced by `Unit`: element, the unsigned integer of its size, its kind
 T, U, TP, UP = u8, u8, pointer(u8), pointer(u8)
@@ -120,7 +148,9 @@ def merge(source: u64p, target: u64p, middle: i64, count: i64) -> void:
 def merge_sort(entries: u64p, other: u64p, count: i64) -> u64p:
     """Sorts a short line; returns which of the two buffers holds the result."""
     for k in range((count + SHORT - 1) // SHORT):
-        insertion(entries + k * SHORT * W, SHORT if count - k * SHORT > SHORT else count - k * SHORT)
+        insertion(
+            entries + k * SHORT * W, SHORT if count - k * SHORT > SHORT else count - k * SHORT
+        )
     source, target, width = entries, other, i64(SHORT)
     while width < count:
         for k in range((count + 2 * width - 1) // (2 * width)):
@@ -213,7 +243,7 @@ def least_key(x: TP, step: i64, count: i64, flip: U) -> U:
             key = key_of(x[j]) ^ flip
             least = key if key < least else least
         return least
-    for j in range(count):
+    for _ in range(count):
         key = key_of(x[0]) ^ flip
         least = key if key < least else least
         x = ptr(x) + step
@@ -240,7 +270,9 @@ def place_entry(entries: u64p, k: i64, key: u64, index: i64) -> void:
 
 @native
 def top_entries(source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k: i64) -> i64:
-    """The first k entries in order, for small k; returns whether there may be elements that their keys do not tell."""
+    """The first k entries in order, for small k; returns whether there may be elements that their
+    keys do not tell.
+    """
     odd = enter(source, step, k, flip, entries)
     insertion(entries, k)
     limit = entries[(k - 1) * W] >> KEY
@@ -305,7 +337,7 @@ def rank_of(source: ptr, step: i64, count: i64, wanted: i64, counts: i64p) -> u6
         shift = u64(8 * byte)
         above = (u64(ONES) >> shift) ^ 255  # which bits of a shifted key are decided
         x: TP = source
-        for i in range(count):
+        for _ in range(count):
             key = u64(key_of(x[0])) >> shift
             x = ptr(x) + step
             if key & above == prefix:
@@ -323,7 +355,9 @@ def rank_of(source: ptr, step: i64, count: i64, wanted: i64, counts: i64p) -> u6
 
 @native
 def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: of each line the element at place COUNT of the order (or the median), and an index of it."""
+    """Kernel: of each line the element at place COUNT of the order (or the median), and an index of
+    it.
+    """
     counts, line = stack(i64, 256), stack(ptr, 3)
     for item in range(start, stop):
         locate(buffers, params, item, line)
@@ -331,7 +365,7 @@ def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         x: TP = line[0]
         if wanted < 0:
             numbers = i64(0)
-            for i in range(length):
+            for _ in range(length):
                 numbers += 1 if x[0] == x[0] else 0
                 x = ptr(x) + step
             if wanted == MEDIAN and numbers < length:
@@ -352,7 +386,9 @@ def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def mode(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: of each line the most frequent element (the least of several), and the index of its last occurrence."""
+    """Kernel: of each line the most frequent element (the least of several), and the index of its
+    last occurrence.
+    """
     length = params[LENGTH]
     slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
     entries: u64p = buffers[3] + slot * params[SLOT]
@@ -395,11 +431,21 @@ def kernel(which: str, dtype: Any) -> int:
     element = NUMBERS[dtype.name]
     word, bits = WORDS[element.bits], element.bits
     options = {
-        "T": element, "U": word, "TP": pointer(element), "UP": pointer(word), "BITS": bits, "ONES": (1 << bits) - 1, "SIGN": 1 << (bits - 1),
-        "FLOATING": element.kind == "float", "SIGNED": element.signed and element.kind == "int", "W": 2 if bits == 64 else 1,
+        "T": element,
+        "U": word,
+        "TP": pointer(element),
+        "UP": pointer(word),
+        "BITS": bits,
+        "ONES": (1 << bits) - 1,
+        "SIGN": 1 << (bits - 1),
+        "FLOATING": element.kind == "float",
+        "SIGNED": element.signed and element.kind == "int",
+        "W": 2 if bits == 64 else 1,
         "KEY": 0 if bits == 64 else 32,
-    }  # fmt: skip
+    }
     name = f"order-{dtype.name}"
     kernels = list(KERNELS.values())
     unit = Unit(name, kernels, **options)
-    return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])[unit.symbol(KERNELS[which])]
+    return load(
+        f"{name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in kernels]
+    )[unit.symbol(KERNELS[which])]

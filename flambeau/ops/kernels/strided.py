@@ -10,19 +10,15 @@ Elements are moved as unsigned words of their size, so one kernel serves all dty
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from flambeau.autograd.graph import Node
-from flambeau.autograd.modes import is_grad_enabled
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
     Unit, copy_memory, fill_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, void,
 )  # fmt: skip
 from flambeau.core.strides import collapse
-from flambeau.ops.arrays import empty
 
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64, 16: u64}
 T = u8  # the word that is moved: replaced by `Unit`
@@ -201,41 +197,6 @@ def join_params(sources: Sequence[Window], targets: Sequence[Window]) -> tuple[l
         total += lines
         longest = max(longest, words[INNER])
     return params, total, longest
-
-
-class Joined(Node):
-    """The graph node of a join of more tensors than a plan takes."""
-
-    __slots__ = ("shown", "rule", "options")
-
-    def __init__(self, name: str, edges: tuple[Any, ...], rule: Any, options: dict[str, Any]):
-        super().__init__(None, edges)
-        self.shown, self.rule, self.options = name, rule, options
-
-    def name(self) -> str:
-        """CatBackward0 or StackBackward0."""
-        return self.shown
-
-    def apply(self, grads: list[Any]) -> Any:
-        """The rule's gradient for every tensor that needs one."""
-        return [
-            None if edge is None else self.rule(grads[0], **self.options, index=i) for i, edge in enumerate(self.edges)
-        ]
-
-
-def join_now(
-    call: Any, items: Sequence[Any], output: Any, params: Sequence[int], lines: int, options: dict[str, Any], rule: Any
-) -> Any:
-    """Runs `copy_windows` on any number of tensors at once."""
-    result = empty(output)
-    if output.device.type != "meta" and lines:
-        pointers = [t._storage.data + t._offset * output.itemsize for t in items]
-        buffers = (ctypes.c_void_p * (len(items) + 1))(*pointers, result._storage.data)
-        kernel = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        kernel(address("copy_windows", output.itemsize))(buffers, (ctypes.c_int64 * len(params))(*params), 0, lines)
-    if is_grad_enabled() and any(t._node is not None for t in items) and output.dtype.category >= 2:
-        result._node = Joined(call.op.node_name, tuple(t._node for t in items), rule, options)
-    return result
 
 
 @cache

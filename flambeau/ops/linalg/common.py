@@ -17,6 +17,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
 from flambeau.ops.join import stack
 from flambeau.runtime.blas import LETTERS
+from flambeau.runtime.dispatch import B_DIFFERENTIABLE
 from flambeau.runtime.matrices import Failure
 
 # ---- checks ----------------------------------------------------------------------------------
@@ -188,7 +189,9 @@ def failure(name: str, cause: str) -> Callable[[Any, int], Exception]:
     return explain
 
 
-def named(value: Any, kind: Any) -> Any:
-    """A tuple of results as a named one."""
-    return kind.of(*value)
-
+def not_differentiable(plan: Any, *results: int) -> None:
+    """No gradient flows through these results, although they are floating."""
+    if plan.gradient is not None:
+        for k in results:
+            plan.gradient.differentiable &= ~(1 << k)
+        plan.words[B_DIFFERENTIABLE] = plan.gradient.differentiable

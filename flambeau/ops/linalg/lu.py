@@ -32,6 +32,7 @@ from flambeau.ops.linalg.common import (
     contiguous,
     failure,
     from_parts,
+    not_differentiable,
     real_dtype,
     tensor_spec,
 )
@@ -187,6 +188,7 @@ def linalg_lu(call, A, *, pivot=True):  # type: ignore[no-untyped-def]
     count = min(rows, columns)
     shapes = ((rows, rows), (rows, count), (count, columns))
     plan = call.plan(["A"], [contiguous(spec, (*batch, *shape)) for shape in shapes])
+    not_differentiable(plan, 0)
     program = Program(plan, batch)
     info, lu = program.scratch(8), program.matrix(rows, columns)
     pivots = factorise(program, program.input(0), lu, info)
@@ -269,6 +271,7 @@ def lu_unpack(call, LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):  
         shapes[1:] = (*batch, rows, count), (*batch, count, columns)
     plan = call.plan(["LU_data", "LU_pivots"], [contiguous(spec, shape) for shape in shapes])
     plan.finish(return_types.lu_unpack.of)
+    not_differentiable(plan, 0)
     if plan.is_meta:
         return plan.use_native(0, ())
     check_kernel("lu_unpack_cpu", spec)

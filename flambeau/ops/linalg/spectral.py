@@ -235,7 +235,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True, *, out: Any = No
 
 
 def hermitian_gradient(g0: Any, g1: Any, y0: Any, y1: Any) -> Any:
-    """V (diag(gL) + V.mH gV / E) V.mH (Giles 2008, section 3.1)."""
+    """V (diag(gL) + skew(V.mH gV) / E) V.mH (Giles 2008, section 3.1)."""
     V = y1
     if g1 is None:
         return (V * g0.unsqueeze(-2)) @ V.mH
@@ -243,7 +243,8 @@ def hermitian_gradient(g0: Any, g1: Any, y0: Any, y1: Any) -> Any:
     diagonal = inner.diagonal(0, -2, -1)
     if V.dtype.is_complex:
         check_phase("linalg_eigh_backward", diagonal)
-    inner = (inner - diagonal.diag_embed()) / differences(y0)
+    inner = (inner - inner.mH) * 0.5  # of vectors that stay orthonormal only this part can change
+    inner = (inner - inner.diagonal(0, -2, -1).diag_embed()) / differences(y0)
     if g0 is not None:
         inner = inner + g0.diag_embed()
     return V @ inner @ V.mH

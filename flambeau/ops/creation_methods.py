@@ -1,0 +1,123 @@
+"""Methods that fill a tensor, or make one of the same dtype and device.
+
+>>> torch.ones(1, dtype=torch.int64).new_zeros(2)
+tensor([0, 0])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flambeau.ops.creation import accept_size_keyword, empty, empty_strided, full, ones, zeros
+from flambeau.ops.from_data import tensor
+from flambeau.ops.registry import is_tensor
+
+
+def fill_(self: Any, value: Any) -> Any:
+    """Fills the tensor with one value, in place."""
+    if is_tensor(value) and value.ndim:
+        raise RuntimeError(
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} "
+            "dimensions."
+        )
+    return self._fill_(value)
+
+
+def zero_(self: Any) -> Any:
+    """Fills the tensor with zeros, in place."""
+    return self._zero_()
+
+
+def new_kwargs(self: Any, dtype: Any, device: Any) -> dict[str, Any]:
+    """dtype and device of the tensor where none are asked for."""
+    return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
+
+
+@accept_size_keyword
+def new_empty(
+    self: Any,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """`empty` with this tensor's dtype and device."""
+    return empty(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+
+
+@accept_size_keyword
+def new_zeros(
+    self: Any,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """`zeros` with this tensor's dtype and device."""
+    return zeros(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+
+
+@accept_size_keyword
+def new_ones(
+    self: Any,
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """`ones` with this tensor's dtype and device."""
+    return ones(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+
+
+def new_full(
+    self: Any,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """`full` with this tensor's dtype and device."""
+    return full(size, fill_value, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+
+
+def new_tensor(
+    self: Any,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Any:
+    """`tensor` with this tensor's dtype and device."""
+    return tensor(data, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+
+
+def new_empty_strided(
+    self: Any,
+    size: Any,
+    stride: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """`empty_strided` with this tensor's dtype and device."""
+    return empty_strided(
+        size, stride, requires_grad=requires_grad, **new_kwargs(self, dtype, device)
+    )
+
+
+METHODS = [fill_, zero_, new_empty, new_zeros, new_ones, new_full, new_tensor, new_empty_strided]

@@ -1,0 +1,217 @@
+"""Tensors made from what there is: numbers, lists, NumPy arrays, buffers, other libraries' tensors.
+
+>>> torch.tensor([[1, 2], [3, 4]]).dtype
+torch.int64
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from flambeau.core import dtype as dtypes
+from flambeau.core import errors
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU, Spec
+from flambeau.ops.arrays import empty as empty_of
+from flambeau.ops.arrays import from_array
+from flambeau.ops.creation import number_dtype
+from flambeau.ops.creation_arguments import finish, place
+from flambeau.ops.registry import is_tensor
+from flambeau.ops.sequences import array_from, as_number
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """A new tensor with a copy of Python numbers, nested lists or an array.
+
+    >>> torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    if is_tensor(data):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than torch.tensor(sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
+        made = data.detach().clone()
+    else:
+        made = from_data(data, dtype)
+    if dtype is not None or device is not None:
+        made = made.to(device=place(device) if device is not None else None, dtype=dtype)
+    elif get_default_device().type != "cpu" and not is_tensor(data):
+        made = made.to(get_default_device())
+    return finish(made, requires_grad, pin_memory)
+
+
+def from_data(data: Any, dtype: Any) -> Any:
+    """A tensor from Python data; torch's inference of the dtype and its errors."""
+    if type(data) in (bool, int, float, complex):  # not NumPy's float64, which keeps its dtype
+        kind = dtype or number_dtype(data)
+        return empty_of(Spec.of((), None, kind, CPU)).fill_(as_number(data, kind))
+    return from_array(array_from(data, dtype), dtype or None)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """The data as a tensor, without a copy where it already is one or an array.
+
+    >>> torch.as_tensor([1, 2])
+    tensor([1, 2])
+    """
+    if is_tensor(data):
+        return (
+            data.to(device=device, dtype=dtype) if dtype is not None or device is not None else data
+        )
+    if (
+        type(data).__module__ == "numpy"
+        and hasattr(data, "__array_interface__")
+        and getattr(data, "ndim", None)
+    ):
+        made = from_numpy(data)
+        return (
+            made.to(device=device, dtype=dtype) if dtype is not None or device is not None else made
+        )
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Any:
+    """The object as a tensor, sharing its memory unless a copy is asked for or needed.
+
+    >>> torch.asarray([1, 2])
+    tensor([1, 2])
+    """
+    made = as_tensor(obj, dtype, device)
+    if copy and is_tensor(obj) and made is obj or copy and not is_tensor(obj):
+        made = made.clone()
+    if is_tensor(obj) and not requires_grad:
+        made = made.detach()
+    return finish(made, requires_grad)
+
+
+def from_numpy(ndarray: Any) -> Any:
+    """A tensor that shares the array's memory.
+
+    >>> import numpy
+    >>> torch.from_numpy(numpy.array([1, 2]))
+    tensor([1, 2])
+    """
+    import numpy
+
+    if not isinstance(ndarray, numpy.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if ndarray.dtype.name not in dtypes.DTYPES:
+        raise TypeError(
+            "can't convert np.ndarray of type "
+            f"{ndarray.dtype.type.__module__}.{ndarray.dtype.type.__name__}. "
+            "The only supported types "
+            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
+            "uint64, uint32, uint16, uint8, and bool."
+        )
+    if not ndarray.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. "
+            "Conversion between byte orders is currently not supported."
+        )
+    if any(s < 0 for s in ndarray.strides):
+        raise errors.negative_strides()
+    if not ndarray.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable "
+            "tensors. This means writing to this tensor "
+            "will result in undefined behavior. You may want to copy the array to protect its "
+            "data or make it writable before converting "
+            "it to a tensor. This type of warning will be suppressed for the rest of this program.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return from_array(ndarray)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor over the memory of any object that speaks DLPack (an array of another library).
+
+    >>> import numpy
+    >>> torch.from_dlpack(numpy.arange(3))
+    tensor([0, 1, 2])
+    """
+    import numpy
+
+    if is_tensor(ext_tensor):
+        return ext_tensor.clone() if copy else ext_tensor.detach()
+    made = from_array(numpy.from_dlpack(ext_tensor))
+    return made.clone() if copy else made
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Any:
+    """A 1-D tensor over the memory of an object with the buffer protocol.
+
+    >>> torch.frombuffer(bytearray(b"ab"), dtype=torch.uint8)
+    tensor([97, 98], dtype=torch.uint8)
+    """
+    import numpy
+
+    size = dtype.itemsize
+    total = memoryview(buffer).nbytes
+    if total == 0 or count == 0:
+        raise ValueError(f"both buffer length ({total}) and count ({count}) must not be 0")
+    if not 0 <= offset < total:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({total} bytes) minus 1"
+        )
+    if count < 0 and (total - offset) % size:
+        raise ValueError(
+            f"buffer length ({total - offset} bytes) after offset ({offset} bytes) must be a "
+            f"multiple of element size ({size})"
+        )
+    number = (total - offset) // size if count < 0 else count
+    if offset + number * size > total:
+        raise ValueError(
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must "
+            f"not be greater than actual buffer length ({total} bytes)"
+        )
+    raw = numpy.frombuffer(buffer, dtype.numpy_name or "uint16", number, offset)
+    made = from_array(raw)
+    return finish(made if dtype.numpy_name else made.view(dtype), requires_grad)
+
+
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """A 0-d tensor of the default dtype.
+
+    >>> torch.scalar_tensor(2)
+    tensor(2.)
+    """
+    made = empty_of(Spec.of((), None, dtype or dtypes.get_default_dtype(), place(device))).fill_(s)
+    return finish(made, requires_grad)
+
+
+__all__ = [
+    "as_tensor", "asarray", "from_numpy", "frombuffer", "scalar_tensor", "tensor",
+]  # fmt: skip
