@@ -15,7 +15,7 @@ from flambeau.generator import Generator, check_state, checked_seed
 from flambeau.generator import default_generator as _default_generator
 
 __all__ = [
-    "default_generator",
+    "default_generator",  # noqa: F822 (see __getattr__)
     "fork_rng",
     "get_rng_state",
     "initial_seed",

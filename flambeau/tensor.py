@@ -251,7 +251,7 @@ class Tensor(metaclass=TensorMeta):
         lambda self: False, doc="False."
     )
     names = property(lambda self: (None,) * self._spec.ndim, doc="Dimensions have no names.")
-    is_shared = lambda self: False  # noqa: E731
+    is_shared = lambda self: False
 
     @property
     def _version(self) -> int:

@@ -1,8 +1,8 @@
 """Automatic differentiation: `backward`, `grad`, and the tools around them.
 
-    >>> x = torch.tensor(2.0, requires_grad=True)
-    >>> torch.autograd.grad(x ** 3, x)
-    (tensor(12.),)
+>>> x = torch.tensor(2.0, requires_grad=True)
+>>> torch.autograd.grad(x ** 3, x)
+(tensor(12.),)
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
 from flambeau.core import errors
 from flambeau.runtime.system import engine as _system
 
-__all__ = ["Node", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Node",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 
 def _sequence(value: Any) -> list[Any]:
@@ -41,7 +49,9 @@ def _unit(output: Any) -> Any:
     return unit.call(output)
 
 
-def _root_gradients(outputs: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> list[tuple[Any, Any]]:
+def _root_gradients(
+    outputs: Sequence[Any], grads: Sequence[Any], create_graph: bool
+) -> list[tuple[Any, Any]]:
     """(edge, gradient) of every root: ones for scalars; torch's errors for what does not fit."""
     roots = []
     for position, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
@@ -53,25 +63,34 @@ def _root_gradients(outputs: Sequence[Any], grads: Sequence[Any], create_graph: 
             roots.append((output._node, _unit(output)))
             continue
         elif not isinstance(grad, _system.Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(grad).__name__}"
+            )
         elif grad.shape != output.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{position}] has a shape of {grad.shape} and output[{position}] has a "
+                f"Mismatch in shape: grad_output[{position}] has a shape of {grad.shape} and "
+                f"output[{position}] has a "
                 f"shape of {output.shape}."
             )
         if grad.dtype.is_complex != output.dtype.is_complex:
             raise RuntimeError(
-                "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
-                f"grad_output[{position}] has a dtype of {grad.dtype} and output[{position}] has a dtype of {output.dtype}."
+                "For complex Tensors, both grad_output and output are required to have the same "
+                "dtype. Mismatch in dtype: "
+                f"grad_output[{position}] has a dtype of {grad.dtype} and output[{position}] has "
+                f"a dtype of {output.dtype}."
             )
         roots.append((output._node, grad if grad.dtype is output.dtype else grad.to(output.dtype)))
     return roots
 
 
 def backward(
-    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-    grad_variables: Any = None, inputs: Any = None,
-) -> None:  # fmt: skip
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
     """Adds gradients of `tensors` to the `.grad` of the leaves below them.
 
     >>> x = torch.ones(2, requires_grad=True)
@@ -101,9 +120,16 @@ def backward(
 
 
 def grad(
-    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-    only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
-) -> tuple[Any, ...]:  # fmt: skip
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
     """Gradients of the sum of `outputs` with respect to `inputs`, returned instead of accumulated.
 
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -115,32 +141,56 @@ def grad(
     if is_grads_batched:
         raise errors.unsupported("autograd.grad(is_grads_batched=True)")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
     roots, chosen = _sequence(outputs), _sequence(inputs)
     grads = [None] * len(roots) if grad_outputs is None else _sequence(grad_outputs)
     if not chosen:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     for value in (outputs, inputs):
-        if not isinstance(value, (_system.Tensor, tuple, list, Node, Edge)) and not hasattr(value, "edge"):
+        if not isinstance(value, (_system.Tensor, tuple, list, Node, Edge)) and not hasattr(
+            value, "edge"
+        ):
             iter(value)  # Python's TypeError
     for tensor in chosen:
         if _edge(tensor) is None:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     keep = create_graph if retain_graph is None else retain_graph
-    found = run(_root_gradients(roots, grads, create_graph), keep, create_graph, [_edge(t) for t in chosen], accumulate=False)
-    if not (allow_unused or materialize_grads) and None in (unused := [g if g is None else 0 for g in found]):
+    found = run(
+        _root_gradients(roots, grads, create_graph),
+        keep,
+        create_graph,
+        [_edge(t) for t in chosen],
+        accumulate=False,
+    )
+    if not (allow_unused or materialize_grads) and None in (
+        unused := [g if g is None else 0 for g in found]
+    ):
         raise RuntimeError(
-            f"The differentiated Tensor at index {unused.index(None)} appears to not have been used in the graph. "
+            f"The differentiated Tensor at index {unused.index(None)} appears to not have been "
+            "used in the graph. "
             "Set allow_unused=True if this is the desired behavior."
         )
     if materialize_grads:
-        found = [t.new_zeros(t.shape) if g is None else g for g, t in zip(found, chosen, strict=True)]
+        found = [
+            t.new_zeros(t.shape) if g is None else g for g, t in zip(found, chosen, strict=True)
+        ]
     return tuple(found)
 
 
 def __getattr__(name: str) -> Any:
     """Submodules and classes that are rarely needed, at their first use."""
-    if name in ("function", "functional", "gradcheck", "profiler", "forward_ad", "graph", "anomaly_mode"):
+    if name in (
+        "function",
+        "functional",
+        "gradcheck",
+        "profiler",
+        "forward_ad",
+        "graph",
+        "anomaly_mode",
+    ):
         return _importlib.import_module(f"flambeau.autograd.{name}")
     if name in ("Function", "Variable"):
         return getattr(_importlib.import_module("flambeau.autograd.function"), name)

@@ -2,9 +2,11 @@
 
     run([(loss._node, ones)], retain_graph=False, create_graph=False)
 
-Called by Tensor.backward and autograd.grad. The walk is iterative (graphs of 100,000 nodes are ordinary): one pass counts for each
-node how many gradients it will receive, a second runs every node once all of them have arrived. With `create_graph` the rules
-work on recorded tensors, so the result can be differentiated again; without, pointwise rules run as one fused kernel (autograd.fused).
+Called by Tensor.backward and autograd.grad. The walk is iterative (graphs of 100,000 nodes are
+ordinary): one pass counts for each node how many gradients it will receive, a second runs every
+node once all of them have arrived. With `create_graph` the rules work on recorded tensors, so the
+result can be differentiated again; without, pointwise rules run as one fused kernel
+(autograd.fused).
 """
 
 from __future__ import annotations
@@ -18,26 +20,33 @@ from flambeau.autograd import fused
 from flambeau.autograd.graph import AccumulateGrad, Edge, Node, edge_to, target
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
-from flambeau.runtime.system import engine
 from flambeau.ops.rules import INCOMING, SAVED
-from flambeau.runtime.dispatch import NO_GRAD
+from flambeau.runtime.system import engine
+from flambeau.runtime.thread_modes import NO_GRAD
 
 Root = tuple[Any, Any]  # (edge, gradient)
 
 
 class Anomaly:
-    """State of `detect_anomaly`: whether nodes remember where they were made and results are checked for NaN."""
+    """State of `detect_anomaly`: whether nodes remember where they were made
+    and results are checked for NaN.
+    """
 
     enabled = False
     check_nan = True
 
 
 def run(
-    roots: Sequence[Root], retain_graph: bool = False, create_graph: bool = False, inputs: Sequence[Any] | None = None, accumulate: bool = True
+    roots: Sequence[Root],
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    inputs: Sequence[Any] | None = None,
+    accumulate: bool = True,
 ) -> list[Any]:
     """Carries the roots' gradients through the graph.
 
-    inputs: edges to stop at; with `accumulate` leaves among them get their `.grad`, else the gradients are returned in order.
+    inputs: edges to stop at; with `accumulate` leaves among them get their `.grad`, else the
+    gradients are returned in order.
     """
     core = engine.core
     mode = core.get_mode()
@@ -51,8 +60,20 @@ def run(
 class _Pass:
     """One backward pass."""
 
-    def __init__(self, roots: Sequence[Root], retain_graph: bool, create_graph: bool, inputs: Sequence[Any] | None, accumulate: bool):
-        self.roots, self.retain, self.create, self.accumulate = roots, retain_graph, create_graph, accumulate
+    def __init__(
+        self,
+        roots: Sequence[Root],
+        retain_graph: bool,
+        create_graph: bool,
+        inputs: Sequence[Any] | None,
+        accumulate: bool,
+    ):
+        self.roots, self.retain, self.create, self.accumulate = (
+            roots,
+            retain_graph,
+            create_graph,
+            accumulate,
+        )
         self.wanted: dict[tuple[int, int], int] | None = None
         self.inputs = inputs
         self.found: list[Any] = []
@@ -131,7 +152,11 @@ class _Pass:
                 if results is not None:
                     grad = results[position]
                     if grad is not None:
-                        if below is edge and below not in arrived and (type(below) is AccumulateGrad or below.outputs == 1):
+                        if (
+                            below is edge
+                            and below not in arrived
+                            and (type(below) is AccumulateGrad or below.outputs == 1)
+                        ):
                             arrived[below] = [grad]
                         else:
                             self.deliver(arrived, edge, grad)
@@ -237,18 +262,29 @@ def check_anomaly(node: Node, results: Sequence[Any]) -> None:
         return
     for position, grad in enumerate(results):
         if grad is not None and (grad != grad).any().item():
-            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {position}th output.")
+            raise RuntimeError(
+                f"Function '{node.name()}' returned nan values in its {position}th output."
+            )
 
 
 def accumulate_grad(node: AccumulateGrad, grad: Any, create: bool) -> None:
-    """Adds to the leaf's gradient. A gradient that nobody else holds becomes the leaf's without a copy."""
+    """Adds to the leaf's gradient.
+
+    A gradient that nobody else holds becomes the leaf's without a copy.
+    """
     variable = node.reference()
     before = node.grad
     if before is None:
         spec = variable._spec if variable is not None else grad._spec
         if create:
             node.grad = grad.clone() if grad._spec is not spec else grad
-        elif grad._spec is spec and grad._node is None and grad._base is None and sys.getrefcount(grad) <= 3 and sys.getrefcount(grad._storage) <= 2:
+        elif (
+            grad._spec is spec
+            and grad._node is None
+            and grad._base is None
+            and sys.getrefcount(grad) <= 3
+            and sys.getrefcount(grad._storage) <= 2
+        ):
             node.grad = grad
         else:
             node.grad = _laid_out_like(grad.detach(), spec)
@@ -287,16 +323,25 @@ def backward(node: Node, grads: list[Any], create: bool) -> list[Any]:
         if edge is not None:
             rule, sources, spec = gradient.recipes[i]
             if rule is not None:
-                grad = rule(*[saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v for kind, v in sources])
+                grad = rule(
+                    *[
+                        saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v
+                        for kind, v in sources
+                    ]
+                )
                 if grad is not None:
                     found[i] = grad if grad._spec is spec else fit(grad, spec)
                     if create and grad._node is None:
-                        found[i] = connected(found[i], [saved[v] for kind, v in sources if kind == SAVED])
+                        found[i] = connected(
+                            found[i], [saved[v] for kind, v in sources if kind == SAVED]
+                        )
     return found
 
 
 class Flat(Node):
-    """Stands between a gradient and the values it is piecewise constant in: its own gradient is zero."""
+    """Stands between a gradient and the values it is piecewise constant in:
+    its own gradient is zero.
+    """
 
     __slots__ = ()
 
@@ -310,7 +355,9 @@ class Flat(Node):
 
 
 def connected(grad: Any, values: Sequence[Any]) -> Any:
-    """The gradient of a function with flat pieces (relu) still counts as computed from the function's input, as in torch."""
+    """The gradient of a function with flat pieces (relu) still counts
+    as computed from the function's input, as in torch.
+    """
     edges = tuple(v._node for v in values if isinstance(v, engine.Tensor) and v._node is not None)
     if not edges or not (grad.dtype.is_floating_point or grad.dtype.is_complex):
         return grad
@@ -320,7 +367,9 @@ def connected(grad: Any, values: Sequence[Any]) -> Any:
 
 
 def restored(node: Node) -> list[Any]:
-    """The saved values with their graph, as rules need them that are to be differentiated themselves."""
+    """The saved values with their graph, as rules need them
+    that are to be differentiated themselves.
+    """
     saved, edges = list(node.saved or ()), node.edges
     for i, edge in enumerate(edges):
         saved[2 * i] = restore(saved[2 * i], edge)
@@ -335,7 +384,9 @@ def fit(grad: Any, spec: Any) -> Any:
     if grad._spec is spec:
         return grad
     if grad.dtype is not spec.dtype:
-        grad = (grad.real if grad.dtype.is_complex and not spec.dtype.is_complex else grad).to(spec.dtype)
+        grad = (grad.real if grad.dtype.is_complex and not spec.dtype.is_complex else grad).to(
+            spec.dtype
+        )
     if grad.shape != spec.shape:
         grad = grad.sum_to_size(spec.shape)
     return grad
@@ -354,7 +405,11 @@ def modified(node: Node, version: int) -> RuntimeError:
     """torch's error for a saved tensor that was changed in place."""
     saved = node.saved
     assert saved is not None
-    position = next(i for i in range(0, len(saved), 2) if saved[i + 1] is not None and saved[i]._storage.version != saved[i + 1])
+    position = next(
+        i
+        for i in range(0, len(saved), 2)
+        if saved[i + 1] is not None and saved[i]._storage.version != saved[i + 1]
+    )
     tensor, count = saved[position], len(node.edges)
     if position // 2 >= count:
         maker, index = node, position // 2 - count
@@ -363,6 +418,12 @@ def modified(node: Node, version: int) -> RuntimeError:
     producer = None
     if maker is not None and type(maker) is not AccumulateGrad:
         name = maker.name()
-        name = f"torch::autograd::{name}" if name.startswith("Copy") else name.replace("Backward", "").removesuffix("0")
+        name = (
+            f"torch::autograd::{name}"
+            if name.startswith("Copy")
+            else name.replace("Backward", "").removesuffix("0")
+        )
         producer = f"output {index} of {name}"
-    return errors.modified_in_place(tensor.dtype.tensor_type, tuple(tensor.shape), producer, tensor._storage.version, version)
+    return errors.modified_in_place(
+        tensor.dtype.tensor_type, tuple(tensor.shape), producer, tensor._storage.version, version
+    )

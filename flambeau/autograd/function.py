@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.autograd.graph import Node, edge_to
+from flambeau.autograd.inplace import adopt, check_modifiable
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad
 from flambeau.core import errors
 from flambeau.runtime.system import engine
@@ -32,7 +33,10 @@ class FunctionCtx:
     """What forward leaves for backward."""
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for backward: `ctx.saved_tensors`. Inputs and outputs only are safe to keep this way."""
+        """Keep tensors for backward: `ctx.saved_tensors`.
+
+        Inputs and outputs only are safe to keep this way.
+        """
         self.to_save = tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
@@ -75,7 +79,9 @@ class BackwardCFunction(Node, FunctionCtx):
         return max(1, len(self.output_specs))
 
     def keep(self, results: Sequence[Any]) -> None:
-        """Stores what save_for_backward was given; own results without their node, else they would hold themselves."""
+        """Stores what save_for_backward was given; own results without their node,
+        else they would hold themselves.
+        """
         self.kept = []
         for tensor in self.to_save:
             if tensor is None:
@@ -83,7 +89,8 @@ class BackwardCFunction(Node, FunctionCtx):
                 continue
             if not isinstance(tensor, engine.Tensor):
                 raise TypeError(
-                    f"save_for_backward can only save variables, but argument {len(self.kept)} is of type {type(tensor).__name__}"
+                    f"save_for_backward can only save variables, but argument {len(self.kept)} is "
+                    f"of type {type(tensor).__name__}"
                 )
             place = next((k for k, result in enumerate(results) if result is tensor), None)
             if place is None:
@@ -101,9 +108,13 @@ class BackwardCFunction(Node, FunctionCtx):
         for tensor, origin, version in self.kept:
             if tensor is not None and tensor._storage.version != version:
                 raise errors.modified_in_place(
-                    tensor.dtype.tensor_type, tuple(tensor.shape), origin if isinstance(origin, int) else 0,
-                    self.name() if isinstance(origin, int) else "", tensor._storage.version, version,
-                )  # fmt: skip
+                    tensor.dtype.tensor_type,
+                    tuple(tensor.shape),
+                    origin if isinstance(origin, int) else 0,
+                    self.name() if isinstance(origin, int) else "",
+                    tensor._storage.version,
+                    version,
+                )
             if tensor is not None and isinstance(origin, int):
                 twin = tensor.detach()
                 twin._node = edge_to(self, origin)
@@ -118,7 +129,7 @@ class BackwardCFunction(Node, FunctionCtx):
         if self.kept:
             self.kept = None
 
-    def apply(self, *grads: Any) -> Any:  # type: ignore[override]
+    def apply(self, *grads: Any) -> Any:
         """Runs the user's backward; torch's errors for results that do not fit."""
         incoming = list(grads[0]) if len(grads) == 1 and isinstance(grads[0], list) else list(grads)
         if self.materialize_grads:
@@ -134,7 +145,8 @@ class BackwardCFunction(Node, FunctionCtx):
             grads_out = grads_out[:expected]
         if len(grads_out) != expected:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {expected}, got {len(grads_out)})"
+                f"function {self.name()} returned an incorrect number of gradients (expected "
+                f"{expected}, got {len(grads_out)})"
             )
         return [self._checked(i, g) for i, g in enumerate(grads_out)]
 
@@ -146,7 +158,8 @@ class BackwardCFunction(Node, FunctionCtx):
             raise TypeError(f"expected Variable or None (got {type(grad).__name__})")
         if spec is None:
             raise RuntimeError(
-                f"function {self.name()} returned a gradient different from None at position {i + 1}, but the corresponding forward "
+                f"function {self.name()} returned a gradient different from None at position "
+                f"{i + 1}, but the corresponding forward "
                 "input was not a Variable"
             )
         if self.edges[i] is None:
@@ -154,7 +167,8 @@ class BackwardCFunction(Node, FunctionCtx):
         if grad.shape != spec.shape:
             if len(grad.shape) < len(spec.shape) or not sums_to(grad.shape, spec.shape):
                 raise RuntimeError(
-                    f"Function {self.name()} returned an invalid gradient at index {i} - got {errors.brackets(grad.shape)} but expected "
+                    f"Function {self.name()} returned an invalid gradient at index {i} - got "
+                    f"{errors.brackets(grad.shape)} but expected "
                     f"shape compatible with {errors.brackets(spec.shape)}"
                 )
             grad = grad.sum_to_size(spec.shape)
@@ -171,8 +185,10 @@ class Function:
 
     def __init__(self, *args: Any, **kwargs: Any):
         raise RuntimeError(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
-            "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch."
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            "static, so you should invoke them on the "
+            "class itself. Instantiating an autograd function will raise an error in a future "
+            "version of PyTorch."
         )
 
     generate_vmap_rule = False
@@ -180,7 +196,9 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """The operation: `forward(ctx, *inputs)`, or `forward(*inputs)` beside `setup_context`."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -191,7 +209,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the inputs from those of the outputs."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
         )
 
     vjp = backward
@@ -199,7 +218,10 @@ class Function:
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """Forward-mode derivative."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -226,8 +248,16 @@ class Function:
         return tuple(results)
 
 
-def finish(node: BackwardCFunction, args: Sequence[Any], results: list[Any], versions: list[Any], active: bool) -> list[Any]:
-    """Hangs the node on the results: in-place ones keep their object, inputs handed back become views of themselves."""
+def finish(
+    node: BackwardCFunction,
+    args: Sequence[Any],
+    results: list[Any],
+    versions: list[Any],
+    active: bool,
+) -> list[Any]:
+    """Hangs the node on the results: in-place ones keep their object,
+    inputs handed back become views of themselves.
+    """
     tensor = engine.Tensor
     node.output_specs = [r._spec if isinstance(r, tensor) else None for r in results]
     raw = list(results)
@@ -237,8 +267,6 @@ def finish(node: BackwardCFunction, args: Sequence[Any], results: list[Any], ver
         dirty = any(result is d for d in node.dirty_tensors)
         if dirty:
             if active:
-                from flambeau.autograd.inplace import adopt, check_modifiable
-
                 with enable_grad():
                     check_modifiable(result)
                     adopt(result, edge_to(node, k))
@@ -253,7 +281,10 @@ def finish(node: BackwardCFunction, args: Sequence[Any], results: list[Any], ver
                 result = results[k] = result.detach()
             result._node = edge_to(node, k)
     if active:
-        node.to_save = tuple(results[next(k for k, r in enumerate(raw) if r is t)] if any(r is t for r in raw) else t for t in node.to_save)
+        node.to_save = tuple(
+            results[next(k for k, r in enumerate(raw) if r is t)] if any(r is t for r in raw) else t
+            for t in node.to_save
+        )
         node.keep(results)
     return results
 
@@ -265,7 +296,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(ctx: Any, *args: Any) -> Any:
         with no_grad():
             outputs = backward(ctx, *args)
-        if not is_grad_enabled() or not any(isinstance(a, engine.Tensor) and a.requires_grad for a in args):
+        if not is_grad_enabled() or not any(
+            isinstance(a, engine.Tensor) and a.requires_grad for a in args
+        ):
             return outputs
         results = outputs if isinstance(outputs, tuple) else (outputs,)
         error = DelayedError()
@@ -292,7 +325,9 @@ class DelayedError(Node):
 
     def apply(self, grads: list[Any]) -> Any:
         """torch's error."""
-        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 class Variable:

@@ -1,8 +1,9 @@
 """Backward of pointwise ops as one kernel: the gradient rules traced on scalar expressions.
 
-Called by autograd.engine when no graph of the gradients is wanted. For `a * b` with both inputs needing gradients the rules
-`g * other` and `g * input` become one kernel with two results. A rule that just hands `g` on costs nothing. Plans are kept on the
-forward plan, by the gradient's spec and by which inputs need a gradient:
+Called by autograd.engine when no graph of the gradients is wanted. For `a * b` with both inputs
+needing gradients the rules `g * other` and `g * input` become one kernel with two results. A rule
+that just hands `g` on costs nothing. Plans are kept on the forward plan, by the gradient's spec and
+by which inputs need a gradient:
 
     grads = backward(plan, node.edges, node.saved, g)
 """
@@ -22,11 +23,19 @@ from flambeau.runtime.system import engine
 
 
 class Recipe:
-    """How to get the gradients: a plan over chosen operands (or none), and for each input where its gradient is."""
+    """How to get the gradients: a plan over chosen operands (or none),
+    and for each input where its gradient is.
+    """
 
     __slots__ = ("plan", "sources", "results", "shapes")
 
-    def __init__(self, plan: Plan | None, sources: list[tuple[str, int]], results: list[Any], shapes: list[Any]):
+    def __init__(
+        self,
+        plan: Plan | None,
+        sources: list[tuple[str, int]],
+        results: list[Any],
+        shapes: list[Any],
+    ):
         self.plan, self.sources, self.results, self.shapes = plan, sources, results, shapes
 
 
@@ -42,7 +51,9 @@ def backward(plan: Plan, edges: Sequence[Any], saved: Sequence[Any], g: Any) -> 
         recipe = plan.fused[spec, needs] = make(plan, needs, spec)
     found: Any = None
     if recipe.plan is not None:
-        found = engine.core.execute_plan(recipe.plan, *[g if kind == "g" else saved[2 * i] for kind, i in recipe.sources])
+        found = engine.core.execute_plan(
+            recipe.plan, *[g if kind == "g" else saved[2 * i] for kind, i in recipe.sources]
+        )
         if recipe.results_are_one:
             found = (found,)
     grads: list[Any] = []
@@ -101,7 +112,10 @@ class Tracer:
         if key not in self.sources:
             self.sources.append(key)
             self.operands.append(spec)
-        return Expr.input(self.sources.index(key), spec.dtype.name if isinstance(spec, Spec) else NUMBER_DTYPES[spec])
+        return Expr.input(
+            self.sources.index(key),
+            spec.dtype.name if isinstance(spec, Spec) else NUMBER_DTYPES[spec],
+        )
 
     def rule(self, i: int) -> Any:
         """The gradient of input i as an expression (None: it is zero)."""
@@ -128,7 +142,9 @@ class Fused(Recipe):
 
     __slots__ = ("results_are_one",)
 
-    def __init__(self, tracer: Tracer, expressions: list[Expr], results: list[Any], shapes: list[Any]):
+    def __init__(
+        self, tracer: Tracer, expressions: list[Expr], results: list[Any], shapes: list[Any]
+    ):
         super().__init__(None, tracer.sources, results, shapes)
         self.results_are_one = len(expressions) == 1
         if not expressions:
@@ -137,9 +153,14 @@ class Fused(Recipe):
         specs = [s for s in tracer.operands if isinstance(s, Spec)]
         layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
         outputs = [Spec.of(shape, layout, dtype, tracer.spec.device) for dtype in tracer.outputs]
-        strides = [byte_strides(s, shape) if isinstance(s, Spec) else (0,) * len(shape) for s in tracer.operands]
+        strides = [
+            byte_strides(s, shape) if isinstance(s, Spec) else (0,) * len(shape)
+            for s in tracer.operands
+        ]
         strides += [tuple(x * o.itemsize for x in o.strides) for o in outputs]
-        dtypes = [s.dtype.name if isinstance(s, Spec) else NUMBER_DTYPES[s] for s in tracer.operands]
+        dtypes = [
+            s.dtype.name if isinstance(s, Spec) else NUMBER_DTYPES[s] for s in tracer.operands
+        ]
         loops = plan_pointwise(expressions, dtypes, [o.dtype.name for o in outputs], shape, strides)
         operands = [Operand(s, i) for i, s in enumerate(tracer.operands)]
         self.plan = Plan(tracer.plan.op, operands, outputs).use_kernel(loops)

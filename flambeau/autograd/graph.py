@@ -1,8 +1,10 @@
 """The graph that gradients flow along: `Node`, `Edge` and the leaves' `AccumulateGrad`.
 
-A tensor's `_node` says how it came about: None (needs no gradient), an `AccumulateGrad` (a leaf that needs one), a `Node` (result 0
-of that call) or an `Edge` (another result). Nodes of ordinary ops are made by native code (runtime.dispatch.record) and hold the
-op's plan, the edges to the inputs' nodes, and the operands that the gradient rule names with their versions. autograd.engine walks it:
+A tensor's `_node` says how it came about: None (needs no gradient), an `AccumulateGrad` (a leaf
+that needs one), a `Node` (result 0 of that call) or an `Edge` (another result). Nodes of ordinary
+ops are made by native code (runtime.execution.record) and hold the op's plan, the edges to the
+inputs' nodes, and the operands that the gradient rule names with their versions. autograd.engine
+walks it:
 
     y = (x * 2).tanh()          # y._node: Node(plan of tanh), edges (Node(plan of mul),), saved (..., y', version)
 """
@@ -13,13 +15,16 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.utils.hooks import RemovableHandle
+
 
 class Node:
     """One call in the graph.
 
-    plan: the op's Plan, or None for nodes written in Python, which override `apply`.
-    edges: for each input None, a Node (its result 0) or an Edge. saved: (tensor or number or None, version or None) alternating,
-    first the inputs, then the outputs; None once the graph was freed. hooks: None or a NodeHooks. extra: free for the node's owner.
+    plan: the op's Plan, or None for nodes written in Python, which override `apply`. edges: for
+    each input None, a Node (its result 0) or an Edge. saved: (tensor or number or None, version or
+    None) alternating, first the inputs, then the outputs; None once the graph was freed. hooks:
+    None or a NodeHooks. extra: free for the node's owner.
     """
 
     __slots__ = ("plan", "edges", "saved", "hooks", "extra", "__weakref__", "__dict__")
@@ -52,7 +57,9 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """(node, which of its outputs) of each input, as torch shows it."""
-        return tuple(target(edge) for edge in self.edges if edge is not None or self._shows_missing())
+        return tuple(
+            target(edge) for edge in self.edges if edge is not None or self._shows_missing()
+        )
 
     def _shows_missing(self) -> bool:
         return True
@@ -68,7 +75,9 @@ class Node:
         return self.hooks  # type: ignore[no-any-return]
 
     def register_hook(self, hook: Callable[..., Any]) -> Any:
-        """`hook(grad_inputs, grad_outputs)` runs after the node's backward and may replace grad_inputs."""
+        """`hook(grad_inputs, grad_outputs)` runs after the node's backward
+        and may replace grad_inputs.
+        """
         return _handle(self._hooks().post, hook)
 
     def register_prehook(self, hook: Callable[..., Any]) -> Any:
@@ -80,7 +89,9 @@ class Node:
 
 
 class NodeHooks:
-    """Hooks of a node: `tensor` are those registered on its results, as (output index, function, retained tensor)."""
+    """Hooks of a node: `tensor` are those registered on its results, as (output index, function,
+    retained tensor).
+    """
 
     __slots__ = ("pre", "post", "tensor", "retain")
 
@@ -92,8 +103,6 @@ class NodeHooks:
 
 
 def _handle(hooks: dict[int, Any], hook: Any) -> Any:
-    from flambeau.utils.hooks import RemovableHandle
-
     handle = RemovableHandle(hooks)
     hooks[handle.id] = hook
     return handle
@@ -124,7 +133,10 @@ def edge_to(node: Node, index: int) -> Any:
 
 
 class AccumulateGrad(Node):
-    """The node of a leaf: keeps its gradient. The leaf owns the node; the node knows the leaf weakly."""
+    """The node of a leaf: keeps its gradient.
+
+    The leaf owns the node; the node knows the leaf weakly.
+    """
 
     __slots__ = ("reference", "grad")
 

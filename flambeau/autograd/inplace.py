@@ -1,8 +1,10 @@
-"""In-place calls that the native path leaves to Python: tensors that need gradients, and overlapping memory.
+"""In-place calls that the native path leaves to Python: tensors that need gradients, and
+overlapping memory.
 
-`x.mul_(y)` on a recorded tensor runs as `r = x * y`, writes r's values into x's memory (so every view of it sees them, and its
-version counts up), and x takes r's place in the graph. When x is a view, its base changed too: the base gets a node that cuts the
-window out of its gradient (torch's CopySlices), and x becomes that window of the new base. Called by ops.registry.run_plan:
+`x.mul_(y)` on a recorded tensor runs as `r = x * y`, writes r's values into x's memory (so every
+view of it sees them, and its version counts up), and x takes r's place in the graph. When x is a
+view, its base changed too: the base gets a node that cuts the window out of its gradient (torch's
+CopySlices), and x becomes that window of the new base. Called by ops.registry.run_plan:
 
     modify(plan_of_mul_, (x, y))
 """
@@ -20,14 +22,15 @@ from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.runtime.system import engine
 
-
 UNSHARED = 2  # references to a twin that no graph node keeps: its name, and getrefcount's argument
 
 
 def modify(plan: Any, inputs: Sequence[Any]) -> Any:
     """Runs the in-place plan on inputs that need care; returns the changed tensor."""
     target = inputs[0]
-    recording = is_grad_enabled() and any(isinstance(x, engine.Tensor) and x._node is not None for x in inputs)
+    recording = is_grad_enabled() and any(
+        isinstance(x, engine.Tensor) and x._node is not None for x in inputs
+    )
     if not recording:
         check_overlap(target, inputs[1:])
     base = plan.op.base
@@ -63,8 +66,10 @@ def check_modifiable(target: Any) -> None:
         raise errors.leaf_modified()
     if getattr(node, "many_views", False):
         raise RuntimeError(
-            f"Output {index} of {node.name().removesuffix('Backward0')} is a view and is being modified inplace. This view is the "
-            "output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. "
+            f"Output {index} of {node.name().removesuffix('Backward0')} is a view and is being "
+            "modified inplace. This view is the "
+            "output of a function that returns multiple views. Such functions do not allow the "
+            "output views to be modified inplace. "
             "You should replace the inplace operation by an out-of-place one."
         )
     if target._base is not None and type(target._base._node) is AccumulateGrad:
@@ -92,11 +97,17 @@ def replace(target: Any, compute: Any) -> Any:
 def replace_by(target: Any, compute: Any) -> Any:
     """`target` takes on the values, and the place in the graph, of what `compute(twin)` returns.
 
-    The twin is the tensor as it is before the change; where the graph keeps it, it gets a copy of the values.
+    The twin is the tensor as it is before the change; where the graph keeps it, it gets a copy of
+    the values.
     """
     check_modifiable(target)
     base = target._base
-    if base is not None and is_grad_enabled() and target._node is None and type(base._node) is AccumulateGrad:
+    if (
+        base is not None
+        and is_grad_enabled()
+        and target._node is None
+        and type(base._node) is AccumulateGrad
+    ):
         raise errors.leaf_view_modified()
     twin = engine.core.make_tensor(target._storage, target._spec, target._offset)
     twin._node = target._node
@@ -115,9 +126,16 @@ def replace_by(target: Any, compute: Any) -> Any:
 
 
 def adopt(target: Any, edge: Any) -> None:
-    """`target`, whose memory was just written, gets the graph `edge`; a base is told through CopySlices."""
+    """`target`, whose memory was just written, gets the graph `edge`;
+    a base is told through CopySlices.
+    """
     base = target._base
-    if not is_grad_enabled() or edge is None and target._node is None and (base is None or base._node is None):
+    if (
+        not is_grad_enabled()
+        or edge is None
+        and target._node is None
+        and (base is None or base._node is None)
+    ):
         return
     if base is None:
         target._node = Overwritten(target._node) if edge is None else edge
@@ -128,7 +146,9 @@ def adopt(target: Any, edge: Any) -> None:
 
 
 def in_place(name: str) -> Any:
-    """The method `NAME_` of an op without an in-place kernel: the result of `NAME`, written into the tensor."""
+    """The method `NAME_` of an op without an in-place kernel: the result of `NAME`,
+    written into the tensor.
+    """
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return replace(self, lambda: getattr(self, name)(*args, **kwargs))
@@ -138,7 +158,9 @@ def in_place(name: str) -> Any:
 
 
 class Overwritten(Node):
-    """A tensor whose values were replaced by some that need no gradient: what it was before has none either."""
+    """A tensor whose values were replaced by some that need no gradient:
+    what it was before has none either.
+    """
 
     __slots__ = ()
 
@@ -155,7 +177,9 @@ class Overwritten(Node):
 
 
 class CopySlices(Node):
-    """A base of which one window was overwritten: its gradient goes to what was written there and, around it, to the old base."""
+    """A base of which one window was overwritten: its gradient goes to what was written there and,
+    around it, to the old base.
+    """
 
     __slots__ = ("window", "base_spec", "offset")
 
@@ -167,7 +191,11 @@ class CopySlices(Node):
         """Gradients of the old base and of the written values."""
         g = grads[0]
         if g._spec is not self.base_spec:
-            g = g.contiguous() if self.base_spec.contiguous else g.new_empty_strided(self.base_spec.shape, self.base_spec.strides).copy_(g)
+            g = (
+                g.contiguous()
+                if self.base_spec.contiguous
+                else g.new_empty_strided(self.base_spec.shape, self.base_spec.strides).copy_(g)
+            )
         window = g.as_strided(self.window.shape, self.window.strides, g._offset + self.offset)
         old = None
         if self.edges[0] is not None:
@@ -178,7 +206,9 @@ class CopySlices(Node):
 
 
 class Window(Node):
-    """A view of a base that was changed in place: the base's gradient is zero but for the window."""
+    """A view of a base that was changed in place:
+    the base's gradient is zero but for the window.
+    """
 
     __slots__ = ("window", "base_spec", "offset")
 
@@ -195,7 +225,9 @@ class Window(Node):
         g = grads[0]
         whole = engine.Tensor._empty(self.base_spec)
         whole = whole.zero_()
-        window = whole.as_strided(self.window.shape, self.window.strides, whole._offset + self.offset)
+        window = whole.as_strided(
+            self.window.shape, self.window.strides, whole._offset + self.offset
+        )
         window.copy_(g)
         return [whole]
 
@@ -205,4 +237,14 @@ def edges_of(tensors: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(t._node if isinstance(t, engine.Tensor) else None for t in tensors)
 
 
-__all__ = ["CopySlices", "Edge", "Window", "adopt", "check_modifiable", "check_overlap", "edges_of", "modify", "replace"]
+__all__ = [
+    "CopySlices",
+    "Edge",
+    "Window",
+    "adopt",
+    "check_modifiable",
+    "check_overlap",
+    "edges_of",
+    "modify",
+    "replace",
+]

@@ -1,6 +1,8 @@
-"""Whether calls are recorded: `no_grad`, `enable_grad`, `inference_mode`, `set_grad_enabled`, as `with` blocks and decorators.
+"""Whether calls are recorded: `no_grad`, `enable_grad`, `inference_mode`, `set_grad_enabled`, as
+`with` blocks and decorators.
 
-The state is per thread and lives in native code (runtime.dispatch.thread_mode), where the dispatcher looks at it:
+The state is per thread and lives in native code (runtime.thread_modes), where the dispatcher looks
+at it:
 
     with flambeau.no_grad():
         y = x * 2            # y.requires_grad is False
@@ -14,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flambeau.runtime.system import engine
-from flambeau.runtime.dispatch import INFERENCE, NO_GRAD
+from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +52,9 @@ def is_inference_mode_enabled() -> bool:
 
 
 class _Mode:
-    """A block that changes the mode, and gives it back afterwards; also decorates functions and generators."""
+    """A block that changes the mode, and gives it back afterwards;
+    also decorates functions and generators.
+    """
 
     set_bits, clear_bits = 0, 0
 

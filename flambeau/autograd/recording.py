@@ -1,6 +1,6 @@
-"""Recording of calls that run in Python; runtime.dispatch.record does the same natively.
+"""Recording of calls that run in Python; runtime.execution.record does the same natively.
 
-    record(plan, inputs, outputs)       # hangs a Node on the outputs if an input needs a gradient
+record(plan, inputs, outputs)       # hangs a Node on the outputs if an input needs a gradient
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from typing import Any
 
 from flambeau.autograd.graph import Node, edge_to
 from flambeau.autograd.modes import is_grad_enabled
-from flambeau.runtime.dispatch import SAVE_OUTPUT
+from flambeau.runtime.plan_block import SAVE_OUTPUT
 from flambeau.runtime.system import engine
 
 
 def record(plan: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-    """Makes the graph node of a call that ran in Python, as runtime.dispatch.record does natively."""
+    """Makes the graph node of a call that ran in Python,
+    as runtime.execution.record does natively.
+    """
     gradient = plan.gradient
     tensor = engine.Tensor
     if gradient is None or not gradient.differentiable or not is_grad_enabled():
@@ -30,7 +32,9 @@ def record(plan: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
     saved: list[Any] = []
     for i, x in enumerate(inputs):
         keep = mask >> i & 1
-        saved += [x, x._storage.version if isinstance(x, tensor) else None] if keep else [None, None]
+        saved += (
+            [x, x._storage.version if isinstance(x, tensor) else None] if keep else [None, None]
+        )
     for k, y in enumerate(outputs):
         if mask >> (SAVE_OUTPUT + k) & 1:
             saved += [engine.core.make_tensor(y._storage, y._spec, y._offset), y._storage.version]

@@ -17,7 +17,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
-from flambeau.codegen import circular, exponential, math, special  # noqa: F401 - they register expansions
+from flambeau.codegen import circular, exponential, math, special, special_loops  # noqa: F401 - they register expansions
 from flambeau.codegen import complex as complex_rules
 from flambeau.codegen.dtypes import ITEMSIZE, KIND, real_dtype
 from flambeau.codegen.expr import Expr, postorder, where
@@ -268,6 +268,10 @@ class Emitter:
             return self.let(f"bitcast {types[0]} {names[0]} to {llvm_type(dtype, lanes)}")
         if op == "library":
             return self._library(f"@{node.value}", dtype, names, lanes)
+        if op == "native":
+            for name, text in special_loops.pieces(node.value[0]).items():
+                self.declarations.setdefault(name, text)
+            return self._library(special_loops.symbol(node.value), dtype, names, lanes)
         if op == "integer_power":
             function = f"@integer_power.{suffix(dtype)}"
             self.declarations[function] = INTEGER_POWER.format(t=llvm_type(dtype), name=function)

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -107,24 +106,29 @@ class Unit:
         digest = hashlib.sha256(f"{_compiler_digest()} {self.name}".encode())
         for name, value in sorted(self.specialise.items()):
             digest.update(f"{name}={value!r};".encode())
-        for file in self._files():
+        for file, lines in sorted(self._files().items()):
             digest.update(Path(file).read_bytes())
+            # Where the functions were when the file was imported: if it has been edited since, the
+            # text at these lines is another, and what is compiled must not be found by others.
+            digest.update(repr(sorted(lines)).encode())
         return digest.hexdigest()[:32]
 
-    def _files(self) -> list[str]:
-        """The source files of the functions,
-        and of every native function that their modules name.
+    def _files(self) -> dict[str, set[int]]:
+        """The source files of the functions, and of every native function that their modules name,
+        with the lines at which these functions begin.
         """
-        found: dict[str, None] = {}
+        found: dict[str, set[int]] = {}
         pending = list(self.functions)
         while pending:
             function = pending.pop()
-            file = inspect.getfile(function.function)
-            if file not in found:
-                found[file] = None
+            code = function.function.__code__
+            lines = found.get(code.co_filename)
+            if lines is None:
+                lines = found[code.co_filename] = set()
                 names = function.function.__globals__
                 pending += [value for value in names.values() if isinstance(value, NativeFunction)]
-        return sorted(found)
+            lines.add(code.co_firstlineno)
+        return found
 
     def text_with_intrinsics(self) -> str:
         """What codegen.llvm compiles: `ir()` and the declarations of LLVM's own functions."""

@@ -13,27 +13,34 @@ from typing import Any
 
 from flambeau.codegen.expr import where as choose
 from flambeau.ops.kinds import SAME, pointwise
-from flambeau.ops.pointwise import no_complex
 
 ROOT_HALF, ROOT_TWO_OVER_PI, CUBIC = math.sqrt(0.5), math.sqrt(2 / math.pi), 0.044715
 NORMAL = 1 / math.sqrt(2 * math.pi)
 
 
-@pointwise(grad=lambda g, y: choose(y <= 0, 0, g), check=no_complex("clamp_min_scalar_cpu"))
+def check_relu(input: Any) -> None:
+    """torch's errors for dtypes without an order."""
+    if input.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
+    if input.dtype.category == 0:
+        raise RuntimeError("Boolean inputs not supported for relu")
+
+
+@pointwise(grad=lambda g, y: choose(y <= 0, 0, g), check=check_relu)
 def relu(input):
     """`input` where positive, else 0; NaN passes through.
 
     >>> torch.relu(torch.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    if input.dtype == "bool":
-        raise RuntimeError("Boolean inputs not supported for relu")
     return choose(input <= 0, 0, input)
 
 
 def hidden(**options: Any) -> Any:
     """A pointwise op that only nn.functional names."""
-    return pointwise(promote=SAME, public=None, methods=(), inplace=options.pop("inplace", False), **options)
+    return pointwise(
+        promote=SAME, public=None, methods=(), inplace=options.pop("inplace", False), **options
+    )
 
 
 @hidden(grad=lambda g, input: choose((input <= 0) | (input >= 6), 0, g), node="HardtanhBackward")
@@ -42,7 +49,9 @@ def relu6(input):
     return choose(input < 0, 0, choose(input > 6, 6, input))
 
 
-@hidden(grad=lambda g, input, min_val, max_val: choose((input <= min_val) | (input >= max_val), 0, g))
+@hidden(
+    grad=lambda g, input, min_val, max_val: choose((input <= min_val) | (input >= max_val), 0, g)
+)
 def hardtanh(input, min_val=-1.0, max_val=1.0):
     """`input` kept between two bounds."""
     return choose(input < min_val, min_val, choose(input > max_val, max_val, input))
@@ -57,7 +66,7 @@ def leaky_relu(input, negative_slope=0.01):
 @hidden(promotes=("input", "weight"), grad={
     "input": lambda g, input, weight: choose(input > 0, g, g * weight),
     "weight": lambda g, input: choose(input > 0, 0, g * input),
-}, node="PreluKernelBackward")  # fmt: skip
+}, node="PreluKernelBackward", name="prelu_kernel")  # fmt: skip
 def prelu_kernel(input, weight):
     """`leaky_relu` with a learned slope, already of the input's rank."""
     return choose(input > 0, input, input * weight)
@@ -73,9 +82,13 @@ def elu(input, alpha=1.0, scale=1.0, input_scale=1.0):
 
 @hidden(numbers="static", grad=lambda g, input, approximate: g * gelu_slope(input, approximate))
 def gelu(input, *, approximate="none"):
-    """x * Phi(x), or its tanh approximation (Hendrycks and Gimpel, Gaussian error linear units, 2016)."""
+    """x * Phi(x), or its tanh approximation (Hendrycks and Gimpel, Gaussian error linear units,
+    2016).
+    """
     if approximate == "tanh":
-        return 0.5 * input * (1 + (ROOT_TWO_OVER_PI * (input + CUBIC * input * input * input)).tanh())
+        return (
+            0.5 * input * (1 + (ROOT_TWO_OVER_PI * (input + CUBIC * input * input * input)).tanh())
+        )
     return input * (0.5 * (1 + (input * ROOT_HALF).erf()))
 
 
@@ -111,11 +124,17 @@ def mish(input):
     return input * softplus_of(input).tanh()
 
 
-@hidden(grad=lambda g, input, beta, threshold: choose(input * beta > threshold, g, g * (input * beta).sigmoid()))
+@hidden(
+    grad=lambda g, input, beta, threshold: choose(
+        input * beta > threshold, g, g * (input * beta).sigmoid()
+    )
+)
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta x)) / beta; the line itself above the threshold."""
     scaled = input * beta
-    return choose(scaled > threshold, input, choose(scaled > threshold, 0, scaled).exp().log1p() / beta)
+    return choose(
+        scaled > threshold, input, choose(scaled > threshold, 0, scaled).exp().log1p() / beta
+    )
 
 
 @hidden(grad=lambda g, input: g * (-input).sigmoid(), node="LogSigmoidBackward")

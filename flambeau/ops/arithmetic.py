@@ -19,7 +19,7 @@ from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.promotion import number_dtype
-from flambeau.ops.kinds import COMPLEX_TO_FLOAT, FLOAT, SAME, pointwise
+from flambeau.ops.kinds import COMPLEX_TO_FLOAT, FLOAT, INT_TO_LONG, SAME, pointwise
 
 
 def scaled(value: Any, factor: Any) -> Any:
@@ -82,7 +82,7 @@ def is_bool(value: Any) -> bool:
 
 
 @pointwise(
-    methods=("add", "__add__", "__radd__"), check=check_alpha, plain_numbers="any",
+    methods=("add", "__add__", "__radd__"), check=check_alpha, plain_numbers="all",
     grad={"input": lambda g: g, "other": lambda g, alpha: scaled(g, conjugate(alpha))},
 )  # fmt: skip
 def add(input, other, *, alpha=1):
@@ -95,23 +95,30 @@ def add(input, other, *, alpha=1):
 
 
 def multiply_add(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c in one rounding, as torch's kernels do it; exact for integers; a + c where b is the default 1."""
+    """a * b + c in one rounding, as torch's kernels do it; exact for integers;
+    a + c where b is the default 1.
+    """
     if type(b) is int and b == 1:
         return a + c
     return fma(a, b, c) if a.dtype.startswith("float") else a * b + c
 
 
 @pointwise(
-    methods=("sub", "__sub__", "subtract"), aliases=("subtract",), check=check_subtraction, plain_numbers="any",
+    methods=("sub", "__sub__", "subtract"),
+    aliases=("subtract",),
+    check=check_subtraction,
+    plain_numbers="all",
     grad={"input": lambda g: g, "other": lambda g, alpha: -scaled(g, conjugate(alpha))},
-)  # fmt: skip
+)
 def sub(input, other, *, alpha=1):
     """`input - alpha * other`.
 
     >>> torch.sub(torch.tensor([5, 7]), 2)
     tensor([3, 5])
     """
-    return input - other if type(alpha) is int and alpha == 1 else multiply_add(other, -alpha, input)
+    return (
+        input - other if type(alpha) is int and alpha == 1 else multiply_add(other, -alpha, input)
+    )
 
 
 @pointwise(
@@ -128,9 +135,14 @@ def rsub(input, other, *, alpha=1):
 
 
 @pointwise(
-    methods=("mul", "__mul__", "__rmul__", "multiply"), aliases=("multiply",), plain_numbers="any",
-    grad={"input": lambda g, other: g * conjugate(other), "other": lambda g, input: g * conjugate(input)},
-)  # fmt: skip
+    methods=("mul", "__mul__", "__rmul__", "multiply"),
+    aliases=("multiply",),
+    plain_numbers="all",
+    grad={
+        "input": lambda g, other: g * conjugate(other),
+        "other": lambda g, input: g * conjugate(input),
+    },
+)
 def mul(input, other):
     """`input * other`.
 
@@ -164,10 +176,13 @@ def divisor_gradient(g: Any, input: Any, other: Any, rounding_mode: Any) -> Any:
 
 
 @pointwise(
-    promote=lambda rounding_mode, **rest: FLOAT if rounding_mode is None else SAME, check=check_division, plain_numbers="any",
-    methods=("div", "divide", "true_divide", "__truediv__", "__div__"), aliases=("divide", "true_divide"),
+    promote=lambda rounding_mode, **rest: FLOAT if rounding_mode is None else SAME,
+    check=check_division,
+    plain_numbers="all",
+    methods=("div", "divide", "true_divide", "__truediv__", "__div__"),
+    aliases=("divide", "true_divide"),
     grad={"input": division_gradient, "other": divisor_gradient},
-)  # fmt: skip
+)
 def div(input, other, *, rounding_mode=None):
     """`input / other`; rounded down ("floor") or towards zero ("trunc") if asked.
 
@@ -178,25 +193,37 @@ def div(input, other, *, rounding_mode=None):
         return input / other
     if rounding_mode == "floor":
         return input.floor_divide(other)
-    return (input / other).trunc() if input.dtype.startswith("float") else (input - input.fmod(other)).floor_divide(other)
+    return (
+        (input / other).trunc()
+        if input.dtype.startswith("float")
+        else (input - input.fmod(other)).floor_divide(other)
+    )
 
 
 @pointwise(
-    promote=FLOAT, methods=("__rtruediv__",), inplace=False, public=None, reflected=True, node="DivBackward",
+    promote=FLOAT,
+    methods=("__rtruediv__", "__rdiv__"),
+    inplace=False,
+    public=None,
+    reflected=True,
+    node="DivBackward",
     grad={
         "input": lambda g, other: g / conjugate(other),
         "other": lambda g, input, other: -g * conjugate((input / other) / other),
     },
-)  # fmt: skip
+)
 def _reflected_divide(input, other):
     """`other / input`, which torch computes as `other * (1 / input)`."""
     return (1 / other) * input
 
 
 @pointwise(
-    methods=("floor_divide", "__floordiv__"), grad={"input": lambda g: g * 0, "other": lambda g: g * 0},
-    kernel="div_floor_cpu", takes="if", plain_numbers="any",
-)  # fmt: skip
+    methods=("floor_divide", "__floordiv__"),
+    grad={"input": lambda g: g * 0, "other": lambda g: g * 0},
+    kernel="div_floor_cpu",
+    takes="if",
+    plain_numbers="all",
+)
 def floor_divide(input, other):
     """`input / other` rounded down.
 
@@ -206,7 +233,14 @@ def floor_divide(input, other):
     return input.floor_divide(other)
 
 
-@pointwise(methods=("__rfloordiv__",), inplace=False, public=None, reflected=True, kernel="div_floor_cpu", takes="if")
+@pointwise(
+    methods=("__rfloordiv__",),
+    inplace=False,
+    public=None,
+    reflected=True,
+    kernel="div_floor_cpu",
+    takes="if",
+)
 def _reflected_floor_divide(input, other):
     """`other // input`."""
     return input.floor_divide(other)
@@ -225,14 +259,26 @@ def remainder(input, other):
     return input.remainder(other)
 
 
-@pointwise(methods=("__rmod__",), inplace=False, public=None, reflected=True, node="RemainderBackward", kernel="remainder_cpu", takes="if",
-           grad={"input": lambda g: g, "other": lambda g, input, other: -g * input.floor_divide(other)})  # fmt: skip
+@pointwise(
+    methods=("__rmod__",),
+    inplace=False,
+    public=None,
+    reflected=True,
+    node="RemainderBackward",
+    kernel="remainder_cpu",
+    takes="if",
+    grad={"input": lambda g: g, "other": lambda g, input, other: -g * input.floor_divide(other)},
+)
 def _reflected_remainder(input, other):
     """`other % input`."""
     return input.remainder(other)
 
 
-@pointwise(grad={"input": lambda g: g, "other": lambda g, input, other: -g * (input / other).trunc()}, kernel="fmod_cpu", takes="if")
+@pointwise(
+    grad={"input": lambda g: g, "other": lambda g, input, other: -g * (input / other).trunc()},
+    kernel="fmod_cpu",
+    takes="if",
+)
 def fmod(input, other):
     """Remainder with the sign of the dividend, as C's `fmod`.
 
@@ -251,7 +297,8 @@ def neg(input):
     """
     if input.dtype == "bool":
         raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
+            "Negation, the `-` operator, on a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or "
             "`logical_not()` operator instead."
         )
     return -input
@@ -274,9 +321,13 @@ def positive(input):
 
 
 @pointwise(
-    promote=COMPLEX_TO_FLOAT, methods=("abs", "__abs__", "absolute"), aliases=("absolute",), kernel="abs_cpu", takes="ifc",
+    promote=COMPLEX_TO_FLOAT,
+    methods=("abs", "__abs__", "absolute"),
+    aliases=("absolute",),
+    kernel="abs_cpu",
+    takes="ifc",
     grad=lambda g, input: g * input.sgn(),
-)  # fmt: skip
+)
 def abs(input):
     """Absolute value.
 
@@ -286,7 +337,10 @@ def abs(input):
     return input if input.dtype.startswith("uint") or input.dtype == "bool" else input.abs()
 
 
-@pointwise(grad=lambda g, input: g * conjugate(2 * input), inplace=True)
+@pointwise(
+    promote=lambda input: INT_TO_LONG if is_bool(input) else SAME,
+    grad=lambda g, input: g * conjugate(2 * input),
+)
 def square(input):
     """`input * input`.
 
@@ -327,21 +381,28 @@ def check_addcdiv(input: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Non
     """torch refuses integer division here."""
     if tensor1.dtype.category < 2 and tensor2.dtype.category < 2:
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
-            "tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / tensor2))"
-            ".to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future addcdiv "
-            "behavior is just the latter implementation: (input + value * tensor1 / tensor2), for all dtypes."
+            "Integer division with addcdiv is no longer supported, "
+            "and in a future  release addcdiv will perform a true division of "
+            "tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + "
+            "value * torch.trunc(tensor1 / tensor2))"
+            ".to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for "
+            "float inputs. The future addcdiv "
+            "behavior is just the latter implementation: (input + value * tensor1 / tensor2), "
+            "for all dtypes."
         )
 
 
 @pointwise(
-    promotes=("input", "tensor1", "tensor2"), check=check_addcdiv,
+    promotes=("input", "tensor1", "tensor2"),
+    check=check_addcdiv,
     grad={
         "input": lambda g: g,
         "tensor1": lambda g, tensor2, value: scaled(g, conjugate(value)) / conjugate(tensor2),
-        "tensor2": lambda g, tensor1, tensor2, value: -scaled(g, conjugate(value)) * conjugate(tensor1 / (tensor2 * tensor2)),
+        "tensor2": lambda g, tensor1, tensor2, value: (
+            -scaled(g, conjugate(value)) * conjugate(tensor1 / (tensor2 * tensor2))
+        ),
     },
-)  # fmt: skip
+)
 def addcdiv(input, tensor1, tensor2, *, value=1):
     """`input + value * tensor1 / tensor2`.
 
@@ -356,7 +417,9 @@ def check_lerp(input: Any, end: Any, weight: Any) -> None:
     for name, value in (("end", end), ("weight", weight)):
         kind = getattr(value, "dtype", None)
         if kind is not None and kind is not input.dtype:
-            raise RuntimeError(f"expected dtype {input.dtype.c_name} for `{name}` but got dtype {kind.c_name}")
+            raise RuntimeError(
+                f"expected dtype {input.dtype.c_name} for `{name}` but got dtype {kind.c_name}"
+            )
 
 
 @pointwise(
@@ -374,4 +437,8 @@ def lerp(input, end, weight):
     tensor([ 5., 15.])
     """
     nearer_start = weight.abs() < 0.5
-    return choose(nearer_start, multiply_add(weight, end - input, input), multiply_add(input - end, 1 - weight, end))
+    return choose(
+        nearer_start,
+        multiply_add(weight, end - input, input),
+        multiply_add(input - end, 1 - weight, end),
+    )

@@ -1,7 +1,7 @@
 """Pointwise ops, part four: the greater, the smaller, bounds, choices by condition.
 
-    >>> torch.where(torch.tensor([True, False]), torch.tensor([1, 2]), 0)
-    tensor([1, 0])
+>>> torch.where(torch.tensor([True, False]), torch.tensor([1, 2]), 0)
+tensor([1, 0])
 """
 
 from __future__ import annotations
@@ -38,18 +38,42 @@ def extreme(name: str, take: Any, wins: Any, text: str) -> Any:
 
     body.__name__, body.__doc__ = name, text
     return pointwise(
-        inplace=False, check=check_ordered(name), plain_numbers="none",
+        inplace=False,
+        check=check_ordered(name),
+        plain_numbers="none",
         grad={
             "input": lambda g, input, other: half_where_equal(g, input, other, wins(input, other)),
-            "other": lambda g, input, other: half_where_equal(g, input, other, wins(input, other).logical_not()),
+            "other": lambda g, input, other: half_where_equal(
+                g, input, other, wins(input, other).logical_not()
+            ),
         },
-    )(body)  # fmt: skip
+    )(body)
 
 
-maximum = extreme("maximum", lambda a, b: a.maximum(b), lambda a, b: a >= b, "The greater of two elements; NaN if either is.")
-minimum = extreme("minimum", lambda a, b: a.minimum(b), lambda a, b: a <= b, "The smaller of two elements; NaN if either is.")
-fmax = extreme("fmax", lambda a, b: a.fmax(b), lambda a, b: (a >= b) | (b != b), "The greater of two elements; NaN only if both are.")
-fmin = extreme("fmin", lambda a, b: a.fmin(b), lambda a, b: (a <= b) | (b != b), "The smaller of two elements; NaN only if both are.")
+maximum = extreme(
+    "maximum",
+    lambda a, b: a.maximum(b),
+    lambda a, b: a >= b,
+    "The greater of two elements; NaN if either is.",
+)
+minimum = extreme(
+    "minimum",
+    lambda a, b: a.minimum(b),
+    lambda a, b: a <= b,
+    "The smaller of two elements; NaN if either is.",
+)
+fmax = extreme(
+    "fmax",
+    lambda a, b: a.fmax(b),
+    lambda a, b: (a >= b) | (b != b),
+    "The greater of two elements; NaN only if both are.",
+)
+fmin = extreme(
+    "fmin",
+    lambda a, b: a.fmin(b),
+    lambda a, b: (a <= b) | (b != b),
+    "The smaller of two elements; NaN only if both are.",
+)
 
 
 def check_clamp(input: Any, min: Any = None, max: Any = None) -> None:
@@ -68,13 +92,20 @@ def within(input: Any, min: Any, max: Any) -> Any:
 
 
 @pointwise(
-    promotes=("input", "min", "max"), methods=("clamp", "clip"), aliases=("clip",), check=check_clamp,
+    promotes=("input", "min", "max"),
+    methods=("clamp", "clip"),
+    aliases=("clip",),
+    check=check_clamp,
     grad={
         "input": lambda g, input, min, max: choose(within(input, min, max), g, 0),
-        "min": lambda g, input, min, max: choose(input < min if max is None else (input < min) & (min < max), g, 0),
-        "max": lambda g, input, min, max: choose(input > max if min is None else (input > max) | (max < min), g, 0),
+        "min": lambda g, input, min, max: choose(
+            input < min if max is None else (input < min) & (min < max), g, 0
+        ),
+        "max": lambda g, input, min, max: choose(
+            input > max if min is None else (input > max) | (max < min), g, 0
+        ),
     },
-)  # fmt: skip
+)
 def clamp(input, min=None, max=None):
     """The element kept within bounds.
 
@@ -88,7 +119,13 @@ def clamp(input, min=None, max=None):
     return input
 
 
-@pointwise(promotes=("input", "min"), grad={"input": lambda g, input, min: choose(input >= min, g, 0), "min": lambda g, input, min: choose(input < min, g, 0)})
+@pointwise(
+    promotes=("input", "min"),
+    grad={
+        "input": lambda g, input, min: choose(input >= min, g, 0),
+        "min": lambda g, input, min: choose(input < min, g, 0),
+    },
+)
 def clamp_min(input, min):
     """The element, not below `min`.
 
@@ -98,7 +135,13 @@ def clamp_min(input, min):
     return choose((input < min) | (min != min), min, input)
 
 
-@pointwise(promotes=("input", "max"), grad={"input": lambda g, input, max: choose(input <= max, g, 0), "max": lambda g, input, max: choose(input > max, g, 0)})
+@pointwise(
+    promotes=("input", "max"),
+    grad={
+        "input": lambda g, input, max: choose(input <= max, g, 0),
+        "max": lambda g, input, max: choose(input > max, g, 0),
+    },
+)
 def clamp_max(input, max):
     """The element, not above `max`.
 
@@ -117,7 +160,15 @@ def check_heaviside(input: Any, values: Any) -> None:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
-@pointwise(check=check_heaviside, plain_numbers="none", promotes=("input", "values"), grad={"input": lambda g, input: choose(input == 0, 0, g), "values": lambda g, input: choose(input == 0, g, 0)})
+@pointwise(
+    check=check_heaviside,
+    plain_numbers="none",
+    promotes=("input", "values"),
+    grad={
+        "input": lambda g, input: choose(input == 0, 0, g),
+        "values": lambda g, input: choose(input == 0, g, 0),
+    },
+)
 def heaviside(input, values):
     """0 below zero, `values` at zero, 1 above.
 
@@ -154,7 +205,8 @@ def check_condition(condition: Any, input: Any, other: Any) -> None:
         raise errors.argument_type_error("where", "condition", 1, "Tensor", condition)
     if kind is not dtypes.bool_ and kind is not dtypes.uint8:
         raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind.scalar_name}"
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{kind.scalar_name}"
         )
 
 
@@ -168,7 +220,8 @@ class Where(Pointwise):
 
 
 def choose_by(condition, input=None, other=None):
-    """`input` where the condition holds, else `other`; with the condition alone, the places where it holds.
+    """`input` where the condition holds, else `other`; with the condition alone, the places where
+    it holds.
 
     >>> torch.where(torch.tensor([True, False]), torch.tensor([1, 2]), 0)
     tensor([1, 0])
@@ -177,9 +230,18 @@ def choose_by(condition, input=None, other=None):
 
 
 where = Where(
-    choose_by, name="where", promotes=("input", "other"), methods=(), inplace=False, check=check_condition, plain_numbers="any",
-    grad={"input": lambda g, condition: choose(condition, g, 0), "other": lambda g, condition: choose(condition, 0, g)},
-)  # fmt: skip
+    choose_by,
+    name="where",
+    promotes=("input", "other"),
+    methods=(),
+    inplace=False,
+    check=check_condition,
+    plain_numbers="any",
+    grad={
+        "input": lambda g, condition: choose(condition, g, 0),
+        "other": lambda g, condition: choose(condition, 0, g),
+    },
+)
 
 
 def method_where(self: Any, condition: Any, other: Any) -> Any:

@@ -1,7 +1,7 @@
 """Pointwise ops, part two: comparisons, logic, bits, and questions about an element.
 
-    >>> torch.lt(torch.tensor([1, 2]), 2)
-    tensor([ True, False])
+>>> torch.lt(torch.tensor([1, 2]), 2)
+tensor([ True, False])
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.ops.kinds import BOOL_RESULT, pointwise
-
 
 # ---- comparison ---------------------------------------------------------------------------------
 
@@ -27,7 +26,11 @@ def comparison(name: str, sign: str, aliases: tuple[str, ...], compare: Any) -> 
     ordered = sign not in ("==", "!=")
     dunder = "__" + {"greater": "gt", "less": "lt"}.get(name, name) + "__"
     return pointwise(
-        promote=BOOL_RESULT, methods=(name, dunder, *aliases), aliases=aliases, kernel=f"{name}_cpu", takes="bif" if ordered else "bifc"
+        promote=BOOL_RESULT,
+        methods=(name, dunder, *aliases),
+        aliases=aliases,
+        kernel=f"{name}_cpu",
+        takes="bif" if ordered else "bifc",
     )(body)
 
 
@@ -53,7 +56,10 @@ def logical(name: str, combine: Any) -> Any:
     def body(input, other):
         return combine(truth(input), truth(other))
 
-    body.__name__, body.__doc__ = name, f"{name.replace('_', ' ').capitalize()} of the truth of both operands."
+    body.__name__, body.__doc__ = (
+        name,
+        f"{name.replace('_', ' ').capitalize()} of the truth of both operands.",
+    )
     return pointwise(promote=BOOL_RESULT, plain_numbers="none")(body)
 
 
@@ -78,28 +84,52 @@ def bitwise(name: str, dunder: str, combine: Any, kernel: str) -> Any:
     def body(input, other):
         return combine(input, other)
 
-    body.__name__, body.__doc__ = name, f"{name.replace('_', ' ').capitalize()} of two integer or boolean operands."
+    body.__name__, body.__doc__ = (
+        name,
+        f"{name.replace('_', ' ').capitalize()} of two integer or boolean operands.",
+    )
     shift = "shift" in name
     reflected = () if shift else (f"__r{dunder}__",)
     return pointwise(
-        methods=(name, f"__{dunder}__", *reflected), kernel=kernel, takes="i" if shift else "bi", plain_numbers="any"
+        methods=(name, f"__{dunder}__", *reflected),
+        kernel=kernel,
+        takes="i" if shift else "bi",
+        plain_numbers="any",
     )(body)
 
 
 bitwise_and = bitwise("bitwise_and", "and", lambda a, b: a & b, "bitwise_and_cpu")
 bitwise_or = bitwise("bitwise_or", "or", lambda a, b: a | b, "bitwise_or_cpu")
 bitwise_xor = bitwise("bitwise_xor", "xor", lambda a, b: a ^ b, "bitwise_xor_cpu")
-bitwise_left_shift = bitwise("bitwise_left_shift", "lshift", lambda a, b: a.bitwise_left_shift(b), "lshift_cpu")
-bitwise_right_shift = bitwise("bitwise_right_shift", "rshift", lambda a, b: a.bitwise_right_shift(b), "rshift_cpu")
+bitwise_left_shift = bitwise(
+    "bitwise_left_shift", "lshift", lambda a, b: a.bitwise_left_shift(b), "lshift_cpu"
+)
+bitwise_right_shift = bitwise(
+    "bitwise_right_shift", "rshift", lambda a, b: a.bitwise_right_shift(b), "rshift_cpu"
+)
 
 
-@pointwise(methods=("__rlshift__",), inplace=False, public=None, reflected=True, kernel="lshift_cpu", takes="i")
+@pointwise(
+    methods=("__rlshift__",),
+    inplace=False,
+    public=None,
+    reflected=True,
+    kernel="lshift_cpu",
+    takes="i",
+)
 def _reflected_left_shift(input, other):
     """`other << input`."""
     return input.bitwise_left_shift(other)
 
 
-@pointwise(methods=("__rrshift__",), inplace=False, public=None, reflected=True, kernel="rshift_cpu", takes="i")
+@pointwise(
+    methods=("__rrshift__",),
+    inplace=False,
+    public=None,
+    reflected=True,
+    kernel="rshift_cpu",
+    takes="i",
+)
 def _reflected_right_shift(input, other):
     """`other >> input`."""
     return input.bitwise_right_shift(other)
@@ -118,7 +148,9 @@ def bitwise_not(input):
 def check_invert(input: Any) -> None:
     """`~` has an error of its own."""
     if input.dtype.category > 1:
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
 
 
 @pointwise(methods=("__invert__",), inplace=False, public=None, check=check_invert)
@@ -160,7 +192,9 @@ def magnitude(value: Any) -> Any:
 
 
 def common_divisor(a: Any, b: Any) -> Any:
-    """Greatest common divisor, by as many steps of Euclid's algorithm as two Fibonacci numbers need."""
+    """Greatest common divisor, by as many steps of Euclid's algorithm
+    as two Fibonacci numbers need.
+    """
     steps = {"int8": 11, "uint8": 13, "int16": 23, "int32": 46}.get(a.dtype, 92)
     a, b = magnitude(a), magnitude(b)
     for _ in range(steps):
@@ -170,6 +204,8 @@ def common_divisor(a: Any, b: Any) -> Any:
 
 
 # ---- questions ----------------------------------------------------------------------------------
+
+
 def classification(name: str, floating: Any, integer: bool, text: str) -> Any:
     """A test of floating elements; every integer answers alike."""
 
@@ -177,7 +213,11 @@ def classification(name: str, floating: Any, integer: bool, text: str) -> Any:
         if input.dtype.startswith("complex"):
             real, imag = floating(input.real), floating(input.imag)
             return real & imag if name == "isfinite" else real | imag
-        return floating(input) if input.dtype.startswith("float") else (input == input if integer else input != input)
+        return (
+            floating(input)
+            if input.dtype.startswith("float")
+            else (input == input if integer else input != input)
+        )
 
     body.__name__, body.__doc__ = name, text
     return pointwise(promote=BOOL_RESULT, inplace=False)(body)
@@ -185,7 +225,9 @@ def classification(name: str, floating: Any, integer: bool, text: str) -> Any:
 
 isnan = classification("isnan", lambda x: x.isnan(), False, "Whether the element is not a number.")
 isinf = classification("isinf", lambda x: x.isinf(), False, "Whether the element is infinite.")
-isfinite = classification("isfinite", lambda x: x.isfinite(), True, "Whether the element is neither infinite nor NaN.")
+isfinite = classification(
+    "isfinite", lambda x: x.isfinite(), True, "Whether the element is neither infinite nor NaN."
+)
 
 
 def check_real(name: str) -> Any:
@@ -225,4 +267,8 @@ def isreal(input):
     >>> torch.isreal(torch.tensor([1 + 1j, 2 + 0j]))
     tensor([False,  True])
     """
-    return input.imag == 0 if input.dtype.startswith("complex") else (input == input) | (input != input)
+    return (
+        input.imag == 0
+        if input.dtype.startswith("complex")
+        else (input == input) | (input != input)
+    )

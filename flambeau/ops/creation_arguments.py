@@ -1,4 +1,5 @@
-"""Arguments that all makers of tensors take: sizes, dtype, device, layout, requires_grad; and in-place filling.
+"""Arguments that all makers of tensors take: sizes, dtype, device, layout, requires_grad; and
+in-place filling.
 
     shape = sizes_of("zeros", (2, 3))           # also ((2, 3),) and (torch.Size([2, 3]),)
 
@@ -25,7 +26,14 @@ def check_fill(input: Any, value: Any) -> None:
         raise errors.conversion_overflow(input.dtype.name)
 
 
-@pointwise(promote=NONE, promotes=("input",), grad={"value": lambda g: g}, methods=("_fill",), public="fill", check=check_fill)
+@pointwise(
+    promote=NONE,
+    promotes=("input",),
+    grad={"value": lambda g: g},
+    methods=("_fill",),
+    public="fill",
+    check=check_fill,
+)
 def fill(input, value):
     """`value` in the shape and dtype of `input`.
 
@@ -87,8 +95,12 @@ def place(where: Any) -> device_type:
 def missing_device(found: device_type) -> device_type:
     """torch's error for a device that this machine (or this build) has not."""
     if found.type == "cuda":
-        raise AssertionError("Torch not compiled with CUDA enabled\n  Flambeau sees no usable GPU: use device='cpu'")
-    raise RuntimeError(f"PyTorch is not linked with support for {found.type} devices\n  use device='cpu' or 'meta'")
+        raise AssertionError(
+            "Torch not compiled with CUDA enabled\n  Flambeau sees no usable GPU: use device='cpu'"
+        )
+    raise RuntimeError(
+        f"PyTorch is not linked with support for {found.type} devices\n  use device='cpu' or 'meta'"
+    )
 
 
 def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
@@ -113,9 +125,16 @@ def check_dtype(name: str, dtype: Any) -> Any:
     if dtype is None:
         return dtypes.get_default_dtype()
     if not isinstance(dtype, dtypes.dtype):
-        python = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}.get(dtype)
+        python = {
+            float: dtypes.float64,
+            int: dtypes.int64,
+            bool: dtypes.bool_,
+            complex: dtypes.complex128,
+        }.get(dtype)
         if python is None:
-            raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {errors.type_name(dtype)}")
+            raise TypeError(
+                f"{name}(): argument 'dtype' must be torch.dtype, not {errors.type_name(dtype)}"
+            )
         return python
     return dtype
 

@@ -83,10 +83,8 @@ def output_labels(text: str, inputs: Sequence[Sequence[str]], dots: list[str]) -
     for label in before + after:
         if not label.isalpha():
             raise RuntimeError(
-                (
-                    "einsum(): invalid subscript given at index {} in the equation string, "
-                    "subscripts must be in [a-zA-Z]"
-                ).format(text.index(label))
+                f"einsum(): invalid subscript given at index {text.index(label)} in the equation "
+                "string, subscripts must be in [a-zA-Z]"
             )
         if (before + after).count(label) > 1:
             raise RuntimeError(

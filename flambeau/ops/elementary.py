@@ -1,4 +1,5 @@
-"""Pointwise ops, part two: powers, exponentials, logarithms, circular and hyperbolic functions, error and gamma functions.
+"""Pointwise ops, part two: powers, exponentials, logarithms, circular and hyperbolic functions,
+error and gamma functions.
 
     >>> torch.exp(torch.tensor([0.0, 1.0]))
     tensor([1.0000, 2.7183])
@@ -6,19 +7,22 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
+from flambeau.ops.arithmetic import conjugate, is_complex
 from flambeau.ops.kinds import COMPLEX_TO_FLOAT, FLOAT, pointwise
-from flambeau.ops.pointwise import conjugate, no_complex
 
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 
 def function(name: str, grad: Any, text: str, compute: Any = None, **options: Any) -> Any:
-    """A function of one floating argument that is a row of the scalar table (or `compute` of it)."""
+    """A function of one floating argument that is a row of the scalar table (or `compute`
+    of it).
+    """
 
     def body(input):
         return getattr(input, name)() if compute is None else compute(input)
@@ -27,20 +31,26 @@ def function(name: str, grad: Any, text: str, compute: Any = None, **options: An
     return pointwise(promote=FLOAT, grad=grad, **options)(body)
 
 
-# ---- exponentials and logarithms ------------------------------------------------------------------------------------------
+# ---- exponentials and logarithms -----------------------------------------------------------------
 
 exp = function("exp", lambda g, y: g * conjugate(y), "e to the power of the element.")
-exp2 = function("exp2", lambda g, y: g * conjugate(y * math.log(2)), "2 to the power of the element.")
+exp2 = function(
+    "exp2", lambda g, y: g * conjugate(y * math.log(2)), "2 to the power of the element."
+)
 expm1 = function("expm1", lambda g, y: g * conjugate(y + 1), "exp(x) - 1, exact near zero.")
 log = function("log", lambda g, input: g / conjugate(input), "Natural logarithm.")
 log2 = function("log2", lambda g, input: g / conjugate(input * math.log(2)), "Logarithm to base 2.")
-log10 = function("log10", lambda g, input: g / conjugate(input * math.log(10)), "Logarithm to base 10.")
+log10 = function(
+    "log10", lambda g, input: g / conjugate(input * math.log(10)), "Logarithm to base 10."
+)
 log1p = function("log1p", lambda g, input: g / conjugate(input + 1), "log(1 + x), exact near zero.")
 sqrt = function("sqrt", lambda g, y: g / conjugate(2 * y), "Square root.")
 rsqrt = function("rsqrt", lambda g, y: -0.5 * g * conjugate(y * y * y), "1 / sqrt(x).")
-sigmoid = function("sigmoid", lambda g, y: g * conjugate((1 - y) * y), "1 / (1 + exp(-x)).", aliases=())
+sigmoid = function(
+    "sigmoid", lambda g, y: g * conjugate((1 - y) * y), "1 / (1 + exp(-x)).", aliases=()
+)
 
-# ---- circular and hyperbolic functions ------------------------------------------------------------------------------------
+# ---- circular and hyperbolic functions -----------------------------------------------------------
 
 
 def inverse(name: str, grad: Any, text: str) -> Any:
@@ -53,23 +63,38 @@ sin = function("sin", lambda g, input: g * conjugate(input.cos()), "Sine.")
 cos = function("cos", lambda g, input: -g * conjugate(input.sin()), "Cosine.")
 tan = function("tan", lambda g, y: g * conjugate(1 + y * y), "Tangent.")
 asin = inverse("asin", lambda g, input: g * conjugate((1 - input * input).rsqrt()), "Inverse sine.")
-acos = inverse("acos", lambda g, input: -g * conjugate((1 - input * input).rsqrt()), "Inverse cosine.")
+acos = inverse(
+    "acos", lambda g, input: -g * conjugate((1 - input * input).rsqrt()), "Inverse cosine."
+)
 atan = inverse("atan", lambda g, input: g / conjugate(input * input + 1), "Inverse tangent.")
 sinh = function("sinh", lambda g, input: g * conjugate(input.cosh()), "Hyperbolic sine.")
 cosh = function("cosh", lambda g, input: g * conjugate(input.sinh()), "Hyperbolic cosine.")
 tanh = function("tanh", lambda g, y: g * conjugate(1 - y * y), "Hyperbolic tangent.")
-asinh = inverse("asinh", lambda g, input: g * conjugate((input * input + 1).rsqrt()), "Inverse hyperbolic sine.")
-acosh = inverse("acosh", lambda g, input: g * conjugate(((input - 1).rsqrt() * (input + 1).rsqrt())), "Inverse hyperbolic cosine.")
-atanh = inverse("atanh", lambda g, input: g / conjugate(1 - input * input), "Inverse hyperbolic tangent.")
+asinh = inverse(
+    "asinh", lambda g, input: g * conjugate((input * input + 1).rsqrt()), "Inverse hyperbolic sine."
+)
+acosh = inverse(
+    "acosh",
+    lambda g, input: g * conjugate(((input - 1).rsqrt() * (input + 1).rsqrt())),
+    "Inverse hyperbolic cosine.",
+)
+atanh = inverse(
+    "atanh", lambda g, input: g / conjugate(1 - input * input), "Inverse hyperbolic tangent."
+)
 
 
 @pointwise(
-    promote=FLOAT, aliases=("arctan2",), methods=("atan2", "arctan2"), check=no_complex("atan2"),
+    promote=FLOAT,
+    aliases=("arctan2",),
+    methods=("atan2", "arctan2"),
+    kernel="atan2_cpu",
+    takes="f",
+    plain_numbers="none",
     grad={
         "input": lambda g, input, other: g * other / (input * input + other * other),
         "other": lambda g, input, other: -g * input / (input * input + other * other),
     },
-)  # fmt: skip
+)
 def atan2(input, other):
     """Angle of the point (`other`, `input`).
 
@@ -80,9 +105,14 @@ def atan2(input, other):
 
 
 @pointwise(
-    check=no_complex("hypot_cpu"),
-    grad={"input": lambda g, input, y: g * (input / y), "other": lambda g, other, y: g * (other / y)},
-)  # fmt: skip
+    kernel="hypot_cpu",
+    takes="f",
+    plain_numbers="none",
+    grad={
+        "input": lambda g, input, y: g * (input / y),
+        "other": lambda g, other, y: g * (other / y),
+    },
+)
 def hypot(input, other):
     """Length of the hypotenuse, without overflow.
 
@@ -92,7 +122,10 @@ def hypot(input, other):
     return input.hypot(other)
 
 
-@pointwise(promote=FLOAT, grad=lambda g, input: g * choose(input == 0, -math.pi * math.pi * input / 3, sinc_slope(input)))
+@pointwise(
+    promote=FLOAT,
+    grad=lambda g, input: g * choose(input == 0, -math.pi * math.pi * input / 3, sinc_slope(input)),
+)
 def sinc(input):
     """sin(pi x) / (pi x), 1 at zero.
 
@@ -110,13 +143,19 @@ def sinc_slope(x: Any) -> Any:
     return (t * t.cos() - t.sin()) / (t * x)
 
 
-# ---- powers ------------------------------------------------------------------------------------------------------------------
+# ---- powers --------------------------------------------------------------------------------------
 
 
 def check_power(input: Any, exponent: Any) -> None:
     """torch refuses negative integer powers of integers, and powers of booleans."""
     kind = getattr(input, "dtype", None)
-    if isinstance(exponent, int) and not isinstance(exponent, bool) and exponent < 0 and kind is not None and kind.category < 2:
+    if (
+        isinstance(exponent, int)
+        and not isinstance(exponent, bool)
+        and exponent < 0
+        and kind is not None
+        and kind.category < 2
+    ):
         raise RuntimeError("Integers to negative integer powers are not allowed.")
 
 
@@ -150,8 +189,6 @@ def exponent_gradient(g: Any, input: Any, exponent: Any, y: Any) -> Any:
 
 def log_of_number(value: Any) -> Any:
     """Logarithm of a Python number, complex or NaN where torch's is."""
-    import cmath
-
     if isinstance(value, complex):
         return cmath.log(value)
     return math.log(value) if value > 0 else math.nan
@@ -163,9 +200,13 @@ def complex_valued(value: Any) -> bool:
 
 
 @pointwise(
-    numbers="static", methods=("pow", "__pow__"), node=power_node, check=check_power, promotes=("input", "exponent"),
+    numbers="static",
+    methods=("pow", "__pow__"),
+    node=power_node,
+    check=check_power,
+    promotes=("input", "exponent"),
     grad={"input": power_gradient, "exponent": exponent_gradient},
-)  # fmt: skip
+)
 def pow(input, exponent):
     """`input` to the power of `exponent`; either may be a number.
 
@@ -199,19 +240,29 @@ def power(input: Any, exponent: Any) -> Any:
 
 
 @pointwise(
-    numbers="static", methods=("__rpow__",), inplace=False, public=None, reflected=True, node=power_node,
-    promotes=("input", "exponent"), grad={"input": power_gradient, "exponent": exponent_gradient},
-)  # fmt: skip
+    numbers="static",
+    methods=("__rpow__",),
+    inplace=False,
+    public=None,
+    reflected=True,
+    node=power_node,
+    promotes=("input", "exponent"),
+    grad={"input": power_gradient, "exponent": exponent_gradient},
+)
 def _reflected_pow(input, exponent):
     """`other ** input`."""
     return power(input, exponent)
 
 
 @pointwise(
-    numbers="static", check=check_power, promotes=("input", "exponent"), promote=FLOAT, node="PowBackward",
+    numbers="static",
+    check=check_power,
+    promotes=("input", "exponent"),
+    promote=FLOAT,
+    node="PowBackward",
     result=lambda compute, **rest: dtypes.float64 if not compute.is_complex else dtypes.complex128,
     grad={"input": power_gradient, "exponent": exponent_gradient},
-)  # fmt: skip
+)
 def float_power(input, exponent):
     """`pow` in double precision.
 
@@ -223,9 +274,13 @@ def float_power(input, exponent):
 
 
 @pointwise(
-    check=no_complex("ldexp"), promote=FLOAT, inplace=True,
-    grad={"input": lambda g, other: g * (other * math.log(2)).exp(), "other": lambda g, y: g * y * math.log(2)},
-)  # fmt: skip
+    promote=FLOAT,
+    plain_numbers="none",
+    grad={
+        "input": lambda g, other: g * (other * math.log(2)).exp(),
+        "other": lambda g, y: g * y * math.log(2),
+    },
+)
 def ldexp(input, other):
     """`input * 2**other`.
 
@@ -236,7 +291,7 @@ def ldexp(input, other):
 
 
 @pointwise(
-    inplace=False, check=no_complex("logaddexp_cpu"),
+    inplace=False, kernel="logaddexp_cpu", takes="f", plain_numbers="none",
     grad={
         "input": lambda g, input, other: g / (1 + (other - input).exp()),
         "other": lambda g, input, other: g / (1 + (input - other).exp()),
@@ -253,7 +308,7 @@ def logaddexp(input, other):
 
 
 @pointwise(
-    inplace=False, check=no_complex("logaddexp2_cpu"),
+    inplace=False, kernel="logaddexp2_cpu", takes="f", plain_numbers="none",
     grad={
         "input": lambda g, input, other: g / (1 + (other - input).exp2()),
         "other": lambda g, input, other: g / (1 + (input - other).exp2()),
@@ -277,13 +332,21 @@ def xlog(name: str, log_of: Any, slope: Any, text: str) -> Any:
 
     body.__name__, body.__doc__ = name, text
     return pointwise(
-        promote=FLOAT, check=no_complex(name), inplace=name == "xlogy", public=name if name == "xlogy" else "_special_xlog1py",
+        promote=FLOAT,
+        kernel=f"{name}_cpu",
+        takes="f",
+        plain_numbers="any",
+        inplace=name == "xlogy",
+        public=name if name == "xlogy" else "_special_xlog1py",
         methods=None if name == "xlogy" else (),
         grad={
-            "input": lambda g, input, other: g * choose((input == 0) & (other <= (0 if name == "xlogy" else -1)), 0, log_of(other)),
+            "input": lambda g, input, other: (
+                g
+                * choose((input == 0) & (other <= (0 if name == "xlogy" else -1)), 0, log_of(other))
+            ),
             "other": lambda g, input, other: g * slope(input, other),
         },
-    )(body)  # fmt: skip
+    )(body)
 
 
 def as_tensor_like(value: Any, log: Any) -> Any:
@@ -291,22 +354,68 @@ def as_tensor_like(value: Any, log: Any) -> Any:
     return log_of_number(value) if isinstance(value, (int, float)) else log(value)
 
 
-xlogy = xlog("xlogy", lambda v: as_tensor_like(v, lambda t: t.log()), lambda x, y: x / y, "x * log(y), zero where x is.")
-xlog1py = xlog("xlog1py", lambda v: as_tensor_like(v, lambda t: t.log1p()), lambda x, y: x / (y + 1), "x * log1p(y), zero where x is.")
+xlogy = xlog(
+    "xlogy",
+    lambda v: as_tensor_like(v, lambda t: t.log()),
+    lambda x, y: x / y,
+    "x * log(y), zero where x is.",
+)
+xlog1py = xlog(
+    "xlog1py",
+    lambda v: as_tensor_like(v, lambda t: t.log1p()),
+    lambda x, y: x / (y + 1),
+    "x * log1p(y), zero where x is.",
+)
 
-# ---- error and gamma functions ------------------------------------------------------------------------------------------------
+# ---- error and gamma functions -------------------------------------------------------------------
 
-erf = function("erf", lambda g, input: g * TWO_OVER_ROOT_PI * (-(input * input)).exp(), "Error function.", check=no_complex("erf"))
-erfc = function("erfc", lambda g, input: -g * TWO_OVER_ROOT_PI * (-(input * input)).exp(), "1 - erf(x).", check=no_complex("erfc"))
-erfinv = function("erfinv", lambda g, y: g / TWO_OVER_ROOT_PI * (y * y).exp(), "Inverse of the error function.", check=no_complex("erfinv"))
-lgamma = function("lgamma", lambda g, input: g * input.digamma(), "Logarithm of the absolute gamma function.", check=no_complex("lgamma"))
-digamma = function("digamma", lambda g, input: g * input.polygamma(1), "Derivative of lgamma.", check=no_complex("digamma"))
+erf = function(
+    "erf",
+    lambda g, input: g * TWO_OVER_ROOT_PI * (-(input * input)).exp(),
+    "Error function.",
+    kernel="erf_vml_cpu",
+    takes="f",
+)
+erfc = function(
+    "erfc",
+    lambda g, input: -g * TWO_OVER_ROOT_PI * (-(input * input)).exp(),
+    "1 - erf(x).",
+    kernel="erfc_vml_cpu",
+    takes="f",
+)
+erfinv = function(
+    "erfinv",
+    lambda g, y: g / TWO_OVER_ROOT_PI * (y * y).exp(),
+    "Inverse of the error function.",
+    kernel="erfinv_vml_cpu",
+    takes="f",
+)
+lgamma = function(
+    "lgamma",
+    lambda g, input: g * input.digamma(),
+    "Logarithm of the absolute gamma function.",
+    kernel="lgamma_vml_cpu",
+    takes="f",
+)
+digamma = function(
+    "digamma",
+    lambda g, input: g * input.polygamma(1),
+    "Derivative of lgamma.",
+    kernel="digamma",
+    takes="f",
+)
 
 
 @pointwise(
-    promote=FLOAT, numbers="static", inplace=True, check=no_complex("logit"),
-    grad=lambda g, input, eps: choose(outside(input, eps), edge_gradient(g, eps), g / (input * (1 - input))),
-)  # fmt: skip
+    promote=FLOAT,
+    numbers="static",
+    inplace=True,
+    kernel="logit_cpu",
+    takes="f",
+    grad=lambda g, input, eps: choose(
+        outside(input, eps), edge_gradient(g, eps), g / (input * (1 - input))
+    ),
+)
 def logit(input, eps=None):
     """log(x / (1 - x)), with x kept in [eps, 1 - eps].
 
@@ -329,11 +438,22 @@ def edge_gradient(g: Any, eps: Any) -> Any:
     return g * (math.nan if eps is None else 0.0)
 
 
-# ---- complex numbers --------------------------------------------------------------------------------------------------------
+# ---- complex numbers -----------------------------------------------------------------------------
 
 
-@pointwise(promote=COMPLEX_TO_FLOAT, inplace=False, grad=lambda g, input: angle_gradient(g, input), public="angle",
-           result=lambda compute, input: compute.to_real() if compute.is_complex else compute if compute.is_floating_point else dtypes.get_default_dtype())  # fmt: skip
+@pointwise(
+    promote=COMPLEX_TO_FLOAT,
+    inplace=False,
+    grad=lambda g, input: angle_gradient(g, input),
+    public="angle",
+    result=lambda compute, input: (
+        compute.to_real()
+        if compute.is_complex
+        else compute
+        if compute.is_floating_point
+        else dtypes.get_default_dtype()
+    ),
+)
 def angle(input):
     """Angle in radians; of reals 0 or pi.
 

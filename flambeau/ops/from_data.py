@@ -213,5 +213,5 @@ def scalar_tensor(
 
 
 __all__ = [
-    "as_tensor", "asarray", "from_numpy", "frombuffer", "scalar_tensor", "tensor",
+    "as_tensor", "asarray", "from_dlpack", "from_numpy", "frombuffer", "scalar_tensor", "tensor",
 ]  # fmt: skip

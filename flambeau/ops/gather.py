@@ -1,8 +1,8 @@
 """Reading with an index tensor along one dimension: gather, index_select, take, take_along_dim.
 
-    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
-    tensor([[1, 1],
-            [4, 3]])
+>>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
+tensor([[1, 1],
+        [4, 3]])
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ from flambeau.ops.outputs import OUT_DTYPE, into, same_dtype
 INDEX_NAMES = ("int64", "int32")
 
 
-def along(table: Spec, rows: Any, index: Spec, dim: int, itemsize: int, pairs: bool) -> tuple[Nest, int, int]:
-    """The loop nest over an index tensor of the table's rank, with the size and byte step of the indexed dimension."""
+def along(
+    table: Spec, rows: Any, index: Spec, dim: int, itemsize: int, pairs: bool
+) -> tuple[Nest, int, int]:
+    """The loop nest over an index tensor of the table's rank,
+    with the size and byte step of the indexed dimension.
+    """
     nest = Nest(itemsize, pairs)
     for d, size in enumerate(index.shape):
         table_step = 0 if d == dim or table.ndim == 0 else table.strides[d] * itemsize
@@ -37,7 +41,7 @@ def gather_failure(plan: Any, code: int) -> Exception:
     return errors.gather_out_of_bounds(code >> 4, plan.options["dim"], plan.options["bound"])
 
 
-# ---- gather ----------------------------------------------------------------------------------------------------------------
+# ---- gather --------------------------------------------------------------------------------------
 
 
 def check_gather(spec: Spec, index: Spec, dim: int) -> int:
@@ -52,20 +56,26 @@ def check_gather(spec: Spec, index: Spec, dim: int) -> int:
     for d in range(index.ndim):
         if d != wrapped and spec.ndim and index.shape[d] > spec.shape[d]:
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {errors.brackets(index.shape)} to be no larger than self "
+                f"Size does not match at dimension {d} expected index "
+                f"{errors.brackets(index.shape)} to be no larger than self "
                 f"{errors.brackets(spec.shape)} apart from dimension {wrapped}"
             )
     return wrapped
 
 
-@structured(grad=lambda g, input_like, dim, index: g.new_zeros(input_like.shape).scatter_add(dim, index, g))
-def gather(call, input, dim, index, *, sparse_grad=False):  # type: ignore[no-untyped-def]
+@structured(
+    grad=lambda g, input_like, dim, index: g.new_zeros(input_like.shape).scatter_add(dim, index, g)
+)
+def gather(call, input, dim, index, *, sparse_grad=False):
     """`result[i][j] = input[index[i][j]][j]` for `dim` 0, and likewise for others.
 
     >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 0, torch.tensor([[1, 0]]))
     tensor([[3, 2]])
     """
-    spec, at = call.op.check_tensor(input, "input")._spec, call.op.check_tensor(index, "index")._spec
+    spec, at = (
+        call.op.check_tensor(input, "input")._spec,
+        call.op.check_tensor(index, "index")._spec,
+    )
     wrapped = check_gather(spec, at, as_int(dim))
     output = Spec.of(tuple(at.shape), None, spec.dtype, spec.device)
     nest, size, step = along(spec, output.strides, at, wrapped, spec.itemsize, spec.itemsize == 16)
@@ -80,7 +90,7 @@ gather.failure = gather_failure
 gather.out_check = same_dtype()
 
 
-# ---- index_select ----------------------------------------------------------------------------------------------------------
+# ---- index_select --------------------------------------------------------------------------------
 
 
 def select_failure(plan: Any, code: int) -> Exception:
@@ -89,9 +99,11 @@ def select_failure(plan: Any, code: int) -> Exception:
 
 
 @structured(
-    public=None, node="IndexSelectBackward", grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape))
+    public=None,
+    node="IndexSelectBackward",
+    grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape)),
 )
-def _index_select(call, input, indices, dims):  # type: ignore[no-untyped-def]
+def _index_select(call, input, indices, dims):
     """`index_select` with the index as a vector; takes what ops.index takes."""
     return index_plan(call.op, call.places, input, indices, dims, wrap=False, keeps_order=False)
 
@@ -100,14 +112,17 @@ _index_select.failure = select_failure
 
 
 @structured(node="IndexSelectBackward")
-def index_select(call, input, dim, index):  # type: ignore[no-untyped-def]
+def index_select(call, input, dim, index):
     """The indices of one dimension that a vector lists.
 
     >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([1]))
     tensor([[2],
             [4]])
     """
-    spec, at = call.op.check_tensor(input, "input")._spec, call.op.check_tensor(index, "index")._spec
+    spec, at = (
+        call.op.check_tensor(input, "input")._spec,
+        call.op.check_tensor(index, "index")._spec,
+    )
     wrapped = wrap_dim(as_int(dim), spec.ndim)
     if at.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
@@ -115,28 +130,37 @@ def index_select(call, input, dim, index):  # type: ignore[no-untyped-def]
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
     if spec.ndim == 0:
         if at.numel != 1:
-            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {at.numel} value(s)")
+            raise RuntimeError(
+                f"index_select(): Index to scalar can have only 1 value, got {at.numel} value(s)"
+            )
         return input.reshape(1)._index_select([index.reshape(1)], (0,)).reshape(())
     if at.ndim == 0:
         return input._index_select([index.reshape(1)], (wrapped,))
-    return index_plan(_index_select, call.places, input, [index], [wrapped], wrap=False, keeps_order=False)
+    return index_plan(
+        _index_select, call.places, input, [index], [wrapped], wrap=False, keeps_order=False
+    )
 
 
-index_select.out_check = same_dtype("index_select(): self and result must have the same scalar type")
+index_select.out_check = same_dtype(
+    "index_select(): self and result must have the same scalar type"
+)
 
-# ---- take ------------------------------------------------------------------------------------------------------------------
+# ---- take ----------------------------------------------------------------------------------------
 
 
 def take_failure(plan: Any, code: int) -> Exception:
     """An index outside the tensor."""
-    return IndexError(f"out of range: tried to access index {code >> 4} on a tensor of {plan.options['bounds'][0]} elements.")
+    return IndexError(
+        f"out of range: tried to access index {code >> 4} on a tensor of "
+        f"{plan.options['bounds'][0]} elements."
+    )
 
 
 @structured(
     public=None, node="TakeBackward",
     grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape)),
 )  # fmt: skip
-def _take(call, input, indices, dims):  # type: ignore[no-untyped-def]
+def _take(call, input, indices, dims):
     """`take` from one dimension."""
     return index_plan(call.op, call.places, input, indices, dims, keeps_order=False)
 
@@ -152,34 +176,53 @@ def take(input: Any, index: Any, *, out: Any = None) -> Any:
     tensor([4, 5, 8])
     """
     if index.dtype is not dtypes.int64:
-        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype.scalar_name}")
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {index.dtype.scalar_name}"
+        )
     if input.numel() == 0 and index.numel():
         raise IndexError("take(): tried to take from an empty tensor")
-    text = "take(): self and out expected to have the same dtype, but got self.dtype = {Wanted} and out.dtype = {Given}"
+    text = (
+        "take(): self and out expected to have the same dtype, "
+        "but got self.dtype = {Wanted} and out.dtype = {Given}"
+    )
     return into(input.reshape(-1)._take([index], (0,)), out, input, index, check=same_dtype(text))
 
 
 @composite
 def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
-    """`gather` with both tensors broadcast against each other first; without `dim` over all elements.
+    """`gather` with both tensors broadcast against each other first; without `dim` over all
+    elements.
 
     >>> torch.take_along_dim(torch.tensor([[3, 1, 2]]), torch.tensor([[1, 2, 0]]), 1)
     tensor([[1, 2, 3]])
     """
     if indices.dtype is not dtypes.int64:
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.scalar_name}")
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{indices.dtype.scalar_name}"
+        )
     if dim is None:
         result = input.reshape(-1).gather(0, indices.reshape(-1))
     else:
         if input.ndim != indices.ndim:
             raise RuntimeError(
-                "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+                "torch.take_along_dim(): input and indices should have the same number of "
+                "dimensions, but got "
                 f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
             )
         wrapped = wrap_dim(dim, input.ndim)
-        shapes = [tuple(1 if d == wrapped else n for d, n in enumerate(t.shape)) for t in (input, indices)]
+        shapes = [
+            tuple(1 if d == wrapped else n for d, n in enumerate(t.shape)) for t in (input, indices)
+        ]
         common = list(broadcast_shapes(*shapes))
-        wide = [(*common[:wrapped], t.shape[wrapped], *common[wrapped + 1 :]) for t in (input, indices)] if input.ndim else [(), ()]
+        wide = (
+            [
+                (*common[:wrapped], t.shape[wrapped], *common[wrapped + 1 :])
+                for t in (input, indices)
+            ]
+            if input.ndim
+            else [(), ()]
+        )
         size = input.shape[wrapped] if input.ndim else 1
         indices = indices.where(indices >= 0, indices + size)
         result = input.expand(wide[0]).gather(wrapped, indices.expand(wide[1]))

@@ -1,7 +1,8 @@
 """`x[...]` on either side of `=`: what the indices mean, and which op answers.
 
-Ints, slices, None and Ellipsis give a view with one plan. Where bools, lists or tensors are among them, the basic part is applied as
-a view first and the tensors go to ops.index. `Reading` is the reading of an index, shared by both sides.
+Ints, slices, None and Ellipsis give a view with one plan. Where bools, lists or tensors are among
+them, the basic part is applied as a view first and the tensors go to ops.index. `Reading` is the
+reading of an index, shared by both sides.
 
     >>> torch.arange(6).view(2, 3)[1, ::2]
     tensor([3, 5])
@@ -15,26 +16,41 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import expand_strides
+from flambeau.ops import from_data
 from flambeau.ops.index import _index, index_at, index_plan, resolve
-from flambeau.ops.kinds import Call, composite, structured
 from flambeau.ops.kernels.masks import Found
-from flambeau.ops.mask import _mask_take, as_mask, check_covers, check_number, fill_rows, is_canonical, number_tensor
+from flambeau.ops.kinds import Call, composite, structured
+from flambeau.ops.mask import (
+    _mask_take,
+    as_mask,
+    check_covers,
+    check_number,
+    fill_rows,
+    is_canonical,
+    number_tensor,
+)
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.view import geometry
 
-INVALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {kind})"
+INVALID = (
+    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
+    "valid indices (got {kind})"
+)
 ZERO_DIM = (
-    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` "
+    "in C++ to convert a 0-dim tensor to a number"
 )
 SEQUENCES = (list, tuple, range, str, bytes)
 
 
 class Reading:
-    """An index read against a spec: the view that its basic part makes, and the tensors that index the view's dimensions.
+    """An index read against a spec: the view that its basic part makes, and the tensors that index
+    the view's dimensions.
 
-    shape, strides, offset: the view; tensors: one entry for each of its dimensions (masks: for the dimensions they cover);
-    basic: an index that gives the view; node: torch's name of the graph node.
+    shape, strides, offset: the view; tensors: one entry for each of its dimensions (masks: for the
+    dimensions they cover); basic: an index that gives the view; node: torch's name of the graph
+    node.
     """
 
     def __init__(self, spec: Spec, index: Any):
@@ -79,7 +95,9 @@ class Reading:
         """A new dimension of size 1."""
         following = self.dim < self.spec.ndim
         self.shape.append(1)
-        self.strides.append(self.spec.shape[self.dim] * self.spec.strides[self.dim] if following else 1)
+        self.strides.append(
+            self.spec.shape[self.dim] * self.spec.strides[self.dim] if following else 1
+        )
         self.tensors.append(tensor)
         self.basic.append(None)
         self.node = "UnsqueezeBackward0"
@@ -117,7 +135,11 @@ class Reading:
             raise ValueError("step must be greater than zero")
         first, last, _ = slice(bound(item.start, None), bound(item.stop, None), None).indices(size)
         count = len(range(first, last, step))
-        whole = item.start in (None, 0) and (item.stop is None or bound(item.stop, 0) >= size) and step == 1
+        whole = (
+            item.start in (None, 0)
+            and (item.stop is None or bound(item.stop, 0) >= size)
+            and step == 1
+        )
         if self.alone or not whole:
             self.node = "SliceBackward0"
         self.shape.append(count)
@@ -148,14 +170,22 @@ class Reading:
     @property
     def plain(self) -> bool:
         """Whether the basic part changes nothing: the tensors index the tensor itself."""
-        return tuple(self.shape) == tuple(self.spec.shape) and tuple(self.strides) == self.spec.strides and self.offset == 0
+        return (
+            tuple(self.shape) == tuple(self.spec.shape)
+            and tuple(self.strides) == self.spec.strides
+            and self.offset == 0
+        )
 
     def window(self, input: Any) -> Any:
         """The view that the basic part makes."""
-        return input if all(item == slice(None) for item in self.basic) else input[tuple(self.basic)]
+        return (
+            input if all(item == slice(None) for item in self.basic) else input[tuple(self.basic)]
+        )
 
     def entries(self) -> list[Any]:
-        """The tensors as ops.index takes them: one entry for each dimension, or for all that a mask covers."""
+        """The tensors as ops.index takes them: one entry for each dimension,
+        or for all that a mask covers.
+        """
         return [t for t in self.tensors if t is not COVERED]
 
 
@@ -163,7 +193,9 @@ COVERED = object()  # a dimension that the mask before it covers too
 
 
 def too_many(spec: Spec, index: Any) -> IndexError:
-    """The error for more indices than dimensions; torch words it by what a 0-d tensor was indexed with."""
+    """The error for more indices than dimensions;
+    torch words it by what a 0-d tensor was indexed with.
+    """
     if spec.ndim == 0 and isinstance(index, slice):
         return IndexError("slice() cannot be applied to a 0-dim tensor.")
     if spec.ndim == 0 and isinstance(index, int):
@@ -172,11 +204,19 @@ def too_many(spec: Spec, index: Any) -> IndexError:
 
 
 def as_items(index: Any) -> list[Any]:
-    """The entries of an index; lists that hold slices, tensors or sequences count as tuples, as they did in NumPy."""
+    """The entries of an index; lists that hold slices, tensors or sequences count as tuples,
+    as they did in NumPy.
+    """
     if isinstance(index, tuple):
         return list(index)
     if isinstance(index, list) and len(index) < 32:
-        if any(item is None or item is Ellipsis or isinstance(item, (slice, *SEQUENCES)) or is_tensor(item) for item in index):
+        if any(
+            item is None
+            or item is Ellipsis
+            or isinstance(item, (slice, *SEQUENCES))
+            or is_tensor(item)
+            for item in index
+        ):
             return list(index)
     return [index]
 
@@ -191,7 +231,12 @@ def as_index(item: Any) -> Any:
         return sequence_tensor(item)
     if hasattr(item, "__index__"):
         return item.__index__()
-    if hasattr(item, "__array__") or hasattr(item, "__getitem__") and hasattr(item, "__len__") and not isinstance(item, dict):
+    if (
+        hasattr(item, "__array__")
+        or hasattr(item, "__getitem__")
+        and hasattr(item, "__len__")
+        and not isinstance(item, dict)
+    ):
         return sequence_tensor(item)
     raise IndexError(INVALID.format(kind=type(item).__name__))
 
@@ -216,32 +261,34 @@ def bound(value: Any, default: Any) -> Any:
 
 def truth_tensor(value: bool, spec: Spec) -> Any:
     """True or False as a mask of one element."""
-    import flambeau
-
-    return flambeau.tensor([value], device=spec.device)
+    return from_data.tensor([value], device=spec.device)
 
 
 def sequence_tensor(value: Any) -> Any:
     """A list or array as an index tensor."""
-    import flambeau
-
     if isinstance(value, range):
         value = list(value)
-    found = flambeau.tensor(value)
-    return found.to(flambeau.int64) if found.numel() == 0 and found.dtype.is_floating_point else found
+    found = from_data.tensor(value)
+    return found.to(dtypes.int64) if found.numel() == 0 and found.dtype.is_floating_point else found
 
 
 def is_basic(index: Any) -> bool:
     """Whether an index is made of ints, slices, None and Ellipsis only."""
     items = index if type(index) is tuple else (index,)
-    return all(type(item) is int or type(item) is slice or item is None or item is Ellipsis for item in items)
+    return all(
+        type(item) is int or type(item) is slice or item is None or item is Ellipsis
+        for item in items
+    )
 
 
 @structured(
-    public=None, methods=("__getitem__",),
-    grad=lambda g, input_like, y_like, steps, place: g._window_backward(tuple(input_like.shape), tuple(y_like.shape), steps, place),
+    public=None,
+    methods=("__getitem__",),
+    grad=lambda g, input_like, y_like, steps, place: g._window_backward(
+        tuple(input_like.shape), tuple(y_like.shape), steps, place
+    ),
 )
-def getitem(call, input, index):  # type: ignore[no-untyped-def]
+def getitem(call, input, index):
     """`input[index]`.
 
     >>> torch.arange(4)[1:3]
@@ -258,7 +305,12 @@ def getitem(call, input, index):  # type: ignore[no-untyped-def]
         if all(t.dtype.name == "int64" for t in given):
             tensors, dims = resolve(input, entries)
             return index_plan(_index, call.places, input, tensors, dims)
-        if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_ and is_canonical(input._spec):
+        if (
+            len(given) == 1
+            and entries[0] is given[0]
+            and given[0].dtype is dtypes.bool_
+            and is_canonical(input._spec)
+        ):
             return delegate(_mask_take, call.places, input=input, mask=entries[0])
     return index_at(reading.window(input), entries)
 
@@ -272,7 +324,9 @@ getitem.takes_index = True
 
 
 def window_plan(call: Any, reading: Reading) -> Any:
-    """The plan of a view: its offset, and that offset in a row-major tensor, are operands (see runtime.indexing)."""
+    """The plan of a view: its offset, and that offset in a row-major tensor,
+    are operands (see runtime.indexing).
+    """
     spec = reading.spec
     whole = spec if spec.contiguous else Spec.of(spec.shape, None, spec.dtype, spec.device)
     twin = reading if whole is spec else Reading(whole, call.arguments["index"])
@@ -280,9 +334,13 @@ def window_plan(call: Any, reading: Reading) -> Any:
     arguments = {"input": call.arguments["input"], "steps": tuple(twin.strides)}
     operands = [Operand(spec, call.places.of(arguments["input"])), Operand(int, 1), Operand(int, 2)]
     names = ["input", "start", "place"]
-    gradient = call.op.gradient(names, {"steps": arguments["steps"]}, [o.spec for o in operands], [output])
+    gradient = call.op.gradient(
+        names, {"steps": arguments["steps"]}, [o.spec for o in operands], [output]
+    )
     call.places.items[1:] = [reading.offset, twin.offset]
-    plan = Plan(call.op, operands, [output], {"steps": arguments["steps"]}, gradient, reading.node, names)
+    plan = Plan(
+        call.op, operands, [output], {"steps": arguments["steps"]}, gradient, reading.node, names
+    )
     return plan.use_view(0)
 
 
@@ -317,7 +375,9 @@ def setitem(input: Any, index: Any, value: Any) -> None:
 def assign(window: Any, value: Any) -> None:
     """Fills a view with a value, which may have extra leading dimensions of size 1."""
     if type(value) is engine.Tensor:
-        window.copy_(value if value._spec.ndim <= window._spec.ndim else without_leading(value, window.ndim))
+        window.copy_(
+            value if value._spec.ndim <= window._spec.ndim else without_leading(value, window.ndim)
+        )
     elif isinstance(value, (bool, int, float, complex)):
         window._fill_(check_number(value, window._spec.dtype))
     else:
@@ -347,7 +407,12 @@ def assign_at(window: Any, entries: list[Any], value: Any) -> None:
     """`window[entries] = value` with tensors among the entries."""
     value = as_value(window, value)
     given = [t for t in entries if t is not None]
-    if len(given) == 1 and entries[0] is given[0] and given[0].dtype is dtypes.bool_ and value.dtype is window.dtype:
+    if (
+        len(given) == 1
+        and entries[0] is given[0]
+        and given[0].dtype is dtypes.bool_
+        and value.dtype is window.dtype
+    ):
         mask = given[0]
         check_covers(window._spec, mask)
         if value.numel() == 1:
@@ -361,9 +426,21 @@ def assign_at(window: Any, entries: list[Any], value: Any) -> None:
 
 
 def put_masked(window: Any, mask: Any, value: Any) -> bool:
-    """Writes rows one after the other where no graph is concerned and the value has a row for each true element."""
-    recorded = window._node is not None or value._node is not None or window._base is not None and window._base._node is not None
-    if recorded or not window._spec.contiguous or window._storage is value._storage or window.device.type != "cpu":
+    """Writes rows one after the other where no graph is concerned and the value has a row
+    for each true element.
+    """
+    recorded = (
+        window._node is not None
+        or value._node is not None
+        or window._base is not None
+        and window._base._node is not None
+    )
+    if (
+        recorded
+        or not window._spec.contiguous
+        or window._storage is value._storage
+        or window.device.type != "cpu"
+    ):
         return False
     found = Found(as_mask(mask))
     if tuple(value.shape) != (found.total, *window.shape[mask.ndim :]):

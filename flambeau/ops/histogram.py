@@ -36,15 +36,17 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise RuntimeError("minlength should be >= 0")
     if input.dtype.category != 1:
         raise errors.not_implemented_for("bincount_cpu", input.dtype.scalar_name)
-    if input.ndim != 1 or input.numel() and input.min().item() < 0:
-        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and (weights.ndim != 1 or weights.shape != input.shape):
         raise RuntimeError("weights should be 1-d and have the same length as input")
     values = as_array(input).astype("int64", copy=False)
+    try:
+        counts = numpy.bincount(values, None if weights is None else as_array(weights), minlength)
+    except ValueError:  # several dimensions, or a negative number
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.") from None
     if weights is None:
-        return from_array(numpy.bincount(values, minlength=minlength).astype("int64", copy=False))
-    total = numpy.bincount(values, as_array(weights), minlength).astype("float64", copy=False)
-    return from_array(total, dtypes.float32 if weights.dtype is dtypes.float32 else dtypes.float64)
+        return from_array(counts.astype("int64", copy=False))
+    kind = dtypes.float32 if weights.dtype is dtypes.float32 else dtypes.float64
+    return from_array(counts.astype("float64", copy=False), kind)
 
 
 @composite

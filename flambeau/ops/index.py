@@ -1,8 +1,9 @@
 """Indexing with tensors: the ops behind `x[i, j]` and `x[i, j] = v`, index_put and their gradients.
 
-The core ops take `dims`, the dimensions that are indexed, and one int64 tensor for each; masks and None entries are resolved before
-(`resolve`). The index tensors broadcast to one shape, which takes the place of the indexed dimensions where these are neighbours, else
-comes first. Gradients are the same ops the other way round: reading sums into zeros, writing reads.
+The core ops take `dims`, the dimensions that are indexed, and one int64 tensor for each; masks and
+None entries are resolved before (`resolve`). The index tensors broadcast to one shape, which takes
+the place of the indexed dimensions where these are neighbours, else comes first. Gradients are the
+same ops the other way round: reading sums into zeros, writing reads.
 
     >>> torch.arange(12).view(3, 4)[torch.tensor([0, 2]), torch.tensor([1, 3])]
     tensor([ 1, 11])
@@ -18,7 +19,12 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
-from flambeau.core.strides import broadcast_strides, contiguous_strides, elementwise_strides, view_strides
+from flambeau.core.strides import (
+    broadcast_strides,
+    contiguous_strides,
+    elementwise_strides,
+    view_strides,
+)
 from flambeau.ops.kernels.indexed import Nest, read_kernel, write_kernel
 from flambeau.ops.kernels.phases import Phase, clear_then, phase_params
 from flambeau.ops.kinds import composite, structured
@@ -26,10 +32,13 @@ from flambeau.ops.mask import check_covers, is_canonical
 from flambeau.ops.plan import RELEASE_FROM
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
+from flambeau.runtime import plan_block as fields
 
 
 class Layout:
-    """Where the rows of an indexed table lie: the shape that an index gives, and the loop nest over it."""
+    """Where the rows of an indexed table lie: the shape that an index gives,
+    and the loop nest over it.
+    """
 
     def __init__(self, table: Spec, indices: Sequence[Spec], dims: Sequence[int]):
         self.table, self.indices, self.dims = table, list(indices), list(dims)
@@ -39,14 +48,16 @@ class Layout:
         except RuntimeError:
             shapes = ", ".join(errors.brackets(i.shape) for i in indices)
             raise IndexError(
-                f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+                "shape mismatch: indexing tensors could not be broadcast together with shapes "
+                f"{shapes}"
             ) from None
         rest = [d for d in range(table.ndim) if d not in self.dims]
         neighbours = self.dims == list(range(self.dims[0], self.dims[0] + len(self.dims)))
         split = self.dims[0] if neighbours else 0
         self.before, self.after = [d for d in rest if d < split], [d for d in rest if d >= split]
         self.shape = (
-            *(table.shape[d] for d in self.before), *self.index_shape, *(table.shape[d] for d in self.after),
+            *(table.shape[d] for d in self.before), *self.index_shape,
+            *(table.shape[d] for d in self.after),
         )  # fmt: skip
         self.sizes = tuple(table.shape[d] for d in self.dims)
         if 0 in self.sizes and 0 not in self.index_shape:
@@ -68,16 +79,21 @@ class Layout:
         return nest
 
     def strides(self) -> tuple[int, ...]:
-        """Strides of the result: its dimensions lie in the order in which those of the table and the indices do."""
+        """Strides of the result: its dimensions lie in the order in which those of the table
+        and the indices do.
+        """
         own = self.table.strides
         rows = (
-            *(own[d] for d in self.before), *(0 for _ in self.index_shape), *(own[d] for d in self.after),
+            *(own[d] for d in self.before), *(0 for _ in self.index_shape),
+            *(own[d] for d in self.after),
         )  # fmt: skip
         operands: list[Any] = [(self.shape, rows)]
         wide = (*(1 for _ in self.before), *self.index_shape, *(1 for _ in self.after))
         for index in self.indices:
             read = broadcast_strides(index.shape, index.strides, self.index_shape)
-            operands.append((wide, view_strides(self.index_shape, read, wide) or contiguous_strides(wide)))
+            operands.append(
+                (wide, view_strides(self.index_shape, read, wide) or contiguous_strides(wide))
+            )
         return elementwise_strides(self.shape, operands)
 
     @property
@@ -100,24 +116,43 @@ def index_failure(plan: Any, code: int) -> Exception:
     return errors.index_out_of_bounds(code >> 4, position, plan.options["bounds"][position])
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 
 def index_plan(
-    op: Any, places: Any, input: Any, indices: Sequence[Any], dims: Sequence[int], wrap: bool = True, keeps_order: bool = True
+    op: Any,
+    places: Any,
+    input: Any,
+    indices: Sequence[Any],
+    dims: Sequence[int],
+    wrap: bool = True,
+    keeps_order: bool = True,
 ) -> Any:
-    """The plan that reads `input` at int64 (or all int32) tensors; the call's operands must contain all of them."""
+    """The plan that reads `input` at int64 (or all int32) tensors;
+    the call's operands must contain all of them.
+    """
     spec = input._spec
     layout = Layout(spec, [i._spec for i in indices], dims)
-    output = Spec.of(layout.shape, layout.strides() if keeps_order else None, spec.dtype, spec.device)
-    arguments = {"input": input, "indices": list(indices), "dims": tuple(dims), "bounds": layout.sizes}
+    output = Spec.of(
+        layout.shape, layout.strides() if keeps_order else None, spec.dtype, spec.device
+    )
+    arguments = {
+        "input": input,
+        "indices": list(indices),
+        "dims": tuple(dims),
+        "bounds": layout.sizes,
+    }
     plan = op.plan(arguments, places, ["input", "indices"], [output])
     count = len(dims)
     nest = layout.nest(spec.itemsize, output.strides, spec.itemsize == 16)
-    params, items = nest.params(layout.sizes, layout.steps, wrap=wrap, places=(0, count + 1, count + 2, 1))
+    params, items = nest.params(
+        layout.sizes, layout.steps, wrap=wrap, places=(0, count + 1, count + 2, 1)
+    )
     if not plan.is_meta:
         grain = max(1, (1 << 15) * items // max(1, output.numel))
-        plan.use_native(read_kernel(spec.itemsize, count, layout.index_size), params, items, output.numel, grain)
+        plan.use_native(
+            read_kernel(spec.itemsize, count, layout.index_size), params, items, output.numel, grain
+        )
     else:
         plan.use_native(0, params)
     return can_fail(plan)
@@ -125,14 +160,16 @@ def index_plan(
 
 def can_fail(plan: Any) -> Any:
     """Marks that the plan's kernel reports errors."""
-    from flambeau.runtime import dispatch as d
-
-    plan.words[d.B_CAN_FAIL] = 1
+    plan.words[fields.B_CAN_FAIL] = 1
     return plan
 
 
-@structured(public=None, node="IndexBackward", grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape)))
-def _index(call, input, indices, dims):  # type: ignore[no-untyped-def]
+@structured(
+    public=None,
+    node="IndexBackward",
+    grad=lambda g, indices, dims, input_like: g._index_sum(indices, dims, tuple(input_like.shape)),
+)
+def _index(call, input, indices, dims):
     """The elements of `input` at index tensors for the dimensions `dims`."""
     return index_plan(call.op, call.places, input, indices, dims)
 
@@ -140,11 +177,13 @@ def _index(call, input, indices, dims):  # type: ignore[no-untyped-def]
 _index.failure = index_failure
 
 
-# ---- writing ---------------------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
-@structured(public=None, node="IndexPutBackward", grad=lambda g, indices, dims: g._index(indices, dims))
-def _index_sum(call, input, indices, dims, size):  # type: ignore[no-untyped-def]
+@structured(
+    public=None, node="IndexPutBackward", grad=lambda g, indices, dims: g._index(indices, dims)
+)
+def _index_sum(call, input, indices, dims, size):
     """Zeros of a size to which `input` is added at index tensors: the gradient of `_index`."""
     spec = input._spec
     output = Spec.of(tuple(size), None, spec.dtype, spec.device)
@@ -152,34 +191,54 @@ def _index_sum(call, input, indices, dims, size):  # type: ignore[no-untyped-def
     count = len(dims)
     strides = broadcast_strides(spec.shape, spec.strides, layout.shape)
     nest = layout.nest(output.itemsize, strides, output.dtype.is_complex)
-    params, items = nest.params(layout.sizes, layout.steps, wrap=True, places=(count + 1, 0, count + 2, 1), writes=True)
+    params, items = nest.params(
+        layout.sizes, layout.steps, wrap=True, places=(count + 1, 0, count + 2, 1), writes=True
+    )
     plan = call.plan(["input", "indices"], [output], bounds=layout.sizes)
     if not plan.is_meta:
         words = (ctypes.c_int64 * len(params))(*params)
         plan.keep.append(words)
         grain = nest.grain if layout.rows >= RELEASE_FROM else 0
-        phase = Phase(write_kernel(output.dtype, "add", count, layout.index_size), ctypes.addressof(words), items, grain)
-        plan.use_native(clear_then(), phase_params(count + 1, [phase], output.nbytes), 1, max(layout.rows, output.numel))
+        phase = Phase(
+            write_kernel(output.dtype, "add", count, layout.index_size),
+            ctypes.addressof(words),
+            items,
+            grain,
+        )
+        plan.use_native(
+            clear_then(),
+            phase_params(count + 1, [phase], output.nbytes),
+            1,
+            max(layout.rows, output.numel),
+        )
     else:
         plan.use_native(0, ())
     return can_fail(plan)
 
 
 @update(
-    public=None, node="IndexPutBackward", failure=index_failure, dense=True,
+    public=None,
+    node="IndexPutBackward",
+    failure=index_failure,
+    dense=True,
     grad={
-        "input": lambda g, indices, dims, accumulate: g if accumulate else g._index_put(indices, dims, g.new_zeros(()), False),
-        "values": lambda g, indices, dims, values_like: gathered_like(g._index(indices, dims), values_like.shape),
+        "input": lambda g, indices, dims, accumulate: (
+            g if accumulate else g._index_put(indices, dims, g.new_zeros(()), False)
+        ),
+        "values": lambda g, indices, dims, values_like: gathered_like(
+            g._index(indices, dims), values_like.shape
+        ),
     },
-)  # fmt: skip
-def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[no-untyped-def]
+)
+def _index_put(call, input, indices, dims, values, accumulate):
     """`input` with `values` written (or added) at index tensors for the dimensions `dims`."""
     target, source = call.target, values._spec
     layout = Layout(target, [i._spec for i in indices], dims)
     if source.dtype is not target.dtype:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
-            f"{target.dtype.scalar_name} for the destination and {source.dtype.scalar_name} for the source."
+            f"{target.dtype.scalar_name} for the destination and {source.dtype.scalar_name} for "
+            "the source."
         )
     shape = source.shape
     extra = len(shape) - len(layout.shape)
@@ -188,7 +247,8 @@ def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[
     )
     if not fits:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {errors.brackets(shape)} cannot be broadcast to indexing result of shape "
+            f"shape mismatch: value tensor of shape {errors.brackets(shape)} cannot be broadcast "
+            "to indexing result of shape "
             f"{errors.brackets(layout.shape)}"
         )
     skipped = max(extra, 0)
@@ -200,22 +260,34 @@ def _index_put(call, input, indices, dims, values, accumulate):  # type: ignore[
     places = (count + 2, count + 1, count + 3, 1)
     params, items = nest.params(layout.sizes, layout.steps, wrap=True, places=places, writes=True)
     address = write_kernel(target.dtype, mode, count, layout.index_size)
-    return call.update(["input", "indices", "values"], address, params, items, layout.rows, nest.grain, bounds=layout.sizes)
+    return call.update(
+        ["input", "indices", "values"],
+        address,
+        params,
+        items,
+        layout.rows,
+        nest.grain,
+        bounds=layout.sizes,
+    )
 
 
 def gathered_like(g: Any, shape: Sequence[int]) -> Any:
-    """A gradient of rows for values that were broadcast, and that may have more dimensions (all of size 1)."""
+    """A gradient of rows for values that were broadcast,
+    and that may have more dimensions (all of size 1).
+    """
     extra = max(len(shape) - g.ndim, 0)
     return g.sum_to_size(tuple(shape[extra:])).reshape(tuple(shape))
 
 
 _index_sum.failure = index_failure
 
-# ---- any indices -----------------------------------------------------------------------------------------------------------
+# ---- any indices ---------------------------------------------------------------------------------
 
 
 def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
-    """Index entries (int or bool tensors, None for a whole dimension) as int64 tensors and the dimensions that they index."""
+    """Index entries (int or bool tensors, None for a whole dimension) as int64 tensors
+    and the dimensions that they index.
+    """
     tensors: list[Any] = []
     dims: list[int] = []
     dim = 0
@@ -226,7 +298,11 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
         name = entry.dtype.name
         if name in ("bool", "uint8"):
             check_covers(input._spec, entry, dim)
-            found = entry.nonzero(as_tuple=True) if entry.ndim else (entry.unsqueeze(0).nonzero(as_tuple=True)[0],)
+            found = (
+                entry.nonzero(as_tuple=True)
+                if entry.ndim
+                else (entry.unsqueeze(0).nonzero(as_tuple=True)[0],)
+            )
             for column in found:
                 tensors.append(column)
                 dims.append(dim)
@@ -244,7 +320,13 @@ def resolve(input: Any, indices: Sequence[Any]) -> tuple[list[Any], list[int]]:
 
 def index_at(input: Any, indices: Sequence[Any]) -> Any:
     """`input[indices]` for a list of tensors and Nones."""
-    if len(indices) == 1 and indices[0] is not None and indices[0].dtype is dtypes.bool_ and indices[0].ndim and is_canonical(input._spec):
+    if (
+        len(indices) == 1
+        and indices[0] is not None
+        and indices[0].dtype is dtypes.bool_
+        and indices[0].ndim
+        and is_canonical(input._spec)
+    ):
         return input._mask_take(indices[0])
     tensors, dims = resolve(input, indices)
     return input._index(tensors, tuple(dims))
@@ -284,4 +366,3 @@ def index_put_(input: Any, indices: Any, values: Any, accumulate: bool = False) 
     if not tensors:
         return input.add_(values) if accumulate else input.copy_(values)
     return input._index_put_(tensors, tuple(dims), values, bool(accumulate))
-

@@ -23,11 +23,11 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, contiguous_strides, suggests_channels_last
 from flambeau.ops.arrays import empty
 from flambeau.ops.kernels.strided import Window, address, join_params, line_grain
-from flambeau.ops.kinds import structured
+from flambeau.ops.kinds import Structured
 from flambeau.ops.outputs import castable
 from flambeau.ops.plan import RELEASE_FROM
-from flambeau.ops.registry import engine, is_tensor
-from flambeau.runtime.dispatch import MAX_INPUTS
+from flambeau.ops.registry import engine, is_tensor, run
+from flambeau.runtime.plan_block import MAX_INPUTS
 
 EMPTY = (0,)  # the shape of empty vectors, which cat ignores
 
@@ -49,6 +49,28 @@ def common_dtype(tensors: Sequence[Any]) -> Any:
         return first
     entries = [(t.dtype, DIMENSIONED if t.ndim else ZERO_DIM) for t in tensors]
     return resolve(Promotion.SAME, entries)[1]
+
+
+class Join(Structured):
+    """cat and stack: long lists do not go the way of other calls that have no plan."""
+
+    layout: Any = None  # the function that says where each tensor goes
+    rule: Any = None  # the gradient of one of the tensors
+
+    def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """A call that native code left to Python, mostly because the list is longer than a plan takes."""
+        tensors = args[0] if args else None
+        if type(tensors) in (list, tuple) and len(tensors) > MAX_INPUTS and not kwargs and len(args) <= 2:
+            kind, dim = engine.Tensor, args[1] if len(args) == 2 else 0
+            specs = tuple([t._spec for t in tensors if type(t) is kind])
+            if len(specs) == len(tensors) and type(dim) is int and all(s.dtype is specs[0].dtype for s in set(specs)):
+                return join_many(self.node_name, tensors, prepare(self.layout, specs, dim), self.rule)
+        return run(self, args, kwargs)
+
+
+def join(**options: Any) -> Callable[[Callable[..., Any]], Join]:
+    """An op that joins a list of tensors."""
+    return lambda function: Join(function, methods=(), **options)
 
 
 # ---- cat -------------------------------------------------------------------------------------------------------------------
@@ -110,8 +132,8 @@ def cat_gradient(g: Any, dim: int, sizes: Sequence[int], empty: Sequence[bool], 
     return g.narrow(dim, sum(sizes[:index]), sizes[index])
 
 
-@structured(aliases=("concat", "concatenate"), methods=(), node="CatBackward", grad={"tensors": cat_gradient})
-def cat(call, tensors, dim=0):  # type: ignore[no-untyped-def]
+@join(aliases=("concat", "concatenate"), node="CatBackward", grad={"tensors": cat_gradient})
+def cat(call, tensors, dim=0):
     """The tensors one after the other along `dim`.
 
     >>> torch.cat([torch.zeros(1, 2), torch.ones(1, 2)], 1)
@@ -126,6 +148,7 @@ def cat(call, tensors, dim=0):  # type: ignore[no-untyped-def]
     return joined(call, items, cat_layout, dim, cat_gradient)
 
 
+cat.layout, cat.rule = cat_layout, cat_gradient
 cat.out_check = castable("torch.cat(): input types can't be cast to the desired output type {}")
 
 # ---- stack -----------------------------------------------------------------------------------------------------------------
@@ -150,8 +173,8 @@ def stack_gradient(g: Any, dim: int, index: int) -> Any:
     return g.select(dim, index)
 
 
-@structured(methods=(), grad={"tensors": stack_gradient})
-def stack(call, tensors, dim=0):  # type: ignore[no-untyped-def]
+@join(grad={"tensors": stack_gradient})
+def stack(call, tensors, dim=0):
     """The tensors, all of one shape, along a new dimension.
 
     >>> torch.stack([torch.tensor([1, 2]), torch.tensor([3, 4])], 1)
@@ -167,6 +190,8 @@ def stack(call, tensors, dim=0):  # type: ignore[no-untyped-def]
         return stack([t.to(dtype) for t in items], dim)
     return joined(call, items, stack_layout, dim, stack_gradient)
 
+
+stack.layout, stack.rule = stack_layout, stack_gradient
 
 # ---- running ---------------------------------------------------------------------------------------------------------------
 
@@ -208,8 +233,9 @@ def join_many(name: str, items: Sequence[Any], work: Prepared, rule: Any) -> Any
     if work.output.device.type != "meta":
         kernel = address("copy_windows", work.output.itemsize)
         engine.core.call_kernel(kernel, ctypes.addressof(work.params), work.lines, work.grain, *items, result)
-    if is_grad_enabled() and work.output.dtype.category >= 2 and any(t._node is not None for t in items):
-        result._node = Joined(name, tuple(t._node for t in items), rule, work.options)
+    nodes = [t._node for t in items]
+    if nodes.count(None) < len(nodes) and work.output.dtype.category >= 2 and is_grad_enabled():
+        result._node = Joined(name, tuple(nodes), rule, work.options)
     return result
 
 

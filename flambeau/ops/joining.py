@@ -1,4 +1,5 @@
-"""Relatives of cat, stack and expand: hstack ..., broadcast_tensors, atleast_nd, meshgrid, products of tensors, block_diag.
+"""Relatives of cat, stack and expand: hstack ..., broadcast_tensors, atleast_nd, meshgrid, products
+of tensors, block_diag.
 
     >>> torch.hstack([torch.tensor([1]), torch.tensor([2, 3])])
     tensor([1, 2, 3])
@@ -11,7 +12,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.dtype import int64
 from flambeau.core.shape import broadcast_shapes
+from flambeau.ops import creation, from_data
 from flambeau.ops.join import cat, check_tensors, stack
 from flambeau.ops.kinds import composite
 from flambeau.ops.outputs import into
@@ -33,7 +36,7 @@ def not_empty(name: str, tensors: Any) -> list[Any]:
     return items
 
 
-# ---- stacking --------------------------------------------------------------------------------------------------------------
+# ---- stacking ------------------------------------------------------------------------------------
 
 
 @composite(methods=())
@@ -81,7 +84,7 @@ def column_stack(tensors: Any, *, out: Any = None) -> Any:
     return into(cat(items, 1), out)
 
 
-# ---- dimensions ------------------------------------------------------------------------------------------------------------
+# ---- dimensions ----------------------------------------------------------------------------------
 
 
 def at_least(tensors: tuple[Any, ...], raised: Callable[[Any], Any]) -> Any:
@@ -108,7 +111,9 @@ def atleast_2d(*tensors: Any) -> Any:
     >>> torch.atleast_2d(torch.tensor([1, 2]))
     tensor([[1, 2]])
     """
-    return at_least(tensors, lambda t: t.reshape(1, 1) if t.ndim == 0 else t.unsqueeze(0) if t.ndim == 1 else t)
+    return at_least(
+        tensors, lambda t: t.reshape(1, 1) if t.ndim == 0 else t.unsqueeze(0) if t.ndim == 1 else t
+    )
 
 
 @composite(methods=())
@@ -154,14 +159,21 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing is None:
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument.",
+            UserWarning,
+            stacklevel=2,
         )
         indexing = "ij"
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
     for item in items:
         if item.ndim > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {item}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {item}"
+            )
         if item.dtype is not items[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
     swapped = indexing == "xy" and len(items) >= 2
@@ -178,7 +190,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     return tuple(grids)
 
 
-# ---- products --------------------------------------------------------------------------------------------------------------
+# ---- products ------------------------------------------------------------------------------------
 
 
 @composite(methods=())
@@ -209,8 +221,6 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
             [1, 3],
             [2, 3]])
     """
-    import flambeau
-
     if input.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
     if r < 0:
@@ -219,7 +229,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
         return input.new_empty((0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input.numel()), r))
-    places = flambeau.tensor(rows, dtype=flambeau.int64).reshape(len(rows), r)
+    places = from_data.tensor(rows, dtype=int64).reshape(len(rows), r)
     return stack([input.index_select(0, places.select(1, k)) for k in range(r)], 1)
 
 
@@ -231,19 +241,20 @@ def block_diag(*tensors: Any) -> Any:
     tensor([[1, 0, 0],
             [0, 2, 3]])
     """
-    import flambeau
-
     items = given_list(tensors)
     for position, item in enumerate(items):
         if not is_tensor(item):
-            raise TypeError(f"expected Tensor as element {position} in argument 0, but got {type(item).__name__}")
+            raise TypeError(
+                f"expected Tensor as element {position} in argument 0, "
+                f"but got {type(item).__name__}"
+            )
         if item.ndim > 2:
             raise RuntimeError(
                 "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
                 f"{position} has {item.ndim} dimensions"
             )
     if not items:
-        return flambeau.empty(1, 0)
+        return creation.empty(1, 0)
     blocks = [t.reshape(1, -1) if t.ndim < 2 else t for t in items]
     width = sum(b.shape[1] for b in blocks)
     rows, start = [], 0

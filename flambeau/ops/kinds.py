@@ -42,7 +42,9 @@ INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = (
     Promotion.NONE,
 )
 NUMBER_TYPES = (bool, int, float, complex)
-Dims: TypeAlias = Any  # a second parameter of this type may be given as ints spread out
+# a second parameter of these types may be given as ints spread out
+Dims: TypeAlias = Any
+Sizes: TypeAlias = Any
 
 
 def byte_strides(spec: Spec, shape: Sequence[int]) -> tuple[int, ...]:
@@ -66,7 +68,7 @@ class Pointwise(Op):
     """result[i] = body(operands[i]) after broadcasting and promotion.
 
     promotes: the parameters whose dtypes meet; plain_numbers: which of them may be Python numbers
-    (none, any, or all but the first: "second").
+    ("none", all but the first: "second", all but one: "any", "all").
     takes: categories of the common dtype (bool, int, float, complex) that the op is defined for;
     others give torch's `"kernel" not implemented for 'Float'`. check(**arguments) raises the rest.
     """
@@ -197,6 +199,7 @@ class Pointwise(Op):
         return any(item is value and i not in places.used for i, item in enumerate(places.items))
 
     def _unsupported(self, arguments: dict[str, Any]) -> Any:
+        has_tensor = any(is_tensor(arguments[name]) for name in self.promotes)
         for name in self.promotes:
             value = arguments[name]
             if is_tensor(value):
@@ -204,8 +207,9 @@ class Pointwise(Op):
             parameter = self.signature.parameters[name]
             if value is None and parameter.default is None:
                 continue
-            refused = {"none": True, "any": False, "second": name == self.first and not self.reflected}
-            if not isinstance(value, NUMBER_TYPES) or refused[self.plain_numbers]:
+            first = name == self.first and not self.reflected
+            allowed = {"none": False, "second": not first, "any": has_tensor, "all": True}
+            if not isinstance(value, NUMBER_TYPES) or not allowed[self.plain_numbers]:
                 self.check_tensor(value, name)
         return None
 
@@ -513,6 +517,7 @@ def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any
 
 __all__ = [
     "Dims",
+    "Sizes",
     "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE",
     "Op", "SAME", "Spec", "composite", "engine", "pointwise", "reduced_dims", "reduction",
     "structured", "view",

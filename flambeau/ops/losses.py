@@ -1,7 +1,8 @@
 """Losses whose sum or mean is one kernel: each element's loss is reduced without a temporary.
 
-A loss is one scalar formula, registered three times (`three_ways`): element by element, summed, averaged. Its slope is a pointwise op
-of its own, so that gradients are one kernel too and can be differentiated again:
+A loss is one scalar formula, registered three times (`three_ways`): element by element, summed,
+averaged. Its slope is a pointwise op of its own, so that gradients are one kernel too and can be
+differentiated again:
 
     flambeau.ops.losses.mse_loss(input, target, reduction="mean")
 """
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flambeau.codegen import monoids
+from flambeau.codegen.expr import Expr
+from flambeau.codegen.expr import where as choose
 from flambeau.ops.kinds import pointwise, reduction
 
 
@@ -26,39 +29,161 @@ class Loss:
         return self.ops[reduction].call(input, target, **options)
 
 
-def three_ways(node: str, rules: Callable[[Callable[[Any], Any]], Mapping[str, Any]]) -> Callable[[Callable[..., Any]], Loss]:
-    """Registers a formula of two tensors as `none`, `sum` and `mean`. `rules(share)` gives its gradient rules, where `share(spec)` is
-    what one element contributes to the result: 1, or 1 / number of elements."""
+def three_ways(
+    node: str, rules: Callable[[Callable[[Any], Any]], Mapping[str, Any]]
+) -> Callable[[Callable[..., Any]], Loss]:
+    """Registers a formula of two tensors as `none`, `sum` and `mean`. `rules(share)` gives its
+    gradient rules, where `share(spec)` is what one element contributes to the result: 1, or 1 /
+    number of elements.
+    """
 
     def make(formula: Callable[..., Any]) -> Loss:
         name, common = formula.__name__, {"public": None, "methods": (), "node": node}
         whole, part = rules(lambda spec: 1.0), rules(lambda spec: 1.0 / max(1, spec.numel))
         return Loss(
-            pointwise(name=name, promotes=("input", "target"), inplace=False, grad=whole, **common)(formula),
-            reduction(name=name + "_sum", monoid=lambda element, out, **_: monoids.sum_of(element, out[0]), grad=whole, **common)(formula),
-            reduction(name=name + "_mean", monoid=lambda element, out, **_: monoids.mean_of(element, out[0]), grad=part, **common)(formula),
+            pointwise(
+                name=name,
+                promotes=("input", "target"),
+                numbers="static",
+                inplace=False,
+                grad=whole,
+                **common,
+            )(formula),
+            reduction(
+                name=name + "_sum",
+                monoid=lambda element, out, **_: monoids.sum_of(element, out[0]),
+                grad=whole,
+                **common,
+            )(formula),
+            reduction(
+                name=name + "_mean",
+                monoid=lambda element, out, **_: monoids.mean_of(element, out[0]),
+                grad=part,
+                **common,
+            )(formula),
         )
 
     return make
 
 
-@pointwise(
-    public=None, methods=(), inplace=False, promotes=("incoming", "a", "b"),
-    grad={
-        "incoming": lambda g, a, b, factor: g * ((a - b) * factor),
-        "a": lambda g, incoming, factor: g * (incoming * factor),
-        "b": lambda g, incoming, factor: -(g * (incoming * factor)),
-    },
-)
-def mse_slope(incoming, a, b, factor):
-    """`incoming * (a - b) * factor`: the gradient of a squared difference by `a`, with factor 2."""
-    return incoming * ((a - b) * factor)
+def slope_op(second: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """A slope as a pointwise op `NAME(incoming, input, target, factor, bend)`: incoming * factor *
+    derivative. `second(input, target, bend)` is its own derivative by `input` (by `target` it is
+    the negative, for these losses depend on the difference)."""
+
+    def make(derivative: Callable[..., Any]) -> Any:
+        def body(incoming: Any, input: Any, target: Any, factor: Any, bend: Any) -> Any:
+            return incoming * (derivative(input, target, bend) * factor)
+
+        body.__name__, body.__doc__ = derivative.__name__, derivative.__doc__
+        return pointwise(
+            public=None,
+            methods=(),
+            inplace=False,
+            numbers="static",
+            promotes=("incoming", "input", "target"),
+            grad={
+                "incoming": lambda g, input, target, factor, bend: (
+                    g * (derivative(input, target, bend) * factor)
+                ),
+                "input": lambda g, incoming, input, target, factor, bend: (
+                    g * incoming * (second(input, target, bend) * factor)
+                ),
+                "target": lambda g, incoming, input, target, factor, bend: (
+                    -(g * incoming * (second(input, target, bend) * factor))
+                ),
+            },
+        )(body)
+
+    return make
 
 
-@three_ways("MseLossBackward", lambda share: {
-    "input": lambda g, input, target, input_like: mse_slope.call(g, input, target, 2 * share(input_like)),
-    "target": lambda g, input, target, input_like: mse_slope.call(g, target, input, 2 * share(input_like)),
-})  # fmt: skip
-def mse_loss(input, target):
+def along(slope: Any, share: Callable[[Any], float]) -> dict[str, Any]:
+    """The rules of a loss of the difference: the slope by `input`, its negative by `target`."""
+
+    def rule(sign: float) -> Callable[..., Any]:
+        def apply(g: Any, input: Any, target: Any, input_like: Any, bend: Any) -> Any:
+            run = slope.function if isinstance(g, Expr) else slope.call
+            return run(g, input, target, sign * share(input_like), bend)
+
+        return apply
+
+    return {"input": rule(1.0), "target": rule(-1.0)}
+
+
+@slope_op(second=lambda input, target, bend: choose(input == input, 2, 0))
+def mse_slope(input: Any, target: Any, bend: Any) -> Any:
+    """Derivative of the squared difference."""
+    return 2 * (input - target)
+
+
+@three_ways("MseLossBackward", lambda share: along(mse_slope, share))
+def mse_loss(input, target, bend=0.0):
     """(input - target) squared."""
     return (input - target) * (input - target)
+
+
+@slope_op(second=lambda input, target, bend: choose((input - target).abs() < bend, 1 / bend, 0))
+def smooth_l1_slope(input: Any, target: Any, bend: Any) -> Any:
+    """Derivative of the smooth absolute difference."""
+    gap = input - target
+    return choose(gap.abs() < bend, gap / bend, gap.sign())
+
+
+@three_ways("SmoothL1LossBackward", lambda share: along(smooth_l1_slope, share))
+def smooth_l1_loss(input, target, bend=1.0):
+    """Half the square over `bend` below it, the absolute difference minus half of `bend` above."""
+    gap = (input - target).abs()
+    return choose(gap < bend, 0.5 * gap * gap / bend, gap - 0.5 * bend)
+
+
+@slope_op(second=lambda input, target, bend: choose((input - target).abs() <= bend, 1, 0))
+def huber_slope(input: Any, target: Any, bend: Any) -> Any:
+    """Derivative of Huber's loss."""
+    gap = input - target
+    return choose(gap.abs() <= bend, gap, gap.sign() * bend)
+
+
+@three_ways("HuberLossBackward", lambda share: along(huber_slope, share))
+def huber_loss(input, target, bend=1.0):
+    """Half the square up to `bend`, a line of slope `bend` beyond (Huber, 1964)."""
+    gap = (input - target).abs()
+    return choose(gap <= bend, 0.5 * gap * gap, bend * (gap - 0.5 * bend))
+
+
+def logit_rules(share: Callable[[Any], float]) -> dict[str, Any]:
+    """sigmoid(input) - target by the input, -input by the target."""
+    return {
+        "input": lambda g, input, target, input_like: (
+            (input.sigmoid() - target) * (g * share(input_like))
+        ),
+        "target": lambda g, input, input_like: -input * (g * share(input_like)),
+    }
+
+
+@three_ways("BinaryCrossEntropyWithLogitsBackward", logit_rules)
+def logit_loss(input, target):
+    """Cross entropy of sigmoid(input) with target, without overflow."""
+    return (1 - target) * input + (-input.abs()).exp().log1p() + (-input).maximum(input * 0)
+
+
+def probability_rules(share: Callable[[Any], float]) -> dict[str, Any]:
+    """(input - target) / (input (1 - input)), kept finite; torch's bound is 1e-12."""
+    return {
+        "input": lambda g, input, target, input_like: (
+            (input - target)
+            / choose((1 - input) * input < 1e-12, 1e-12, (1 - input) * input)
+            * (g * share(input_like))
+        ),
+        "target": lambda g, input, input_like: (
+            ((1 - input).log() - input.log()) * (g * share(input_like))
+        ),
+    }
+
+
+@three_ways("BinaryCrossEntropyBackward", probability_rules)
+def probability_loss(input, target):
+    """Cross entropy of probabilities; logarithms are kept above -100."""
+    low = (-input).log1p()
+    high = input.log()
+    return (target - 1) * choose(low < -100, -100, low) - target * choose(high < -100, -100, high)

@@ -1,7 +1,7 @@
 """Masks: masked_fill, masked_select, masked_scatter, nonzero and what `x[mask]` runs on.
 
-    >>> torch.masked_select(torch.arange(4), torch.tensor([True, False, True, False]))
-    tensor([0, 2])
+>>> torch.masked_select(torch.arange(4), torch.tensor([True, False, True, False]))
+tensor([0, 2])
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from flambeau.autograd.inplace import replace
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
@@ -16,18 +17,25 @@ from flambeau.core.promotion import number_dtype
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides, elementwise_strides, expand_strides
+from flambeau.ops import creation, join
 from flambeau.ops.arrays import empty, record
 from flambeau.ops.kernels.masks import Found, kernel
 from flambeau.ops.kinds import NONE, Pointwise, composite, structured
 from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import engine, is_tensor
 
-
 # the C++ types that torch converts numbers to, and the largest value of the floating ones
-NUMBER_TYPES = {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int64": "int64_t", "float16": "double", "bfloat16": "double"}
+NUMBER_TYPES = {
+    "uint8": "uint8_t",
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "int64": "int64_t",
+    "float16": "double",
+    "bfloat16": "double",
+}
 LARGEST = {"float32": 3.4028234663852886e38, "complex64": 3.4028234663852886e38}
 
-# ---- masked_fill -----------------------------------------------------------------------------------------------------------
+# ---- masked_fill ---------------------------------------------------------------------------------
 
 
 def check_masked_fill(input: Any, mask: Any, value: Any) -> None:
@@ -35,11 +43,14 @@ def check_masked_fill(input: Any, mask: Any, value: Any) -> None:
     if not is_tensor(mask):
         raise errors.argument_type_error("masked_fill", "mask", 1, "Tensor", mask)
     if mask.dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.c_name}")
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.c_name}"
+        )
     if is_tensor(value):
         if value.ndim:
             raise RuntimeError(
-                f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+                "masked_fill_ only supports a 0-dimensional value tensor, "
+                f"but got tensor with {value.ndim} dimension(s)."
             )
         given = value.dtype
     else:
@@ -50,11 +61,17 @@ def check_masked_fill(input: Any, mask: Any, value: Any) -> None:
 
 def does_not_fit(dtype: Any) -> RuntimeError:
     """torch's error for a number that a dtype cannot hold."""
-    return RuntimeError(f"value cannot be converted to type {NUMBER_TYPES.get(dtype.name, dtype.c_name)} without overflow")
+    return RuntimeError(
+        f"value cannot be converted to type {NUMBER_TYPES.get(dtype.name, dtype.c_name)} without "
+        "overflow"
+    )
 
 
 def check_number(value: Any, dtype: Any) -> Any:
-    """The number, if the dtype can hold it. Integers may wrap around below zero; complex numbers may be real ones."""
+    """The number, if the dtype can hold it.
+
+    Integers may wrap around below zero; complex numbers may be real ones.
+    """
     category = dtype.category
     if category == 2 and type(value) is not complex and -65504 <= value <= 65504:
         return value
@@ -79,10 +96,11 @@ def check_number(value: Any, dtype: Any) -> Any:
 
 @lru_cache(1024)
 def constant(text: str, value: Any, dtype: Any) -> Any:
-    """A 0-d tensor of a number; `text` tells 0.0 from -0.0 and 1 from True. Nobody may write into it."""
-    import flambeau
+    """A 0-d tensor of a number; `text` tells 0.0 from -0.0 and 1 from True.
 
-    return flambeau.full((), value, dtype=dtype)
+    Nobody may write into it.
+    """
+    return creation.full((), value, dtype=dtype)
 
 
 def number_tensor(value: Any, like: Any) -> Any:
@@ -90,9 +108,7 @@ def number_tensor(value: Any, like: Any) -> Any:
     value = check_number(value, like._spec.dtype)
     if like._spec.device.type == "cpu":
         return constant(repr(value), value, like._spec.dtype)
-    import flambeau
-
-    return flambeau.full((), value, dtype=like._spec.dtype, device=like._spec.device)
+    return creation.full((), value, dtype=like._spec.dtype, device=like._spec.device)
 
 
 class MaskedFill(Pointwise):
@@ -101,7 +117,8 @@ class MaskedFill(Pointwise):
     def make(self, arguments: dict[str, Any], places: Any) -> Any:
         input, mask = arguments["input"], arguments["mask"]
         if is_tensor(mask) and self.target:
-            expand_strides(mask.shape, mask._spec.strides, input.shape, mask.dtype.tensor_type)  # torch's errors
+            # torch's errors
+            expand_strides(mask.shape, mask._spec.strides, input.shape, mask.dtype.tensor_type)
         elif is_tensor(mask):
             broadcast_shapes(mask.shape, input.shape)
         plan = super().make(arguments, places)
@@ -116,7 +133,7 @@ class MaskedFill(Pointwise):
         return other
 
 
-def fill_where(input, mask, value):  # type: ignore[no-untyped-def]
+def fill_where(input, mask, value):
     """`value` where the mask is true, else `input`.
 
     >>> torch.masked_fill(torch.zeros(2), torch.tensor([True, False]), 5)
@@ -128,23 +145,39 @@ def fill_where(input, mask, value):  # type: ignore[no-untyped-def]
 
 
 masked_fill = MaskedFill(
-    fill_where, name="masked_fill", promote=NONE, promotes=("input",), numbers="static", check=check_masked_fill,
+    fill_where,
+    name="masked_fill",
+    promote=NONE,
+    promotes=("input",),
+    numbers="static",
+    check=check_masked_fill,
     strides=lambda shape, specs, arguments: contiguous_strides(shape),
     grad={"input": lambda g, mask: choose(mask, 0, g), "value": lambda g, mask: choose(mask, g, 0)},
-)  # fmt: skip
+)
 
 
 _mask_assign = MaskedFill(
-    fill_where, name="_mask_assign", public=None, promote=NONE, promotes=("input",), numbers="static", check=check_masked_fill,
-    grad=masked_fill.rules.functions, node="IndexPutBackward",
-)  # fmt: skip
+    fill_where,
+    name="_mask_assign",
+    public=None,
+    promote=NONE,
+    promotes=("input",),
+    numbers="static",
+    check=check_masked_fill,
+    grad=masked_fill.rules.functions,
+    node="IndexPutBackward",
+)
 
-# ---- positions -------------------------------------------------------------------------------------------------------------
+# ---- positions -----------------------------------------------------------------------------------
 
 
 def unrecorded(tensor: Any) -> Any:
     """The same memory without the graph."""
-    return engine.core.make_tensor(tensor._storage, tensor._spec, tensor._offset) if tensor._node is not None else tensor
+    return (
+        engine.core.make_tensor(tensor._storage, tensor._spec, tensor._offset)
+        if tensor._node is not None
+        else tensor
+    )
 
 
 def as_mask(tensor: Any) -> Any:
@@ -165,8 +198,9 @@ def positions(input: Any) -> Any:
 
 
 @structured()
-def nonzero(call, input, *, as_tuple=False):  # type: ignore[no-untyped-def]
-    """Indices of the elements that are not 0: a row for each, or a tuple of one tensor for each dimension.
+def nonzero(call, input, *, as_tuple=False):
+    """Indices of the elements that are not 0: a row for each, or a tuple of one tensor for each
+    dimension.
 
     >>> torch.nonzero(torch.tensor([0, 3, 0, 4]))
     tensor([[1],
@@ -174,12 +208,16 @@ def nonzero(call, input, *, as_tuple=False):  # type: ignore[no-untyped-def]
     """
     spec = call.op.check_tensor(input, "input")._spec
     if spec.device.type == "meta":
-        raise NotImplementedError("nonzero of a meta tensor: the size of its result depends on values")
+        raise NotImplementedError(
+            "nonzero of a meta tensor: the size of its result depends on values"
+        )
     dummy = Spec.of((0,), None, dtypes.int64, spec.device)
     plan = call.plan(["input"], [dummy])
     if not as_tuple:
         return plan.use_python(positions)
-    return plan.use_python(lambda x: (positions(x) if x.ndim else positions(x.reshape(1))).unbind(1))
+    return plan.use_python(
+        lambda x: (positions(x) if x.ndim else positions(x.reshape(1))).unbind(1)
+    )
 
 
 @composite
@@ -209,7 +247,7 @@ def argwhere(input: Any) -> Any:
     return input.nonzero()
 
 
-# ---- rows of a mask --------------------------------------------------------------------------------------------------------
+# ---- rows of a mask ------------------------------------------------------------------------------
 
 
 def row_words(spec: Spec, rank: int) -> tuple[int, int]:
@@ -227,7 +265,9 @@ def is_canonical(spec: Spec) -> bool:
 
 
 def few_rows(spec: Spec, rank: int, total: int) -> tuple[int, ...]:
-    """Strides of `x[mask]` with one row or none: torch orders dimensions by what it finds in the operands."""
+    """Strides of `x[mask]` with one row or none:
+    torch orders dimensions by what it finds in the operands.
+    """
     shape = (total, *spec.shape[rank:])
     table = (shape, (0, *spec.strides[rank:]))
     index = (total, *(1 for _ in spec.shape[rank:]))
@@ -241,13 +281,18 @@ def check_covers(spec: Spec, mask: Any, dim: int = 0) -> None:
             raise errors.too_many_indices(spec.ndim)
         if spec.shape[dim + d] != size:
             raise IndexError(
-                f"The shape of the mask {errors.brackets(mask.shape)} at index {d} does not match the shape of the indexed tensor "
+                f"The shape of the mask {errors.brackets(mask.shape)} at index {d} does not match "
+                "the shape of the indexed tensor "
                 f"{errors.brackets(spec.shape)} at index {dim + d}"
             )
 
 
-@structured(public=None, node="IndexBackward", grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)))
-def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
+@structured(
+    public=None,
+    node="IndexBackward",
+    grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)),
+)
+def _mask_take(call, input, mask):
     """`input[mask]`: rows of `input` where a mask over its first dimensions is true."""
     spec, rank = input._spec, mask.ndim
     check_covers(spec, mask)
@@ -262,7 +307,9 @@ def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
         strides = None if total > 1 or rank == spec.ndim else few_rows(spec, rank, total)
         result = empty(Spec.of(shape, strides, spec.dtype, spec.device))
         if total and row:
-            found.run(address, row, table if spec.contiguous else unrecorded(table).contiguous(), result)
+            found.run(
+                address, row, table if spec.contiguous else unrecorded(table).contiguous(), result
+            )
         if table._node is not None:
             record(plan, [table, mask], [result])
         return result
@@ -271,8 +318,10 @@ def _mask_take(call, input, mask):  # type: ignore[no-untyped-def]
 
 
 @structured(public=None, node="IndexPutBackward", grad=lambda g, mask: g._mask_take(mask))
-def _mask_put(call, input, mask, size):  # type: ignore[no-untyped-def]
-    """Zeros of a size with the rows of `input` where the mask is true: the gradient of `_mask_take`."""
+def _mask_put(call, input, mask, size):
+    """Zeros of a size with the rows of `input` where the mask is true:
+    the gradient of `_mask_take`.
+    """
     spec = input._spec
     output = Spec.of(tuple(size), None, spec.dtype, spec.device)
     plan = call.plan(["input", "mask"], [output])
@@ -313,20 +362,27 @@ def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
     return input.expand(shape)._mask_select(mask.expand(shape))
 
 
-@structured(public=None, node="MaskedSelectBackward", grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)))
-def _mask_select(call, input, mask):  # type: ignore[no-untyped-def]
+@structured(
+    public=None,
+    node="MaskedSelectBackward",
+    grad=lambda g, mask, input_like: g._mask_put(mask, tuple(input_like.shape)),
+)
+def _mask_select(call, input, mask):
     """`masked_select` for equal shapes."""
     plan = _mask_take.function(call, input=input, mask=mask)
     return plan
 
 
-# ---- masked_scatter --------------------------------------------------------------------------------------------------------
+# ---- masked_scatter ------------------------------------------------------------------------------
 
 
 def check_masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """torch's errors; the mask in the input's shape."""
     if mask.dtype is not dtypes.bool_:
-        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.scalar_name}")
+        raise RuntimeError(
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{mask.dtype.scalar_name}"
+        )
     if source.dtype is not input.dtype:
         raise RuntimeError(
             "masked_scatter: expected self and source to have same dtypes but got"
@@ -337,20 +393,22 @@ def check_masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 
 def scattered_source(g: Any, mask: Any, source_like: Spec) -> Any:
     """The gradient of masked_scatter's source: the elements where the mask is true, then zeros."""
-    import flambeau
-
     found = g.masked_select(mask)
     missing = source_like.numel - found.numel()
     if missing > 0:
-        found = flambeau.cat([found, found.new_zeros(missing)])
+        found = join.cat([found, found.new_zeros(missing)])
     return found.reshape(source_like.shape)
 
 
 @structured(
-    public=None, node="MaskedScatterBackward",
-    grad={"input": lambda g, mask: g.masked_fill(mask, 0), "source": lambda g, mask, source_like: scattered_source(g, mask, source_like)},
-)  # fmt: skip
-def _masked_scatter(call, input, mask, source):  # type: ignore[no-untyped-def]
+    public=None,
+    node="MaskedScatterBackward",
+    grad={
+        "input": lambda g, mask: g.masked_fill(mask, 0),
+        "source": lambda g, mask, source_like: scattered_source(g, mask, source_like),
+    },
+)
+def _masked_scatter(call, input, mask, source):
     """`masked_scatter` with the mask in the input's shape."""
     output = Spec.of(input._spec.shape, None, input._spec.dtype, input._spec.device)
     plan = call.plan(["input", "mask", "source"], [output])
@@ -387,7 +445,5 @@ def masked_scatter_(input: Any, mask: Any, source: Any) -> Any:
     >>> torch.zeros(2).masked_scatter_(torch.tensor([False, True]), torch.tensor([7.0]))
     tensor([0., 7.])
     """
-    from flambeau.autograd.inplace import replace
-
     wide = check_masked_scatter(input, mask, source)
     return replace(input, lambda: input._masked_scatter(wide, source))

@@ -1,7 +1,8 @@
 """Matrix products: mm, bmm, mv, dot, addmm, linear, matmul and their relatives.
 
-`matmul` chooses by the ranks of its operands and answers with the plan of mm, mv, dot or bmm, so `a @ b` of two matrices costs one
-native call. Operands that BLAS can read in place (row-major, transposed, or with gaps between rows) are never copied.
+`matmul` chooses by the ranks of its operands and answers with the plan of mm, mv, dot or bmm, so `a
+@ b` of two matrices costs one native call. Operands that BLAS can read in place (row-major,
+transposed, or with gaps between rows) are never copied.
 
     >>> torch.matmul(torch.eye(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 2.],
@@ -17,8 +18,8 @@ from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import expand_strides
-from flambeau.ops.outputs import same_dtype
 from flambeau.ops.kinds import Call, Op, composite, structured
+from flambeau.ops.outputs import same_dtype
 from flambeau.ops.plan import Plan
 from flambeau.ops.registry import engine
 from flambeau.runtime import blas
@@ -35,40 +36,68 @@ def check_same_dtype(a: Spec, b: Spec) -> None:
 
 
 def readable(tensor: Any) -> Any:
-    """The matrix (or batch of matrices) itself if BLAS can read it in place, else a row-major copy."""
+    """The matrix (or batch of matrices) itself if BLAS can read it in place,
+    else a row-major copy.
+    """
     spec = tensor._spec
     if blas.leading(spec.shape[-2:], spec.strides[-2:]) is None:
         return tensor.contiguous()
     return tensor
 
 
-def product(call: Call, names: tuple[str, ...], output: Spec, a: Spec, b: Spec, bias: bool = False) -> Plan | None:
-    """A plan computing output = a @ b (matrices or batches of them), or None when an operand must be copied first."""
+def product(
+    call: Call, names: tuple[str, ...], output: Spec, a: Spec, b: Spec, bias: bool = False
+) -> Plan | None:
+    """A plan computing output = a @ b (matrices or batches of them),
+    or None when an operand must be copied first.
+    """
     plan = call.plan(names, [output])
     return fill_plan(plan, output, a, b, bias)
 
 
 def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool, bias_step: int = 0) -> Plan:
-    """Lets a plan run the product of its last two inputs, added to a bias: one row, or rows `bias_step` elements apart."""
+    """Lets a plan run the product of its last two inputs, added to a bias: one row,
+    or rows `bias_step` elements apart.
+    """
     m, k = a.shape[-2:]
     n = b.shape[-1]
     batch = a.shape[0] if a.ndim == 3 else 1
     steps = [spec.strides[0] * spec.itemsize if spec.ndim == 3 else 0 for spec in (a, b)]
     step_c = m * n * output.itemsize
     kind = output.dtype.name
-    items = batch if output.numel else 0
+    if not output.numel:
+        return plan.use_native(blas.gemm_address(kind, bias), [], 0)
+    items = batch
     if kind in blas.INTEGERS:
         params = [m, n, k, *a.strides[-2:], *b.strides[-2:], n, 1, *steps, step_c]
     else:
-        (trans_a, lda), (trans_b, ldb) = (blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b))  # type: ignore[misc]
+        (trans_a, lda), (trans_b, ldb) = (
+            blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b)
+        )
         function = blas.function_address(f"cblas_{blas.LETTERS[kind]}gemm")
         parts = 2 if output.dtype.is_complex else 1
-        params = [function, trans_a, trans_b, m, n, k, lda, ldb, max(n, 1), *steps, step_c, 0, bias_step * parts]
+        params = [
+            function,
+            trans_a,
+            trans_b,
+            m,
+            n,
+            k,
+            lda,
+            ldb,
+            max(n, 1),
+            *steps,
+            step_c,
+            0,
+            bias_step * parts,
+        ]
     return plan.use_native(blas.gemm_address(kind, bias), params, items, work=m * n * k * batch)
 
 
 def through_copies(op: Op, tensors: dict[str, Any], **others: Any) -> Any:
-    """Runs the op on float32 values for half precision, and on readable copies; None when the operands are fine as they are."""
+    """Runs the op on float32 values for half precision, and on readable copies;
+    None when the operands are fine as they are.
+    """
     kinds = {t.dtype.name for t in tensors.values() if t is not None}
     if kinds & set(HALVES):
         kind = next(t.dtype for t in tensors.values() if t is not None)
@@ -105,7 +134,9 @@ def mm(call, input, mat2):
     return product(call, ("input", "mat2"), a.like((a.shape[0], b.shape[1])), a, b)
 
 
-@structured(grad={"input": lambda g, mat2: g.bmm(mat2.mH), "mat2": lambda g, input: input.mH.bmm(g)})
+@structured(
+    grad={"input": lambda g, mat2: g.bmm(mat2.mH), "mat2": lambda g, input: input.mH.bmm(g)}
+)
 def bmm(call, input, mat2):
     """Products of two batches of matrices.
 
@@ -120,7 +151,8 @@ def bmm(call, input, mat2):
         raise RuntimeError("batch2 must be a 3D tensor")
     if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: {errors.brackets((a.shape[0], a.shape[2]))} "
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"{errors.brackets((a.shape[0], a.shape[2]))} "
             f"but got: {errors.brackets(b.shape[:2])}."
         )
     if a.dtype is not b.dtype:
@@ -132,7 +164,9 @@ def bmm(call, input, mat2):
     return product(call, ("input", "mat2"), a.like((a.shape[0], a.shape[1], b.shape[2])), a, b)
 
 
-@structured(grad={"input": lambda g, vec: g.outer(vec.conj()), "vec": lambda g, input: input.mH.mv(g)})
+@structured(
+    grad={"input": lambda g, vec: g.outer(vec.conj()), "vec": lambda g, input: input.mH.mv(g)}
+)
 def mv(call, input, vec):
     """Product of a matrix and a vector.
 
@@ -144,7 +178,10 @@ def mv(call, input, vec):
     if a.ndim != 2 or b.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {a.ndim}, {b.ndim}")
     if a.shape[1] != b.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), "
+            f"vec ({b.shape[0]})"
+        )
     check_same_dtype(a, b)
     result = through_copies(call.op, {"input": input, "vec": vec})
     if result is not None:
@@ -160,15 +197,21 @@ def check_vectors(a: Spec, b: Spec) -> None:
     if a.ndim != 1 or b.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors")
     if a.dtype is not b.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {a.dtype.scalar_name} and {b.dtype.scalar_name}")
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {a.dtype.scalar_name} and "
+            f"{b.dtype.scalar_name}"
+        )
     if a.shape != b.shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, "
+            f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to "
+            "have the same number of elements, "
             f"but got {a.shape[0]} and {b.shape[0]} elements respectively"
         )
 
 
-@structured(grad={"input": lambda g, tensor: g * tensor.conj(), "tensor": lambda g, input: g * input.conj()})
+@structured(
+    grad={"input": lambda g, tensor: g * tensor.conj(), "tensor": lambda g, input: g * input.conj()}
+)
 def dot(call, input, tensor):
     """Inner product of two vectors (no conjugate).
 
@@ -183,7 +226,12 @@ def dot(call, input, tensor):
         return result
     if a.numel > 1 and 0 in (a.strides[0], b.strides[0]):
         return call.op.call(input.contiguous(), tensor.contiguous())
-    row = Spec.of((1, a.shape[0]), (max(1, a.shape[0]) * max(1, a.strides[0]), a.strides[0]), a.dtype, a.device)
+    row = Spec.of(
+        (1, a.shape[0]),
+        (max(1, a.shape[0]) * max(1, a.strides[0]), a.strides[0]),
+        a.dtype,
+        a.device,
+    )
     column = Spec.of((b.shape[0], 1), (b.strides[0], 1), b.dtype, b.device)
     if blas.leading(row.shape, row.strides) is None:
         return call.op.call(input.contiguous(), tensor)
@@ -201,13 +249,17 @@ def vdot(input, other):
 
 
 @structured(
-    public="_linear", methods=(), node="AddmmBackward",
+    public="_linear",
+    methods=(),
+    node="AddmmBackward",
     grad={
-        "bias": lambda g: g.sum(0) if g.ndim == 2 else g.sum(tuple(range(g.ndim - 1))) if g.ndim > 1 else g,
+        "bias": lambda g: (
+            g.sum(0) if g.ndim == 2 else g.sum(tuple(range(g.ndim - 1))) if g.ndim > 1 else g
+        ),
         "input": lambda g, weight: g.matmul(weight.conj()),
         "weight": lambda g, input: rows(g).t().mm(rows(input).conj()),
     },
-)  # fmt: skip
+)
 def _linear(call, input, weight, bias=None):
     """`input @ weight.T + bias` over the last dimension, in one call.
 
@@ -218,13 +270,18 @@ def _linear(call, input, weight, bias=None):
         call.op.check_tensor(value, name)
     x, w = input._spec, weight._spec
     if w.ndim not in (1, 2) or x.ndim == 0:
-        raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and {w.ndim}D")
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {x.ndim}D and {w.ndim}D"
+        )
     if w.ndim == 1 or bias is not None and bias.ndim != 1 or engine_differs(x, w, bias):
         return unfused_linear(input, weight, bias)
     if x.shape[-1] != w.shape[1]:
         flat = (x.numel // max(1, x.shape[-1]), x.shape[-1])
         raise errors.matmul_mismatch(flat, (w.shape[1], w.shape[0]))
-    result = through_copies(call.op, {"input": input if x.ndim == 1 else contiguous_rows(input), "weight": weight, "bias": bias})
+    result = through_copies(
+        call.op,
+        {"input": input if x.ndim == 1 else contiguous_rows(input), "weight": weight, "bias": bias},
+    )
     if result is not None:
         return result
     if contiguous_rows(input) is not input:
@@ -240,18 +297,31 @@ def _linear(call, input, weight, bias=None):
         plan.node_name = "MmBackward0" if bias is None else "AddmmBackward0"
     else:
         plan.node_name = "UnsafeViewBackward0" if bias is None else "ViewBackward0"
-    return fill_plan(plan, Spec.of((count, w.shape[0]), None, x.dtype, x.device), matrix, turned, bias is not None)
+    return fill_plan(
+        plan,
+        Spec.of((count, w.shape[0]), None, x.dtype, x.device),
+        matrix,
+        turned,
+        bias is not None,
+    )
 
 
 def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
-    """Whether the fused product does not apply: other dtypes, or a bias of another size or layout."""
+    """Whether the fused product does not apply: other dtypes,
+    or a bias of another size or layout.
+    """
     if x.dtype is not w.dtype:
         if bias is None:
             raise errors.same_dtype_matmul(x.dtype.c_name, w.dtype.c_name)
         raise errors.same_dtype_addmm(x.dtype.scalar_name, w.dtype.scalar_name)
     if bias is None:
         return x.dtype.category < 2
-    return bias.dtype is not x.dtype or bias.shape[0] != w.shape[0] or bias._spec.strides[0] != 1 or x.dtype.category < 2
+    return (
+        bias.dtype is not x.dtype
+        or bias.shape[0] != w.shape[0]
+        or bias._spec.strides[0] != 1
+        or x.dtype.category < 2
+    )
 
 
 def unfused_linear(input: Any, weight: Any, bias: Any) -> Any:
@@ -259,7 +329,8 @@ def unfused_linear(input: Any, weight: Any, bias: Any) -> Any:
     result = input.matmul(weight.t() if weight.ndim == 2 else weight)
     if bias is not None and weight.ndim == 2:
         flat = (result.numel() // max(1, result.shape[-1]), result.shape[-1])
-        expand_strides(bias.shape, bias._spec.strides, flat, bias.dtype.tensor_type)  # torch's errors
+        # torch's errors
+        expand_strides(bias.shape, bias._spec.strides, flat, bias.dtype.tensor_type)
     return result if bias is None else result + bias
 
 
@@ -269,7 +340,9 @@ def rows(x: Any) -> Any:
 
 
 def contiguous_rows(x: Any) -> Any:
-    """The tensor itself if its leading dimensions form one evenly spaced axis of rows, else a row-major copy."""
+    """The tensor itself if its leading dimensions form one evenly spaced axis of rows,
+    else a row-major copy.
+    """
     spec = x._spec
     if spec.ndim == 2 and blas.leading(spec.shape, spec.strides) is not None or spec.contiguous:
         return x
@@ -286,7 +359,9 @@ def matmul(call, input, other):
     call.op.check_tensor(input, "input"), call.op.check_tensor(other, "other")
     a, b = input._spec, other._spec
     if a.ndim == 0 or b.ndim == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D"
+        )
     if a.dtype is not b.dtype and not (a.ndim == b.ndim == 1):
         raise errors.same_dtype_matmul(a.dtype.c_name, b.dtype.c_name)
     if (a.ndim, b.ndim) == (2, 2):
@@ -303,7 +378,9 @@ def matmul(call, input, other):
 
 
 def batched(a: Any, b: Any) -> Any:
-    """matmul with more than two dimensions: folds a shared matrix into one product, else broadcasts the batches."""
+    """matmul with more than two dimensions: folds a shared matrix into one product,
+    else broadcasts the batches.
+    """
     if a.ndim >= 3 and b.ndim <= 2:
         matrix = a.reshape(count_of(a.shape[:-1]), a.shape[-1])
         if b.ndim == 1:
@@ -314,7 +391,8 @@ def batched(a: Any, b: Any) -> Any:
     if a.shape[-1] != b.shape[-2]:
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: "
-            f"{errors.brackets((broadcast_count(a, b), a.shape[-1]))} but got: {errors.brackets((broadcast_count(a, b), b.shape[-2]))}."
+            f"{errors.brackets((broadcast_count(a, b), a.shape[-1]))} but got: "
+            f"{errors.brackets((broadcast_count(a, b), b.shape[-2]))}."
         )
     lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     left = a.expand(*lead, *a.shape[-2:]).reshape(count_of(lead), *a.shape[-2:])
@@ -344,7 +422,8 @@ def combine(name: str, input: Any, result: Any, beta: Any, alpha: Any) -> Any:
     """beta * input + alpha * result; beta 0 ignores NaN in the input, as in BLAS."""
     if isinstance(beta, (int, float)) and beta == 0:
         return scaled(result, alpha)
-    expand_strides(input.shape, input._spec.strides, result.shape, input.dtype.tensor_type)  # torch's errors
+    # torch's errors
+    expand_strides(input.shape, input._spec.strides, result.shape, input.dtype.tensor_type)
     return scaled(input, beta) + scaled(result, alpha)
 
 
@@ -421,7 +500,9 @@ def outer(input, vec2):
     """
     for position, (value, name) in enumerate(((input, "self"), (vec2, "vec2")), start=1):
         if not isinstance(value, engine.Tensor):
-            raise errors.argument_type_error("outer", "input" if position == 1 else name, position, "Tensor", value)
+            raise errors.argument_type_error(
+                "outer", "input" if position == 1 else name, position, "Tensor", value
+            )
         if value.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {value.ndim}-D")
     return input.unsqueeze(1) * vec2
@@ -445,4 +526,7 @@ def __rmatmul__(self: Any, other: Any) -> Any:
 for _op in (mm, bmm, mv, dot, addmm, matmul):
     _op.out_check = same_dtype()
 
-METHODS = [__rmatmul__, *[in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]]
+METHODS = [
+    __rmatmul__,
+    *[in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")],
+]

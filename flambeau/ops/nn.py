@@ -1,6 +1,7 @@
 """The engine's ops for neural networks, as nn.functional calls them.
 
-    flambeau.ops.nn.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
+flambeau.ops.nn.convolution(input, weight, bias, stride, padding, dilation, transposed,
+output_padding, groups)
 """
 
 from __future__ import annotations

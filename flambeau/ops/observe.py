@@ -16,7 +16,7 @@ from typing import Any
 
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
-from flambeau.runtime import dispatch as d
+from flambeau.runtime import plan_block as fields
 
 NAN_RESULT = 1000  # the error code with which a watching kernel reports NaN
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -25,30 +25,30 @@ SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_in
 def observe(plan: Any, name: str) -> None:
     """Wraps the plan's kernel; with FLAMBEAU_CHECK the plan runs on one thread and may fail."""
     words = plan.words
-    call = SIGNATURE(words[d.B_KERNEL])
+    call = SIGNATURE(words[fields.B_KERNEL])
     moved = sum(o.spec.nbytes for o in plan.inputs if isinstance(o.spec, Spec)) + sum(
         spec.nbytes for spec in plan.outputs
     )
     if config.check:
-        words[d.B_CAN_FAIL], words[d.B_RELEASE] = 1, 0
+        words[fields.B_CAN_FAIL], words[fields.B_RELEASE] = 1, 0
 
     def run(buffers: int, params: int, start: int, stop: int) -> None:
         began = time.perf_counter()
         call(buffers, params, start, stop)
         seconds = time.perf_counter() - began
         if config.debug >= 2:
-            speed = moved * (stop - start) / max(1, words[d.B_ITEMS]) / seconds / 1e9
+            speed = moved * (stop - start) / max(1, words[fields.B_ITEMS]) / seconds / 1e9
             print(
                 f"flambeau: {plan.op} {name} [{start}, {stop}) {seconds * 1e6:.1f} us "
                 f"{speed:.1f} GB/s",
                 file=sys.stderr,
             )
-        if config.check and words[d.B_THEN] == 0:
+        if config.check and words[fields.B_THEN] == 0:
             trap(plan, buffers)
 
     wrapper = SIGNATURE(run)
     plan.keep += [call, wrapper]
-    words[d.B_KERNEL] = ctypes.cast(wrapper, ctypes.c_void_p).value or 0
+    words[fields.B_KERNEL] = ctypes.cast(wrapper, ctypes.c_void_p).value or 0
 
 
 def trap(plan: Any, buffers: int) -> None:
@@ -59,7 +59,7 @@ def trap(plan: Any, buffers: int) -> None:
         return
     for k, spec in enumerate(plan.outputs):
         if has_nan(spec, places[len(inputs) + k]):
-            flag = len(inputs) + len(plan.outputs) + int(plan.words[d.B_SCRATCH] != 0)
+            flag = len(inputs) + len(plan.outputs) + int(plan.words[fields.B_SCRATCH] != 0)
             ctypes.c_int64.from_address(places[flag]).value = NAN_RESULT
 
 

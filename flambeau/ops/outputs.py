@@ -1,6 +1,8 @@
-"""`out=` of the indexing and copying ops: what torch checks before it writes there, and the writing.
+"""`out=` of the indexing and copying ops: what torch checks before it writes there, and the
+writing.
 
-Ops with a plan set `out_check` (ops.registry.with_out calls it); composites pass their result through `into`:
+Ops with a plan set `out_check` (ops.registry.with_out calls it); composites pass their result
+through `into`:
 
     gather.out_check = same_dtype("Expected out tensor to have dtype {wanted}, but got {given} instead")
     return into(result, out, input, index)
@@ -31,7 +33,9 @@ def tensors_in(values: Sequence[Any]) -> list[Any]:
 
 
 def check_apart(target: Any, inputs: Sequence[Any], result: Any) -> None:
-    """The output, in the size that it will have, must not share memory with itself or with an input."""
+    """The output, in the size that it will have,
+    must not share memory with itself or with an input.
+    """
     if is_expanded(target._spec.shape, target._spec.strides):
         raise errors.written_overlap()
     for other in tensors_in(inputs):
@@ -40,12 +44,16 @@ def check_apart(target: Any, inputs: Sequence[Any], result: Any) -> None:
 
 
 def shares_elements(target: Any, other: Any, result: Any) -> bool:
-    """Whether the output certainly has an element in common with an input: tensors without gaps are compared by their ends."""
+    """Whether the output certainly has an element in common with an input:
+    tensors without gaps are compared by their ends.
+    """
     if target._storage is not other._storage or not result.numel():
         return False
     if target is other:
         return True
-    if not other.numel() or not all(is_non_overlapping_and_dense(t._spec.shape, t._spec.strides) for t in (target, other)):
+    if not other.numel() or not all(
+        is_non_overlapping_and_dense(t._spec.shape, t._spec.strides) for t in (target, other)
+    ):
         return False
     first, second = target._offset * target.itemsize, other._offset * other.itemsize
     return bool(first < second + other.nbytes and second < first + result.numel() * target.itemsize)
@@ -58,7 +66,8 @@ def same_dtype(text: str = OUT_DTYPE) -> Check:
         wanted = tensors_in(inputs)[0].dtype
         if target.dtype is not wanted:
             names = {
-                "wanted": wanted.c_name, "given": target.dtype.c_name, "Wanted": wanted.scalar_name, "Given": target.dtype.scalar_name,
+                "wanted": wanted.c_name, "given": target.dtype.c_name, "Wanted": wanted.scalar_name,
+                "Given": target.dtype.scalar_name,
             }  # fmt: skip
             raise RuntimeError(text.format(**names))
         check_apart(target, inputs, result)

@@ -23,13 +23,13 @@ from flambeau.codegen.llvm import load
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
 from flambeau.ops.observe import observe
-from flambeau.runtime import dispatch as d
+from flambeau.runtime import plan_block as fields
 
 NUMBER_KINDS = {
-    float: d.NUMBER_FLOAT,
-    int: d.NUMBER_INT,
-    bool: d.NUMBER_BOOL,
-    complex: d.NUMBER_COMPLEX,
+    float: fields.NUMBER_FLOAT,
+    int: fields.NUMBER_INT,
+    bool: fields.NUMBER_BOOL,
+    complex: fields.NUMBER_COMPLEX,
 }
 NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
 # elements from which a kernel runs without the GIL, over threads: about 20 us of work
@@ -67,7 +67,7 @@ class Plan:
         node_name: str = "",
         names: Sequence[str] = (),
     ):
-        self.words = (ctypes.c_int64 * (d.B_INPUT + 4 * len(inputs)))()
+        self.words = (ctypes.c_int64 * (fields.B_INPUT + 4 * len(inputs)))()
         self.block = ctypes.addressof(self.words)
         self.op, self.inputs, self.outputs = op, tuple(inputs), tuple(outputs)
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
@@ -75,54 +75,57 @@ class Plan:
         self.names = tuple(names)
         self.keep: list[Any] = []
         words = self.words
-        words[d.B_PLAN] = id(self)
-        words[d.B_INPLACE] = -1
-        words[d.B_INPUTS], words[d.B_OUTPUTS] = len(self.inputs), len(self.outputs)
+        words[fields.B_PLAN] = id(self)
+        words[fields.B_INPLACE] = -1
+        words[fields.B_INPUTS], words[fields.B_OUTPUTS] = len(self.inputs), len(self.outputs)
         for i, operand in enumerate(self.inputs):
             spec = operand.spec
-            words[d.B_INPUT + 3 * i] = (
+            words[fields.B_INPUT + 3 * i] = (
                 spec.itemsize if isinstance(spec, Spec) else NUMBER_KINDS[spec]
             )
-            words[d.B_INPUT + 3 * i + 2] = operand.place
+            words[fields.B_INPUT + 3 * i + 2] = operand.place
             if isinstance(spec, Spec):
-                words[d.B_INPUT + 3 * len(self.inputs) + i] = output_bytes(spec)
+                words[fields.B_INPUT + 3 * len(self.inputs) + i] = output_bytes(spec)
         for k, spec in enumerate(self.outputs):
-            words[d.B_OUTPUT + 2 * k], words[d.B_OUTPUT + 2 * k + 1] = id(spec), output_bytes(spec)
+            words[fields.B_OUTPUT + 2 * k], words[fields.B_OUTPUT + 2 * k + 1] = (
+                id(spec),
+                output_bytes(spec),
+            )
         self.saves = gradient is not None and any(
             gradient.save_mask(i) for i in range(len(self.inputs))
         )
         if gradient is not None:
             for i in range(len(self.inputs)):
-                words[d.B_INPUT + 3 * i + 1] = gradient.save_mask(i)
-            words[d.B_DIFFERENTIABLE] = gradient.differentiable
+                words[fields.B_INPUT + 3 * i + 1] = gradient.save_mask(i)
+            words[fields.B_DIFFERENTIABLE] = gradient.differentiable
 
     def use_kernel(self, loops: Any, inplace: int = -1, scratch: int = 0) -> Plan:
         """Run a generated kernel (codegen.loops.LoopPlan);
         `inplace` names the input that is written.
         """
         words = self.words
-        words[d.B_KIND] = d.KIND_KERNEL
-        words[d.B_INPLACE] = inplace
+        words[fields.B_KIND] = fields.KIND_KERNEL
+        words[fields.B_INPLACE] = inplace
         if self.is_meta:
             return self
         params = (ctypes.c_int64 * max(1, len(loops.params)))(*loops.params)
         self.keep.append(params)
-        words[d.B_KERNEL] = load(loops.symbol_name, loops.ir_text)[loops.symbol_name]
-        words[d.B_PARAMS] = ctypes.addressof(params)
-        words[d.B_ITEMS], words[d.B_CAN_FAIL] = loops.items, int(loops.can_fail)
-        words[d.B_SCRATCH] = scratch or loops.scratch_bytes
+        words[fields.B_KERNEL] = load(loops.symbol_name, loops.ir_text)[loops.symbol_name]
+        words[fields.B_PARAMS] = ctypes.addressof(params)
+        words[fields.B_ITEMS], words[fields.B_CAN_FAIL] = loops.items, int(loops.can_fail)
+        words[fields.B_SCRATCH] = scratch or loops.scratch_bytes
         if loops.then is not None:
             then = loops.then
             then_params = (ctypes.c_int64 * max(1, len(then.params)))(*then.params)
             self.keep.append(then_params)
-            words[d.B_THEN] = load(then.symbol_name, then.ir_text)[then.symbol_name]
-            words[d.B_THEN_PARAMS], words[d.B_THEN_ITEMS] = (
+            words[fields.B_THEN] = load(then.symbol_name, then.ir_text)[then.symbol_name]
+            words[fields.B_THEN_PARAMS], words[fields.B_THEN_ITEMS] = (
                 ctypes.addressof(then_params),
                 then.items,
             )
         if loops.work >= RELEASE_FROM and loops.items > 1:
-            words[d.B_RELEASE] = 1
-            words[d.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))
+            words[fields.B_RELEASE] = 1
+            words[fields.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))
         if config.debug >= 2 or config.check:
             observe(self, loops.symbol_name)
         if config.debug >= 3:
@@ -144,17 +147,17 @@ class Plan:
     ) -> Plan:
         """Run a native function with a kernel's signature (codegen.native) at `address`."""
         words = self.words
-        words[d.B_KIND] = d.KIND_KERNEL
+        words[fields.B_KIND] = fields.KIND_KERNEL
         if self.is_meta:
             return self
         block = (ctypes.c_int64 * max(1, len(params)))(*params)
         self.keep.append(block)
-        words[d.B_KERNEL], words[d.B_PARAMS], words[d.B_ITEMS] = (
+        words[fields.B_KERNEL], words[fields.B_PARAMS], words[fields.B_ITEMS] = (
             address,
             ctypes.addressof(block),
             items,
         )
-        words[d.B_RELEASE], words[d.B_GRAIN], words[d.B_SCRATCH] = (
+        words[fields.B_RELEASE], words[fields.B_GRAIN], words[fields.B_SCRATCH] = (
             int(work >= RELEASE_FROM),
             grain,
             scratch,
@@ -163,26 +166,26 @@ class Plan:
 
     def use_view(self, offset: int) -> Plan:
         """The result is another window on input 0's storage, `offset` elements further on."""
-        self.words[d.B_KIND], self.words[d.B_DELTA] = d.KIND_VIEW, offset
+        self.words[fields.B_KIND], self.words[fields.B_DELTA] = fields.KIND_VIEW, offset
         return self
 
     def use_input(self) -> Plan:
         """The result is input 0 itself."""
-        self.words[d.B_KIND] = d.KIND_INPUT
+        self.words[fields.B_KIND] = fields.KIND_INPUT
         return self
 
     def use_python(self, run: Callable[..., Any]) -> Plan:
         """Call `run(*inputs)`, which returns the results and records them itself where needed."""
-        self.words[d.B_KIND] = d.KIND_PYTHON
+        self.words[fields.B_KIND] = fields.KIND_PYTHON
         self.keep.append(run)
-        self.words[d.B_RUN] = id(run)
+        self.words[fields.B_RUN] = id(run)
         return self
 
     def finish(self, make: Callable[..., Any] | None) -> Plan:
         """Pass several results through `make(a, b, ...)`: a named tuple."""
         if make is not None:
             self.keep.append(make)
-            self.words[d.B_FINISH] = id(make)
+            self.words[fields.B_FINISH] = id(make)
         return self
 
     @property

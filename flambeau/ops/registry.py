@@ -32,6 +32,7 @@ from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.rules import Gradient, Rules
 from flambeau.return_types import ReturnType
 from flambeau.runtime import dispatch as d
+from flambeau.runtime import plan_block as fields
 from flambeau.runtime.system import engine as engine
 
 OPS: dict[str, Op] = {}
@@ -45,7 +46,7 @@ NUMPY_NAMES = {
 }
 NUMBERED: list[Op] = []  # from engine.first_operator on, the ops of operators (`__add__`) once more
 OP_NUMBER = d.METHOD_CALL - 1
-NUMBERS = (int, float, bool, complex)
+NUMBERS: tuple[Any, ...] = (int, float, bool, complex)
 
 
 class Op:
@@ -60,6 +61,8 @@ class Op:
     inplace = False
     # what `out=` must fulfil, beyond a fitting dtype
     out_check: Callable[[Any, Sequence[Any], Any], None] | None = None
+    # what to raise when a kernel reports a code, beside its plan
+    failure: Callable[[Plan, int], Exception]
     takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
     def __init__(
@@ -275,7 +278,7 @@ def miss(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "out" in kwargs:
             return with_out(op, args, kwargs)
         return op.make(op.bind(args, kwargs), Places(args, kwargs, op.numbers == "operand"))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (refuse raises it)
         return refuse(number, args, kwargs, error)
 
 
@@ -288,12 +291,15 @@ def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
         if "out" in kwargs:
             return with_out(op, args, kwargs)
-        plain, named = tuple(map(plain_number, args)), {k: plain_number(v) for k, v in kwargs.items()}
+        plain, named = (
+            tuple(map(plain_number, args)),
+            {k: plain_number(v) for k, v in kwargs.items()},
+        )
         before = (*args, *kwargs.values())
         if any(new is not old for new, old in zip((*plain, *named.values()), before, strict=True)):
             return op.call(*plain, **named)
         return op.run(args, kwargs) if hasattr(op, "run") else run(op, args, kwargs)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (refuse raises it)
         return refuse(number, args, kwargs, error)
 
 
@@ -380,10 +386,11 @@ def write_out(target: Any, value: Any) -> None:
 
 def override_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The `__torch_function__` protocol of subclasses that define it; None for all others."""
+    plain, parameter = engine.Tensor, engine.Parameter
     for value in (*args, *kwargs.values()):
         for item in value if isinstance(value, (tuple, list)) else (value,):
             kind = type(item)
-            if kind is engine.Tensor or kind is engine.Parameter:
+            if kind is plain or kind is parameter:
                 continue
             method = getattr(kind, "__torch_function__", None)
             if method is not None and method is not getattr(
@@ -405,7 +412,7 @@ def run(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def run_plan(plan: Plan, inputs: Sequence[Any]) -> Any:
     """Runs a plan on inputs in its own order."""
-    if plan.words[d.B_KIND] == d.KIND_PYTHON:
+    if plan.words[fields.B_KIND] == fields.KIND_PYTHON:
         return plan.keep[0](*inputs)
     result = engine.core.execute_plan(plan, *inputs)
     if result is None:

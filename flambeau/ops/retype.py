@@ -17,7 +17,7 @@ from flambeau.core.spec import Spec
 from flambeau.ops.arrays import record
 from flambeau.ops.kinds import structured
 from flambeau.ops.registry import engine
-from flambeau.runtime import dispatch as d
+from flambeau.runtime import plan_block as fields
 
 PROPERTIES = ("real", "imag")
 
@@ -66,7 +66,7 @@ def view_dtype(call: Any, spec: Spec, dtype: dtypes.dtype) -> Any:
     plan = call.plan(["input"], [output])
     if dtype is not spec.dtype:
         plan.gradient = None
-        plan.words[d.B_DIFFERENTIABLE] = 0
+        plan.words[fields.B_DIFFERENTIABLE] = 0
     return plan.use_view(0) if old == new else retyped(plan, old, new)
 
 
@@ -97,7 +97,7 @@ def wider(call: Any, spec: Spec, dtype: dtypes.dtype) -> tuple[list[int], list[i
 
 
 @structured(grad=lambda g: g.contiguous().view_as_complex(), methods=("view_as_real",))
-def view_as_real(call, input):  # type: ignore[no-untyped-def]
+def view_as_real(call, input):
     """A complex tensor as real numbers: a last dimension of size 2 holds real and imaginary parts.
 
     >>> torch.view_as_real(torch.tensor([1 + 2j]))
@@ -113,7 +113,7 @@ def view_as_real(call, input):  # type: ignore[no-untyped-def]
 
 
 @structured(grad=lambda g: g.view_as_real(), methods=("view_as_complex",))
-def view_as_complex(call, input):  # type: ignore[no-untyped-def]
+def view_as_complex(call, input):
     """Pairs of real numbers in the last dimension as complex ones.
 
     >>> torch.view_as_complex(torch.tensor([[1.0, 2.0]]))
@@ -154,7 +154,7 @@ def part(call: Any, spec: Spec, shift: int) -> Any:
 
 
 @structured(node="SelectBackward", grad=lambda g, input_like: _complex_of(g, 1))
-def real(call, input):  # type: ignore[no-untyped-def]
+def real(call, input):
     """The real parts, as a view; real tensors are returned as they are.
 
     >>> torch.real(torch.tensor([1 + 2j]))
@@ -167,7 +167,7 @@ def real(call, input):  # type: ignore[no-untyped-def]
 
 
 @structured(node="SelectBackward", grad=lambda g, input_like: _complex_of(g, 1j))
-def imag(call, input):  # type: ignore[no-untyped-def]
+def imag(call, input):
     """The imaginary parts of a complex tensor, as a view.
 
     >>> torch.imag(torch.tensor([1 + 2j]))

@@ -1,7 +1,7 @@
 """Pointwise ops, part three: rounding and signs.
 
-    >>> torch.floor(torch.tensor([1.5, -1.5]))
-    tensor([ 1., -2.])
+>>> torch.floor(torch.tensor([1.5, -1.5]))
+tensor([ 1., -2.])
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ def rounding(name: str, text: str) -> Any:
 
     body.__name__, body.__doc__ = name, text
     return pointwise(
-        grad=lambda g: g * 0, check=check_rounding(name), kernel=f"{name}_vml_cpu", takes="if", aliases=("fix",) if name == "trunc" else (),
+        grad=lambda g: g * 0,
+        check=check_rounding(name),
+        kernel=f"{name}_vml_cpu",
+        takes="if",
+        aliases=("fix",) if name == "trunc" else (),
         methods=("trunc", "fix") if name == "trunc" else None,
-    )(body)  # fmt: skip
+    )(body)
 
 
 floor = rounding("floor", "The greatest integer not above the element.")
@@ -70,7 +74,8 @@ def check_sign(input: Any) -> None:
     """torch sends complex numbers to sgn."""
     if input.dtype.is_complex:
         raise NotImplementedError(
-            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. "
+            "Please use torch.sgn instead."
         )
 
 
@@ -122,9 +127,14 @@ def signbit(input):
 
 
 @pointwise(
-    promote=FLOAT, kernel="copysign_cpu", takes="f",
-    grad={"input": lambda g, input, y: g * choose(input == 0, 0, y / input), "other": lambda g: g * 0},
-)  # fmt: skip
+    promote=FLOAT,
+    kernel="copysign_cpu",
+    takes="f",
+    grad={
+        "input": lambda g, input, y: g * choose(input == 0, 0, y / input),
+        "other": lambda g: g * 0,
+    },
+)
 def copysign(input, other):
     """The size of `input` with the sign of `other`.
 
@@ -134,7 +144,12 @@ def copysign(input, other):
     return input.copysign(other)
 
 
-@pointwise(grad={"input": lambda g: g, "other": lambda g: g * 0}, kernel="nextafter_cpu", takes="f", plain_numbers="none")
+@pointwise(
+    grad={"input": lambda g: g, "other": lambda g: g * 0},
+    kernel="nextafter_cpu",
+    takes="f",
+    plain_numbers="none",
+)
 def nextafter(input, other):
     """The next representable number from `input` towards `other`.
 

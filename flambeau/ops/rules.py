@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flambeau.core.spec import Spec
-from flambeau.runtime.dispatch import SAVE_OUTPUT
+from flambeau.runtime.plan_block import SAVE_OUTPUT
 
 RESULT = re.compile(r"([gy])(\d*)")
 # where an argument of a rule comes from: a gradient, a saved pair, a constant of the plan

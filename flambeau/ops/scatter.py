@@ -1,7 +1,8 @@
-"""Writing with an index tensor along one dimension: scatter, scatter_add, index_add, index_copy, index_fill, put.
+"""Writing with an index tensor along one dimension: scatter, scatter_add, index_add, index_copy,
+index_fill, put.
 
-The core ops are updates (ops.update) of one kernel (ops.kernels.indexed); the public functions sort out numbers, options and torch's
-argument forms.
+The core ops are updates (ops.update) of one kernel (ops.kernels.indexed); the public functions sort
+out numbers, options and torch's argument forms.
 
     >>> torch.zeros(2, 3).scatter_(1, torch.tensor([[0], [2]]), 1.0)
     tensor([[1., 0., 0.],
@@ -13,32 +14,57 @@ from __future__ import annotations
 from operator import index as as_int
 from typing import Any
 
+from flambeau.autograd.inplace import replace
 from flambeau.core import errors
+from flambeau.core.dtype import bool_
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides, contiguous_strides
 from flambeau.ops.gather import INDEX_NAMES, along, gather_failure
 from flambeau.ops.kernels.indexed import write_kernel
 from flambeau.ops.kinds import composite
-from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.mask import number_tensor
+from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.update import update
 
 Number = (bool, int, float, complex)
 
 
-def along_plan(call: Any, tensors: list[str], index: Spec, source: Spec, rows: Any, dim: int, mode: str, **options: Any) -> Any:
-    """The plan that writes rows with byte order given by `rows` (strides over the index's shape)."""
+def along_plan(
+    call: Any,
+    tensors: list[str],
+    index: Spec,
+    source: Spec,
+    rows: Any,
+    dim: int,
+    mode: str,
+    **options: Any,
+) -> Any:
+    """The plan that writes rows with byte order given by `rows` (strides
+    over the index's shape).
+    """
     target = call.target
     pairs = target.dtype.is_complex if mode != "set" else target.itemsize == 16
     nest, size, step = along(target, rows, index, dim, target.itemsize, pairs)
-    params, items = nest.params((size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1), writes=True)
+    params, items = nest.params(
+        (size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1), writes=True
+    )
     address = write_kernel(target.dtype, mode, 1, index.itemsize) if index.numel else 0
-    return call.update(tensors, address, params, items if index.numel else 0, index.numel, nest.grain, dim=dim, bound=size, **options)
+    return call.update(
+        tensors,
+        address,
+        params,
+        items if index.numel else 0,
+        index.numel,
+        nest.grain,
+        dim=dim,
+        bound=size,
+        **options,
+    )
 
 
-# ---- scatter ---------------------------------------------------------------------------------------------------------------
+# ---- scatter -------------------------------------------------------------------------------------
 
 
 def check_scatter(name: str, target: Spec, index: Spec, source: Spec, dim: int) -> int:
@@ -57,9 +83,12 @@ def check_scatter(name: str, target: Spec, index: Spec, source: Spec, dim: int) 
     if max(index.ndim, 1) != max(source.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     own, src, at = (s.shape or (1,) for s in (target, source, index))
-    if any(d != wrapped and at[d] > own[d] for d in range(len(at))) or any(a > s for a, s in zip(at, src, strict=True)):
+    if any(d != wrapped and at[d] > own[d] for d in range(len(at))) or any(
+        a > s for a, s in zip(at, src, strict=True)
+    ):
         raise RuntimeError(
-            f"Expected index {errors.brackets(index.shape)} to be no larger than self {errors.brackets(target.shape)} apart from "
+            f"Expected index {errors.brackets(index.shape)} to be no larger than self "
+            f"{errors.brackets(target.shape)} apart from "
             f"dimension {wrapped} and to be no larger size than src {errors.brackets(source.shape)}"
         )
     return wrapped
@@ -77,7 +106,8 @@ def check_filled(target: Spec, index: Spec, dim: int) -> int:
     own, at = target.shape or (1,), index.shape or (1,)
     if any(d != wrapped and at[d] > own[d] for d in range(len(at))):
         raise RuntimeError(
-            f"Expected index {errors.brackets(index.shape)} to be no larger than self {errors.brackets(target.shape)} apart from "
+            f"Expected index {errors.brackets(index.shape)} to be no larger than self "
+            f"{errors.brackets(target.shape)} apart from "
             f"dimension {wrapped}"
         )
     return wrapped
@@ -90,9 +120,13 @@ def check_filled(target: Spec, index: Spec, dim: int) -> int:
         "src": lambda g, dim, index, src_like: widened(g.gather(dim, index), src_like),
     },
 )  # fmt: skip
-def _scatter(call, input, dim, index, src, mode):  # type: ignore[no-untyped-def]
+def _scatter(call, input, dim, index, src, mode):
     """`src` written at an index along `dim`."""
-    target, at, source = call.target, call.op.check_tensor(index, "index")._spec, call.op.check_tensor(src, "src")._spec
+    target, at, source = (
+        call.target,
+        call.op.check_tensor(index, "index")._spec,
+        call.op.check_tensor(src, "src")._spec,
+    )
     name = "scatter_add" if call.arguments.get("mode") == "add" else "scatter"
     wrapped = check_scatter(name, target, at, source, as_int(dim))
     rows = source.strides if source.ndim else (0,) * at.ndim
@@ -103,24 +137,48 @@ def _scatter(call, input, dim, index, src, mode):  # type: ignore[no-untyped-def
     public=None, node="ScatterBackward", failure=gather_failure,
     grad={"input": lambda g, dim, index: g.scatter(dim, index, 0)},
 )  # fmt: skip
-def _scatter_number(call, input, dim, index, value, mode):  # type: ignore[no-untyped-def]
+def _scatter_number(call, input, dim, index, value, mode):
     """A 0-d tensor written at an index along `dim`."""
     target, at = call.target, call.op.check_tensor(index, "index")._spec
     wrapped = check_filled(target, at, as_int(dim))
     return along_plan(
-        call, ["input", "index", "value"], at, value._spec, (0,) * max(at.ndim, 1), wrapped, mode, node="ScatterBackward1"
-    )  # fmt: skip
+        call,
+        ["input", "index", "value"],
+        at,
+        value._spec,
+        (0,) * max(at.ndim, 1),
+        wrapped,
+        mode,
+        node="ScatterBackward1",
+    )
 
 
 @update(
-    public=None, node="ScatterAddBackward", failure=gather_failure,
-    grad={"input": lambda g: g, "src": lambda g, dim, index, src_like: widened(g.gather(dim, index), src_like)},
-)  # fmt: skip
-def _scatter_add(call, input, dim, index, src):  # type: ignore[no-untyped-def]
+    public=None,
+    node="ScatterAddBackward",
+    failure=gather_failure,
+    grad={
+        "input": lambda g: g,
+        "src": lambda g, dim, index, src_like: widened(g.gather(dim, index), src_like),
+    },
+)
+def _scatter_add(call, input, dim, index, src):
     """`src` added at an index along `dim`."""
-    target, at, source = call.target, call.op.check_tensor(index, "index")._spec, call.op.check_tensor(src, "src")._spec
+    target, at, source = (
+        call.target,
+        call.op.check_tensor(index, "index")._spec,
+        call.op.check_tensor(src, "src")._spec,
+    )
     wrapped = check_scatter("scatter_add", target, at, source, as_int(dim))
-    return along_plan(call, ["input", "index", "src"], at, source, source.strides if source.ndim else (0,), wrapped, "add")
+    return along_plan(
+        call,
+        ["input", "index", "src"],
+        at,
+        source,
+        source.strides if source.ndim else (0,),
+        wrapped,
+        "add",
+    )
 
 
 def widened(g: Any, like: Spec) -> Any:
@@ -140,7 +198,9 @@ def scatter_mode(reduce: str | None) -> str:
     return reduce
 
 
-def scatter_into(input: Any, dim: int, index: Any, src: Any, value: Any, reduce: str | None, place: str) -> Any:
+def scatter_into(
+    input: Any, dim: int, index: Any, src: Any, value: Any, reduce: str | None, place: str
+) -> Any:
     """Picks the core op: a tensor or a number, in place or not."""
     mode = scatter_mode(reduce)
     given = value if src is None else src
@@ -153,8 +213,18 @@ def scatter_into(input: Any, dim: int, index: Any, src: Any, value: Any, reduce:
 
 
 @composite
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None, out: Any = None) -> Any:
-    """A copy with `src` (or one number) written at `index` along `dim`; `reduce` may be "add" or "multiply".
+def scatter(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+    out: Any = None,
+) -> Any:
+    """A copy with `src` (or one number) written at `index` along `dim`; `reduce` may be "add" or
+    "multiply".
 
     >>> torch.scatter(torch.zeros(1, 3), 1, torch.tensor([[2]]), 4.0)
     tensor([[0., 0., 4.]])
@@ -164,7 +234,15 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = N
 
 
 @composite(public=None, methods=("scatter_",))
-def scatter_(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
+def scatter_(
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Any:
     """`scatter` in place.
 
     >>> torch.zeros(3).scatter_(0, torch.tensor([1]), 4.0)
@@ -193,7 +271,7 @@ def scatter_add_(input: Any, dim: int, index: Any, src: Any) -> Any:
     return input._scatter_add_(dim, index, src)
 
 
-# ---- index_add, index_copy -------------------------------------------------------------------------------------------------
+# ---- index_add, index_copy -----------------------------------------------------------------------
 
 
 def vector_index(index: Spec, dim: int, ndim: int) -> Spec:
@@ -201,15 +279,28 @@ def vector_index(index: Spec, dim: int, ndim: int) -> Spec:
     length = index.numel
     step = index.strides[0] if index.ndim else 0
     shape = tuple(length if d == dim else 1 for d in range(max(ndim, 1)))
-    return Spec.of(shape, tuple(step if d == dim else 0 for d in range(max(ndim, 1))), index.dtype, index.device)
+    return Spec.of(
+        shape,
+        tuple(step if d == dim else 0 for d in range(max(ndim, 1))),
+        index.dtype,
+        index.device,
+    )
 
 
-def vector_plan(call: Any, tensors: list[str], index: Spec, source: Spec, dim: int, mode: str, **options: Any) -> Any:
+def vector_plan(
+    call: Any, tensors: list[str], index: Spec, source: Spec, dim: int, mode: str, **options: Any
+) -> Any:
     """The plan that writes slices: every index of the vector takes one slice of the source."""
     target = call.target
-    shape = tuple(index.numel if d == dim else n for d, n in enumerate(target.shape)) if target.ndim else (index.numel,)
+    shape = (
+        tuple(index.numel if d == dim else n for d, n in enumerate(target.shape))
+        if target.ndim
+        else (index.numel,)
+    )
     wide = vector_index(index, dim, target.ndim)
-    at = Spec.of(shape, broadcast_strides(wide.shape, wide.strides, shape), index.dtype, index.device)
+    at = Spec.of(
+        shape, broadcast_strides(wide.shape, wide.strides, shape), index.dtype, index.device
+    )
     if source.ndim == 0:
         rows: Any = (0,) * len(shape)
     else:
@@ -222,44 +313,62 @@ def check_vector_add(target: Spec, index: Spec, source: Spec, dim: int) -> int:
     wrapped = wrap_dim(dim, target.ndim)
     if index.ndim > 1:
         raise IndexError(
-            f"index_add_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {index.dtype.scalar_name} and "
+            "index_add_(): Index is supposed to be a vector, but got dim: "
+            f"{index.ndim} with type: {index.dtype.scalar_name} and "
             f"size: {errors.brackets(index.shape)}"
         )
     if index.dtype.name not in INDEX_NAMES:
-        raise RuntimeError(f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_name}")
+        raise RuntimeError(
+            f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_name}"
+        )
     if target.dtype is not source.dtype:
         raise RuntimeError(
-            f"index_add_(): self ({target.dtype.scalar_name}) and source ({source.dtype.scalar_name}) must have the same scalar type"
+            f"index_add_(): self ({target.dtype.scalar_name}) and source "
+            f"({source.dtype.scalar_name}) must have the same scalar type"
         )
     size = source.shape[wrapped] if wrapped < source.ndim else 1
     if source.ndim == 0 or wrapped < source.ndim:
         if index.numel != size:
             raise RuntimeError(
-                f"index_add_(): Number of indices ({index.numel}) should be equal to source.size(dim): ({size}), for dim: {wrapped}"
+                f"index_add_(): Number of indices ({index.numel}) should be equal to "
+                f"source.size(dim): ({size}), for dim: {wrapped}"
             )
     own = [n for d, n in enumerate(target.shape) if d != wrapped]
     other = [n for d, n in enumerate(source.shape) if d != wrapped]
     if own != other or max(target.ndim, 1) != max(source.ndim, 1):
         raise RuntimeError(
-            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+            "source tensor shape must match self tensor shape, excluding the specified dimension. "
+            "Got self.shape = "
             f"{errors.brackets(target.shape)} source.shape = {errors.brackets(source.shape)}"
         )
     return wrapped
 
 
 @update(
-    public=None, node="IndexAddBackward", failure=gather_failure,
-    grad={"input": lambda g: g, "source": lambda g, dim, index, source_like: g.index_select(dim, index).reshape(source_like.shape)},
-)  # fmt: skip
-def _index_add(call, input, dim, index, source):  # type: ignore[no-untyped-def]
+    public=None,
+    node="IndexAddBackward",
+    failure=gather_failure,
+    grad={
+        "input": lambda g: g,
+        "source": lambda g, dim, index, source_like: g.index_select(dim, index).reshape(
+            source_like.shape
+        ),
+    },
+)
+def _index_add(call, input, dim, index, source):
     """Slices of `source` added to those that a vector lists."""
-    at, given = call.op.check_tensor(index, "index")._spec, call.op.check_tensor(source, "source")._spec
+    at, given = (
+        call.op.check_tensor(index, "index")._spec,
+        call.op.check_tensor(source, "source")._spec,
+    )
     wrapped = check_vector_add(call.target, at, given, as_int(dim))
     return vector_plan(call, ["input", "index", "source"], at, given, wrapped, "add")
 
 
 @composite
-def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+def index_add(
+    input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, out: Any = None
+) -> Any:
     """A copy with `alpha` times the slices of `source` added to the slices that `index` lists.
 
     >>> torch.index_add(torch.zeros(3), 0, torch.tensor([0, 2, 0]), torch.tensor([1.0, 2.0, 3.0]))
@@ -282,7 +391,8 @@ def index_add_(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1)
 def copy_failure(plan: Any, code: int) -> Exception:
     """An index outside its dimension."""
     return IndexError(
-        f"index_copy_(): index {code >> 4} is out of bounds for dimension {plan.options['dim']} with size {plan.options['bound']}"
+        f"index_copy_(): index {code >> 4} is out of bounds for dimension {plan.options['dim']} "
+        f"with size {plan.options['bound']}"
     )
 
 
@@ -292,14 +402,20 @@ def check_copied(target: Spec, index: Spec, source: Spec, dim: int) -> int:
     if index.ndim > 1:
         raise IndexError(f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})")
     if source.ndim == 0 and index.numel != 1:
-        raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {index.numel})")
+        raise IndexError(
+            "index_copy_(): When source is scalar, index should have one element (got "
+            f"{index.numel})"
+        )
     if source.ndim and target.ndim and source.ndim != target.ndim:
         raise IndexError(
-            "index_copy_(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
+            "index_copy_(): When source and destination are not scalars, "
+            "their dimensionality must match. Source dimensionality "
             f"({source.ndim}), destination dimensionality ({target.ndim})"
         )
     if index.dtype.name != "int64":
-        raise IndexError("index_copy_(): Expected a long tensor for index, but got " + index.dtype.scalar_name)
+        raise IndexError(
+            "index_copy_(): Expected a long tensor for index, but got " + index.dtype.scalar_name
+        )
     if target.dtype is not source.dtype:
         raise RuntimeError(
             "index_copy_(): self and source expected to have the same dtype, but got (self) "
@@ -309,35 +425,44 @@ def check_copied(target: Spec, index: Spec, source: Spec, dim: int) -> int:
     other = [n for d, n in enumerate(source.shape) if d != wrapped]
     if own != other:
         raise RuntimeError(
-            "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
-            f"{' '.join(map(str, own))} at dimension {wrapped} and source slice shape: {' '.join(map(str, other))} at dimension 0."
+            "index_copy_(): Source/destination tensor must have same slice shapes. "
+            "Destination slice shape: "
+            f"{' '.join(map(str, own))} at dimension {wrapped} and source slice shape: "
+            f"{' '.join(map(str, other))} at dimension 0."
         )
     if source.ndim and index.numel != source.shape[wrapped]:
         raise IndexError(
-            f"index_copy_(): Number of indices ({index.numel}) should be equal to source.size(dim) ({source.shape[wrapped]})"
+            f"index_copy_(): Number of indices ({index.numel}) should be equal to "
+            f"source.size(dim) ({source.shape[wrapped]})"
         )
     return wrapped
 
 
 @update(
-    node="IndexCopyBackward", failure=copy_failure,
+    node="IndexCopyBackward",
+    failure=copy_failure,
     grad={
         "input": lambda g, dim, index: g.index_fill(dim, index, 0),
-        "source": lambda g, dim, index, source_like: g.index_select(dim, index).reshape(source_like.shape),
+        "source": lambda g, dim, index, source_like: g.index_select(dim, index).reshape(
+            source_like.shape
+        ),
     },
-)  # fmt: skip
-def index_copy(call, input, dim, index, source):  # type: ignore[no-untyped-def]
+)
+def index_copy(call, input, dim, index, source):
     """A copy with slices of `source` written over those that `index` lists.
 
     >>> torch.index_copy(torch.zeros(3), 0, torch.tensor([2]), torch.ones(1))
     tensor([0., 0., 1.])
     """
-    at, given = call.op.check_tensor(index, "index")._spec, call.op.check_tensor(source, "source")._spec
+    at, given = (
+        call.op.check_tensor(index, "index")._spec,
+        call.op.check_tensor(source, "source")._spec,
+    )
     wrapped = check_copied(call.target, at, given, as_int(dim))
     return vector_plan(call, ["input", "index", "source"], at, given, wrapped, "set")
 
 
-# ---- index_fill ------------------------------------------------------------------------------------------------------------
+# ---- index_fill ----------------------------------------------------------------------------------
 
 
 index_copy.out_check = same_dtype()
@@ -350,17 +475,21 @@ def fill_failure(plan: Any, code: int) -> Exception:
 
 def filled_gradient(g: Any, dim: int, index: Any) -> Any:
     """The sum of the gradient over the filled slices, each counted once."""
-    import flambeau
-
-    filled = flambeau.zeros(g.shape, dtype=flambeau.bool).index_fill_(dim, index, True)
+    filled = g.new_zeros(g.shape, dtype=bool_).index_fill_(dim, index, True)
     return g.masked_fill(filled.logical_not(), 0).sum()
 
 
 @update(
-    public=None, node="IndexFillBackward", failure=fill_failure, dense=True,
-    grad={"input": lambda g, dim, index: g.index_fill(dim, index, 0), "value": lambda g, dim, index: filled_gradient(g, dim, index)},
-)  # fmt: skip
-def _index_fill(call, input, dim, index, value, number):  # type: ignore[no-untyped-def]
+    public=None,
+    node="IndexFillBackward",
+    failure=fill_failure,
+    dense=True,
+    grad={
+        "input": lambda g, dim, index: g.index_fill(dim, index, 0),
+        "value": lambda g, dim, index: filled_gradient(g, dim, index),
+    },
+)
+def _index_fill(call, input, dim, index, value, number):
     """A 0-d tensor written over the slices that a vector lists."""
     at = call.op.check_tensor(index, "index")._spec
     if at.dtype.name != "int64":
@@ -369,7 +498,9 @@ def _index_fill(call, input, dim, index, value, number):  # type: ignore[no-unty
         raise RuntimeError("Index has to be a vector/scalar")
     node = "IndexFillBackward0" if number else "IndexFillBackward1"
     wrapped = wrap_dim(as_int(dim), call.target.ndim)
-    return vector_plan(call, ["input", "index", "value"], at, value._spec, wrapped, "set", wrap=True, node=node)
+    return vector_plan(
+        call, ["input", "index", "value"], at, value._spec, wrapped, "set", wrap=True, node=node
+    )
 
 
 def fill_into(input: Any, dim: int, index: Any, value: Any, place: str) -> Any:
@@ -377,11 +508,14 @@ def fill_into(input: Any, dim: int, index: Any, value: Any, place: str) -> Any:
     given = is_tensor(value)
     if given and value.ndim:
         raise RuntimeError(
-            f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            "index_fill_ only supports a 0-dimensional value tensor, "
+            f"but got tensor with {value.ndim} dimension(s)."
         )
     if not given:
         if isinstance(value, complex) and not input.dtype.is_complex:
-            raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+            raise RuntimeError(
+                "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+            )
         value = number_tensor(value, input)
     elif value.dtype is not input.dtype:
         value = value.to(input.dtype)
@@ -408,21 +542,25 @@ def index_fill_(input: Any, dim: int, index: Any, value: Any) -> Any:
     return fill_into(input, dim, index, value, "_")
 
 
-# ---- put -------------------------------------------------------------------------------------------------------------------
+# ---- put -----------------------------------------------------------------------------------------
 
 
 def check_put(input: Any, index: Any, source: Any) -> None:
     """torch's checks of put."""
     if index.dtype.name != "int64":
-        raise RuntimeError(f"put_(): Expected a long tensor for index, but got {index.dtype.scalar_name}")
+        raise RuntimeError(
+            f"put_(): Expected a long tensor for index, but got {index.dtype.scalar_name}"
+        )
     if input.dtype is not source.dtype:
         raise RuntimeError(
-            f"put_(): self and source expected to have the same dtype, but got self.dtype = {input.dtype.scalar_name} and "
+            "put_(): self and source expected to have the same dtype, "
+            f"but got self.dtype = {input.dtype.scalar_name} and "
             f"source.dtype = {source.dtype.scalar_name}"
         )
     if index.numel() != source.numel():
         raise IndexError(
-            "put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+            "put_(): Expected source and index to have the same number of elements, "
+            "but got source.numel() = "
             f"{source.numel()}, index.numel() = {index.numel()}"
         )
     if input.numel() == 0 and index.numel():
@@ -431,32 +569,52 @@ def check_put(input: Any, index: Any, source: Any) -> None:
 
 def put_failure(plan: Any, code: int) -> Exception:
     """An index outside the tensor."""
-    return IndexError(f"out of range: tried to access index {code >> 4} on a tensor of {plan.options['bound']} elements.")
+    return IndexError(
+        f"out of range: tried to access index {code >> 4} on a tensor of {plan.options['bound']} "
+        "elements."
+    )
 
 
 @update(
-    public=None, node="PutBackward", failure=put_failure, dense=True,
+    public=None,
+    node="PutBackward",
+    failure=put_failure,
+    dense=True,
     grad={
-        "input": lambda g, index, accumulate: g if accumulate else g.put(index, g.new_zeros(index.shape)),
+        "input": lambda g, index, accumulate: (
+            g if accumulate else g.put(index, g.new_zeros(index.shape))
+        ),
         "source": lambda g, index, source_like: g.take(index).reshape(source_like.shape),
     },
-)  # fmt: skip
-def _put(call, input, index, source, accumulate):  # type: ignore[no-untyped-def]
+)
+def _put(call, input, index, source, accumulate):
     """Elements written at places counted through a row-major tensor; all operands are vectors."""
     mode = "add" if accumulate else "set"
-    return along_plan(call, ["input", "index", "source"], index._spec, source._spec, source._spec.strides, 0, mode, wrap=True)
+    return along_plan(
+        call,
+        ["input", "index", "source"],
+        index._spec,
+        source._spec,
+        source._spec.strides,
+        0,
+        mode,
+        wrap=True,
+    )
 
 
 @composite
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
-    """A copy with `source` written (or added) at places counted through the whole tensor in row-major order.
+    """A copy with `source` written (or added) at places counted through the whole tensor in
+    row-major order.
 
     >>> torch.put(torch.zeros(2, 2), torch.tensor([1, 2]), torch.tensor([7.0, 8.0]))
     tensor([[0., 7.],
             [8., 0.]])
     """
     check_put(input, index, source)
-    return input.reshape(-1)._put(index.reshape(-1), source.reshape(-1), accumulate).view(input.shape)
+    return (
+        input.reshape(-1)._put(index.reshape(-1), source.reshape(-1), accumulate).view(input.shape)
+    )
 
 
 @composite(public=None, methods=("put_",))
@@ -466,10 +624,13 @@ def put_(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     >>> torch.zeros(2).put_(torch.tensor([1]), torch.tensor([7.0]))
     tensor([0., 7.])
     """
-    from flambeau.autograd.inplace import replace
-
     check_put(input, index, source)
-    if input.is_contiguous() and input._node is None and source._node is None and input._base is None:
+    if (
+        input.is_contiguous()
+        and input._node is None
+        and source._node is None
+        and input._base is None
+    ):
         input.view(-1)._put_(index.reshape(-1), source.reshape(-1), accumulate)
         return input
     return replace(input, lambda: input.put(index, source, accumulate))

@@ -40,7 +40,9 @@ def array_from(data: Any, dtype: Any) -> Any:
     try:
         return numpy.array(leaves, dtype=kind.numpy_name).reshape(shape)
     except (TypeError, ValueError, OverflowError):
-        return numpy.array([as_number(leaf, kind) for leaf in leaves], dtype=kind.numpy_name).reshape(shape)
+        return numpy.array(
+            [as_number(leaf, kind) for leaf in leaves], dtype=kind.numpy_name
+        ).reshape(shape)
 
 
 def as_number(leaf: Any, kind: Any) -> Any:
@@ -70,7 +72,9 @@ def not_a_number(leaf: Any, kind: Any) -> TypeError:
 def whole_number(value: Any, kind: Any) -> int:
     """A number as an integer that `kind` can hold; negative ones wrap around in unsigned dtypes."""
     top = (1 << 8 * kind.itemsize - kind.is_signed) - 1
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if kind is dtypes.uint64 else 63):
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << (
+        64 if kind is dtypes.uint64 else 63
+    ):
         raise ValueError("Overflow when unpacking long long")
     if value != value or not -top - 1 <= value <= top:
         raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
@@ -111,7 +115,12 @@ def shape_of(data: Any) -> tuple[int, ...]:
 
 def is_sequence(data: Any) -> bool:
     """Whether torch descends into it."""
-    return hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict)) and not is_tensor(data)
+    return (
+        hasattr(data, "__len__")
+        and hasattr(data, "__getitem__")
+        and not isinstance(data, (str, bytes, dict))
+        and not is_tensor(data)
+    )
 
 
 def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) -> None:
@@ -122,7 +131,9 @@ def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) ->
     if not is_sequence(data):
         raise TypeError("not a sequence")
     if len(data) != shape[depth]:
-        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+        raise ValueError(
+            f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})"
+        )
     if depth == len(shape) - 1:
         leaves.extend(data)
         return
@@ -131,9 +142,11 @@ def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) ->
 
 
 def inferred(data: Any) -> Any:
-    """The dtype in which all numbers of nested sequences meet; an empty one has the default float dtype."""
+    """The dtype in which all numbers of nested sequences meet;
+    an empty one has the default float dtype.
+    """
     found = None
-    for kind in ({type(data)} if not is_sequence(data) else set(map(type, data))):
+    for kind in {type(data)} if not is_sequence(data) else set(map(type, data)):
         if kind in PYTHON_KINDS:
             found = promoted(found, PYTHON_KINDS[kind]())
         else:
@@ -144,7 +157,8 @@ def inferred(data: Any) -> Any:
 
 
 PYTHON_KINDS = {
-    bool: lambda: dtypes.bool_, int: lambda: dtypes.int64, float: dtypes.get_default_dtype, complex: dtypes.default_complex_dtype,
+    bool: lambda: dtypes.bool_, int: lambda: dtypes.int64, float: dtypes.get_default_dtype,
+    complex: dtypes.default_complex_dtype,
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def unrepeat(g: Any, shape: Any, repeats: Any) -> Any:
 
 
 @structured(public=None, grad=lambda g, input_like, repeats: unrepeat(g, input_like.shape, repeats))
-def repeat(call, input, repeats: Sizes):  # type: ignore[no-untyped-def]  # noqa: F821
+def repeat(call, input, repeats: Sizes):  # noqa: F821
     """The tensor put side by side `repeats[d]` times along each dimension.
 
     >>> torch.tensor([1, 2]).repeat(2, 2)
@@ -150,7 +150,7 @@ def ranges(size: int, shift: int) -> list[tuple[int, int, int]]:
 
 
 @structured(grad=lambda g, shifts, dims: g.roll(negated(shifts), dims))
-def roll(call, input, shifts, dims=None):  # type: ignore[no-untyped-def]
+def roll(call, input, shifts, dims=None):
     """The elements moved along dimensions, those that fall off at one end coming in at the other.
 
     >>> torch.tensor([[1, 2], [3, 4]]).roll(1, 0)
@@ -207,7 +207,7 @@ def flip_plan(call: Any, spec: Spec, dims: Any) -> Any:
 
 
 @structured(grad=lambda g, dims: g.flip(dims))
-def flip(call, input, dims: Dims):  # type: ignore[no-untyped-def]  # noqa: F821
+def flip(call, input, dims: Dims):  # noqa: F821
     """A copy with the elements along `dims` in reverse order.
 
     >>> torch.flip(torch.tensor([1, 2, 3]), (0,))
@@ -218,7 +218,7 @@ def flip(call, input, dims: Dims):  # type: ignore[no-untyped-def]  # noqa: F821
 
 
 @structured(node="FlipBackward", grad=lambda g: g.fliplr())
-def fliplr(call, input):  # type: ignore[no-untyped-def]
+def fliplr(call, input):
     """A copy with the columns in reverse order.
 
     >>> torch.fliplr(torch.tensor([[1, 2]]))
@@ -231,7 +231,7 @@ def fliplr(call, input):  # type: ignore[no-untyped-def]
 
 
 @structured(node="FlipBackward", grad=lambda g: g.flipud())
-def flipud(call, input):  # type: ignore[no-untyped-def]
+def flipud(call, input):
     """A copy with the rows in reverse order.
 
     >>> torch.flipud(torch.tensor([1, 2]))
@@ -260,7 +260,7 @@ def check_rotation(spec: Spec, dims: tuple[int, ...]) -> tuple[int, int]:
 
 
 @structured(grad=lambda g, k, dims: g.rot90(-k, dims))
-def rot90(call, input, k=1, dims=(0, 1)):  # type: ignore[no-untyped-def]
+def rot90(call, input, k=1, dims=(0, 1)):
     """A copy turned by `k` quarter turns in the plane of two dimensions, from the first towards the
     second.
 

@@ -1,6 +1,7 @@
 """Cutting a tensor into several views: unbind, split, chunk, tensor_split and their relatives.
 
-The views of one call share one graph node, as in torch: its backward joins the pieces' gradients (`Pieces`).
+The views of one call share one graph node, as in torch: its backward joins the pieces' gradients
+(`Pieces`).
 
     >>> torch.arange(5).split(2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
@@ -17,17 +18,27 @@ from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
+from flambeau.ops import join
 from flambeau.ops.kinds import composite
 from flambeau.ops.registry import engine
 
 
 class Pieces(Node):
-    """The node of several views of one tensor; `join(gradients, dim)` puts their gradients together."""
+    """The node of several views of one tensor; `join(gradients,
+    dim)` puts their gradients together.
+    """
 
     __slots__ = ("shown", "specs", "join", "dim")
     many_views = True  # torch forbids to change one of several views in place
 
-    def __init__(self, name: str, edge: Any, specs: tuple[Spec, ...], join: Callable[[list[Any], int], Any], dim: int):
+    def __init__(
+        self,
+        name: str,
+        edge: Any,
+        specs: tuple[Spec, ...],
+        join: Callable[[list[Any], int], Any],
+        dim: int,
+    ):
         super().__init__(None, (edge,))
         self.shown, self.specs, self.join, self.dim = name, specs, join, dim
 
@@ -43,14 +54,20 @@ class Pieces(Node):
     def apply(self, grads: list[Any]) -> Any:
         """The gradient of the whole; missing gradients are zeros."""
         present = next(g for g in grads if g is not None)
-        whole = [present.new_zeros(s.shape) if g is None else g for g, s in zip(grads, self.specs, strict=True)]
+        whole = [
+            present.new_zeros(s.shape) if g is None else g
+            for g, s in zip(grads, self.specs, strict=True)
+        ]
         return [self.join(whole, self.dim)]
 
 
-Cuts = tuple[tuple[Spec, ...], tuple[int, ...], int]  # specs of the pieces, their distances, the wrapped dimension
+# specs of the pieces, their distances, the wrapped dimension
+Cuts = tuple[tuple[Spec, ...], tuple[int, ...], int]
 
 
-def cut(input: Any, cuts: Cuts, name: str, join: Callable[[list[Any], int], Any]) -> tuple[Any, ...]:
+def cut(
+    input: Any, cuts: Cuts, name: str, join: Callable[[list[Any], int], Any]
+) -> tuple[Any, ...]:
     """The pieces, with their common node."""
     specs, moves, dim = cuts
     pieces = engine.core.make_windows(input, specs, moves)
@@ -75,7 +92,12 @@ def slices_of(spec: Spec, dim: int) -> Cuts:
         wrap_dim(dim, 0, wrap_scalar=False)
     dim = wrap_dim(dim, spec.ndim)
     shape, strides = tuple(spec.shape), spec.strides
-    piece = Spec.of((*shape[:dim], *shape[dim + 1 :]), (*strides[:dim], *strides[dim + 1 :]), spec.dtype, spec.device)
+    piece = Spec.of(
+        (*shape[:dim], *shape[dim + 1 :]),
+        (*strides[:dim], *strides[dim + 1 :]),
+        spec.dtype,
+        spec.device,
+    )
     return (piece,) * shape[dim], tuple(k * strides[dim] for k in range(shape[dim])), dim
 
 
@@ -86,21 +108,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     >>> torch.tensor([[1, 2], [3, 4]]).unbind()
     (tensor([1, 2]), tensor([3, 4]))
     """
-    return cut(input, slices_of(check_input(input, "unbind"), dim), "UnbindBackward0", joined_slices)
-
-
-def joined_slices(tensors: list[Any], dim: int) -> Any:
-    """`flambeau.stack`, looked up when it runs."""
-    import flambeau
-
-    return flambeau.stack(tensors, dim)
-
-
-def joined_ranges(tensors: list[Any], dim: int) -> Any:
-    """`flambeau.cat`, looked up when it runs."""
-    import flambeau
-
-    return flambeau.cat(tensors, dim)
+    return cut(input, slices_of(check_input(input, "unbind"), dim), "UnbindBackward0", join.stack)
 
 
 @lru_cache(4096)
@@ -109,7 +117,9 @@ def ranges_of(spec: Spec, dim: int, lengths: tuple[int, ...]) -> Cuts:
     shape, strides, stride = tuple(spec.shape), spec.strides, spec.strides[dim]
     specs, moves, start = [], [], 0
     for n in lengths:
-        specs.append(Spec.of((*shape[:dim], n, *shape[dim + 1 :]), strides, spec.dtype, spec.device))
+        specs.append(
+            Spec.of((*shape[:dim], n, *shape[dim + 1 :]), strides, spec.dtype, spec.device)
+        )
         moves.append(start * stride)
         start += n
     return tuple(specs), tuple(moves), dim
@@ -129,7 +139,12 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 
 def pieces_of(tensor: Any, size: int, dim: int) -> tuple[Any, ...]:
     """`split` into pieces of one size."""
-    return cut(tensor, equal_ranges(check_input(tensor, "split"), size, dim), "SplitBackward0", joined_ranges)
+    return cut(
+        tensor,
+        equal_ranges(check_input(tensor, "split"), size, dim),
+        "SplitBackward0",
+        join.cat,
+    )
 
 
 @lru_cache(4096)
@@ -145,7 +160,9 @@ def equal_ranges(spec: Spec, size: int, dim: int) -> Cuts:
         raise RuntimeError(
             f"split_size can only be 0 if dimension size is 0, but got dimension size of {total}"
         )
-    return ranges_of(spec, dim, tuple(min(size, total - k) for k in range(0, total, size)) if total else (0,))
+    return ranges_of(
+        spec, dim, tuple(min(size, total - k) for k in range(0, total, size)) if total else (0,)
+    )
 
 
 @composite(methods=("split_with_sizes",))
@@ -162,14 +179,16 @@ def split_with_sizes(input: Any, split_sizes: Sequence[int], dim: int = 0) -> tu
     sizes = [int(n) for n in split_sizes]
     if any(n < 0 for n in sizes):
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={errors.brackets(sizes)}"
+            "split_with_sizes expects split_sizes have only non-negative entries, "
+            f"but got split_sizes={errors.brackets(sizes)}"
         )
     if sum(sizes) != spec.shape[dim]:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {spec.shape[dim]} (input tensor's size at dimension {dim}), "
+            f"split_with_sizes expects split_sizes to sum exactly to {spec.shape[dim]} (input "
+            f"tensor's size at dimension {dim}), "
             f"but got split_sizes={errors.brackets(sizes)}"
         )
-    return cut(input, ranges_of(spec, dim, tuple(sizes)), "SplitWithSizesBackward0", joined_ranges)
+    return cut(input, ranges_of(spec, dim, tuple(sizes)), "SplitWithSizesBackward0", join.cat)
 
 
 @composite
@@ -212,7 +231,14 @@ def unsafe_chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 
 
 @composite
-def tensor_split(input: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None) -> tuple[Any, ...]:
+def tensor_split(
+    input: Any,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
+) -> tuple[Any, ...]:
     """Pieces that begin at the listed indices of `dim`, or a number of nearly equal pieces.
 
     >>> torch.tensor_split(torch.arange(5), (1, 3))
@@ -221,21 +247,26 @@ def tensor_split(input: Any, indices_or_sections: Any = None, dim: int = 0, *, i
     where = next((v for v in (indices_or_sections, indices, sections) if v is not None), None)
     spec = check_input(input, "tensor_split")
     if spec.ndim == 0:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     dim = wrap_dim(dim, spec.ndim)
     total = spec.shape[dim]
     if isinstance(where, engine.Tensor):
         if where.device.type != "cpu":
             raise RuntimeError(
-                f"tensor_split expected tensor_indices_or_sections to be on cpu, but it's on {where.device.type}"
+                "tensor_split expected tensor_indices_or_sections to be on cpu, "
+                f"but it's on {where.device.type}"
             )
         if where.dtype.name != "int64":
             raise RuntimeError(
-                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {where.dtype.scalar_name}"
+                "tensor_split expected tensor_indices_or_sections to have dtype of long, "
+                f"but got {where.dtype.scalar_name}"
             )
         if where.ndim > 1:
             raise RuntimeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got "
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+                "one-dimensional tensor, but got "
                 f"a tensor with {where.ndim} dims"
             )
         where = where.tolist()
@@ -261,7 +292,8 @@ def split_along(name: str, input: Any, where: Any, dim: int) -> tuple[Any, ...]:
         return tensor_split(input, where, dim)
     if where <= 0 or input.shape[dim] % where:
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not "
+            f"torch.{name} attempted to split along dimension {dim}, "
+            f"but the size of the dimension {input.shape[dim]} is not "
             f"divisible by the split_size {where}!"
         )
     return tensor_split(input, where, dim)
@@ -277,7 +309,8 @@ def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     spec = check_input(input, "hsplit")
     if spec.ndim < 1:
         raise RuntimeError(
-            "torch.hsplit requires a tensor with at least 1 dimension, but got a tensor with " + f"{spec.ndim} dimensions!"
+            "torch.hsplit requires a tensor with at least 1 dimension, but got a tensor with "
+            + f"{spec.ndim} dimensions!"
         )
     return split_along("hsplit", input, indices_or_sections, 0 if spec.ndim == 1 else 1)
 
@@ -291,7 +324,10 @@ def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """
     spec = check_input(input, "vsplit")
     if spec.ndim < 2:
-        raise RuntimeError(f"torch.vsplit requires a tensor with at least 2 dimension, but got a tensor with {spec.ndim} dimensions!")
+        raise RuntimeError(
+            "torch.vsplit requires a tensor with at least 2 dimension, "
+            f"but got a tensor with {spec.ndim} dimensions!"
+        )
     return split_along("vsplit", input, indices_or_sections, 0)
 
 
@@ -304,5 +340,8 @@ def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
     """
     spec = check_input(input, "dsplit")
     if spec.ndim < 3:
-        raise RuntimeError(f"torch.dsplit requires a tensor with at least 3 dimension, but got a tensor with {spec.ndim} dimensions!")
+        raise RuntimeError(
+            "torch.dsplit requires a tensor with at least 3 dimension, "
+            f"but got a tensor with {spec.ndim} dimensions!"
+        )
     return split_along("dsplit", input, indices_or_sections, 2)

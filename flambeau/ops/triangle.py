@@ -1,4 +1,5 @@
-"""Triangles and diagonals: tril, triu, their indices, diag, diag_embed, diagflat, fill_diagonal_, and the *_scatter ops.
+"""Triangles and diagonals: tril, triu, their indices, diag, diag_embed, diagflat, fill_diagonal_,
+and the *_scatter ops.
 
     >>> torch.tril(torch.ones(2, 3))
     tensor([[1., 0., 0.],
@@ -10,20 +11,36 @@ from __future__ import annotations
 from operator import index as as_int
 from typing import Any
 
-from flambeau.codegen.native import Unit, fill_memory, i64, i64p, native, pointer, ptr, ptrp, u8, u16, u32, u64, void
 from flambeau.codegen.llvm import load
+from flambeau.codegen.native import (
+    Unit,
+    fill_memory,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    u8,
+    u16,
+    u32,
+    u64,
+    void,
+)
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
+from flambeau.ops.arrays import from_array
 from flambeau.ops.kernels.strided import Window, address, copy_params, embed
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into
 from flambeau.ops.registry import is_tensor
+from flambeau.ops.retype import view_as_complex, view_as_real
 from flambeau.ops.update import update
 from flambeau.ops.window import diagonal_of, selected, sliced
 
-# ---- triangles -------------------------------------------------------------------------------------------------------------
+# ---- triangles -----------------------------------------------------------------------------------
 
 T, TP, SIZE = u8, pointer(u8), 1  # replaced by `Unit`
 ROWS, COLUMNS, ROW_STEP, COLUMN_STEP, DIAGONAL, UPPER, RANK, OUTER = range(8)
@@ -81,16 +98,14 @@ def triangle_plan(call: Any, input: Any, diagonal: int, upper: bool, name: str) 
 
 def wide_triangle(call: Any, input: Any, diagonal: int, upper: bool) -> Any:
     """complex128, by way of its two parts."""
-    import flambeau
-
-    parts = flambeau.view_as_real(input).movedim(-1, 0)
+    parts = view_as_real(input).movedim(-1, 0)
     cut = parts.triu(diagonal) if upper else parts.tril(diagonal)
-    result = flambeau.view_as_complex(cut.movedim(0, -1).contiguous())
+    result = view_as_complex(cut.movedim(0, -1).contiguous())
     return input.copy_(result) if call.in_place else result
 
 
 @update(grad=lambda g, diagonal: g.tril(diagonal))
-def tril(call, input, diagonal=0):  # type: ignore[no-untyped-def]
+def tril(call, input, diagonal=0):
     """A copy with zeros above a diagonal of the last two dimensions.
 
     >>> torch.tril(torch.ones(2, 2))
@@ -101,7 +116,7 @@ def tril(call, input, diagonal=0):  # type: ignore[no-untyped-def]
 
 
 @update(grad=lambda g, diagonal: g.triu(diagonal))
-def triu(call, input, diagonal=0):  # type: ignore[no-untyped-def]
+def triu(call, input, diagonal=0):
     """A copy with zeros below a diagonal of the last two dimensions.
 
     >>> torch.triu(torch.ones(2, 2))
@@ -115,23 +130,34 @@ def triangle_indices(row: int, col: int, offset: int, upper: bool, dtype: Any, d
     """Row and column numbers of a triangle's elements, in row-major order."""
     import numpy
 
-    import flambeau
-    from flambeau.ops.arrays import from_array
-
     for name, value in (("row", row), ("col", col)):
         if value < 0:
             raise RuntimeError(f"{name} must be non-negative, got{value}")
-    kind = flambeau.int64 if dtype is None else dtype
+    kind = dtypes.int64 if dtype is None else dtype
     if kind.name not in ("int32", "int64"):
         name = "triu_indices" if upper else "tril_indices"
         raise NotImplementedError(f"\"{name}\" not implemented for '{kind.scalar_name}'")
-    inside = numpy.triu(numpy.ones((row, col), bool), offset) if upper else numpy.tril(numpy.ones((row, col), bool), offset)
+    inside = (
+        numpy.triu(numpy.ones((row, col), bool), offset)
+        if upper
+        else numpy.tril(numpy.ones((row, col), bool), offset)
+    )
     found = from_array(numpy.array(numpy.nonzero(inside), kind.numpy_name))
     return found if device is None else found.to(device)
 
 
 @composite(methods=())
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def tril_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Indices of the lower triangle of a matrix: row numbers, then column numbers.
 
     >>> torch.tril_indices(2, 2)
@@ -142,7 +168,17 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 
 
 @composite(methods=())
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Any:
+def triu_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:
     """Indices of the upper triangle of a matrix: row numbers, then column numbers.
 
     >>> torch.triu_indices(2, 2)
@@ -152,11 +188,11 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
     return triangle_indices(row, col, offset, True, dtype, device)
 
 
-# ---- diagonals -------------------------------------------------------------------------------------------------------------
+# ---- diagonals -----------------------------------------------------------------------------------
 
 
 @structured(grad=lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2))
-def diag_embed(call, input, offset=0, dim1=-2, dim2=-1):  # type: ignore[no-untyped-def]
+def diag_embed(call, input, offset=0, dim1=-2, dim2=-1):
     """Matrices with the last dimension's elements on a diagonal, zeros elsewhere.
 
     >>> torch.diag_embed(torch.tensor([1, 2]))
@@ -176,7 +212,12 @@ def diag_embed(call, input, offset=0, dim1=-2, dim2=-1):  # type: ignore[no-unty
     output = Spec.of(shape, None, spec.dtype, spec.device)
     sizes, strides, start = diagonal_of(output, as_int(offset), first, second)
     source = Window.of(spec.shape, spec.strides, spec.itemsize)
-    return embed(call.plan(["input"], [output]), spec.itemsize, source, Window.of(sizes, strides, spec.itemsize, start))
+    return embed(
+        call.plan(["input"], [output]),
+        spec.itemsize,
+        source,
+        Window.of(sizes, strides, spec.itemsize, start),
+    )
 
 
 @composite
@@ -205,7 +246,8 @@ def diagflat(input: Any, offset: int = 0) -> Any:
 
 @composite(methods=("fill_diagonal_",), public="fill_diagonal_")
 def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
-    """Fills the main diagonal in place; with `wrap` the diagonal of a tall matrix starts again after each square.
+    """Fills the main diagonal in place; with `wrap` the diagonal of a tall matrix starts again
+    after each square.
 
     >>> torch.zeros(2, 2).fill_diagonal_(5)
     tensor([[5., 0.],
@@ -230,7 +272,7 @@ def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
     return input
 
 
-# ---- a copy with one window replaced ---------------------------------------------------------------------------------------
+# ---- a copy with one window replaced -------------------------------------------------------------
 
 
 def replaced(call: Any, src: Any, window: tuple[Any, Any, int], name: str) -> Any:
@@ -239,11 +281,14 @@ def replaced(call: Any, src: Any, window: tuple[Any, Any, int], name: str) -> An
     sizes, strides, start = window
     if tuple(source.shape) != tuple(sizes):
         raise RuntimeError(
-            f"expected src to have a size equal to the {name} of self. src size = {errors.brackets(source.shape)}, {name} size = "
+            f"expected src to have a size equal to the {name} of self. "
+            f"src size = {errors.brackets(source.shape)}, {name} size = "
             f"{errors.brackets(sizes)}"
         )
     size = target.itemsize
-    params, lines = copy_params(Window.of(sizes, source.strides, size), Window.of(sizes, strides, size, start))
+    params, lines = copy_params(
+        Window.of(sizes, source.strides, size), Window.of(sizes, strides, size, start)
+    )
     kernel = address("copy_second", size)
     return call.update(["input", "src"], kernel, params, lines, can_fail=False)
 
@@ -251,51 +296,68 @@ def replaced(call: Any, src: Any, window: tuple[Any, Any, int], name: str) -> An
 @update(
     dense=True,
     grad={
-        "input": lambda g, offset, dim1, dim2, src_like: g.diagonal_scatter(g.new_zeros(src_like.shape), offset, dim1, dim2),
+        "input": lambda g, offset, dim1, dim2, src_like: g.diagonal_scatter(
+            g.new_zeros(src_like.shape), offset, dim1, dim2
+        ),
         "src": lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2),
     },
-)  # fmt: skip
-def diagonal_scatter(call, input, src, offset=0, dim1=0, dim2=1):  # type: ignore[no-untyped-def]
+)
+def diagonal_scatter(call, input, src, offset=0, dim1=0, dim2=1):
     """A copy with `src` on a diagonal.
 
     >>> torch.diagonal_scatter(torch.zeros(2, 2), torch.ones(2))
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return replaced(call, as_source(input, src), diagonal_of(call.target, offset, dim1, dim2), "slice")
+    return replaced(
+        call, as_source(input, src), diagonal_of(call.target, offset, dim1, dim2), "slice"
+    )
 
 
 @update(
     dense=True,
     grad={
-        "input": lambda g, dim, index, src_like: g.select_scatter(g.new_zeros(src_like.shape), dim, index),
+        "input": lambda g, dim, index, src_like: g.select_scatter(
+            g.new_zeros(src_like.shape), dim, index
+        ),
         "src": lambda g, dim, index: g.select(dim, index),
     },
-)  # fmt: skip
-def select_scatter(call, input, src, dim, index):  # type: ignore[no-untyped-def]
+)
+def select_scatter(call, input, src, dim, index):
     """A copy with `src` at one index of a dimension.
 
     >>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
     tensor([[0., 0.],
             [1., 1.]])
     """
-    return replaced(call, as_source(input, src), selected(call.target, as_int(dim), as_int(index)), "slice")
+    return replaced(
+        call, as_source(input, src), selected(call.target, as_int(dim), as_int(index)), "slice"
+    )
 
 
 @update(
     dense=True,
     grad={
-        "input": lambda g, dim, start, end, step, src_like: g.slice_scatter(g.new_zeros(src_like.shape), dim, start, end, step),
-        "src": lambda g, dim, start, end, step: g[(slice(None),) * (dim % g.ndim) + (slice(start, end, step),)],
+        "input": lambda g, dim, start, end, step, src_like: g.slice_scatter(
+            g.new_zeros(src_like.shape), dim, start, end, step
+        ),
+        "src": lambda g, dim, start, end, step: g[
+            (slice(None),) * (dim % g.ndim) + (slice(start, end, step),)
+        ],
     },
-)  # fmt: skip
-def slice_scatter(call, input, src, dim=0, start=None, end=None, step=1):  # type: ignore[no-untyped-def]
+)
+def slice_scatter(call, input, src, dim=0, start=None, end=None, step=1):
     """A copy with `src` in a range of a dimension.
 
     >>> torch.slice_scatter(torch.zeros(3), torch.ones(2), 0, 1)
     tensor([0., 1., 1.])
     """
-    return replaced(call, as_source(input, src), sliced(call.target, as_int(dim), start, end, as_int(step)), "slice")
+    return replaced(
+        call,
+        as_source(input, src),
+        sliced(call.target, as_int(dim), start, end, as_int(step)),
+        "slice",
+    )
 
 
 def as_source(input: Any, src: Any) -> Any:

@@ -1,8 +1,10 @@
-"""`Update`: ops that change part of their first operand: scatter, index_put, index_add, masked_scatter, put ...
+"""`Update`: ops that change part of their first operand: scatter, index_put, index_add,
+masked_scatter, put ...
 
-The decorated function plans the in-place form: it gets the spec of the target as `call.target` and answers with
-`call.update(tensors, kernel address, params, ...)`. Both public forms come from it: `NAME_` runs the kernel on the target (through
-autograd.inplace where gradients are concerned), `NAME` copies the target first.
+The decorated function plans the in-place form: it gets the spec of the target as `call.target` and
+answers with `call.update(tensors, kernel address, params, ...)`. Both public forms come from it:
+`NAME_` runs the kernel on the target (through autograd.inplace where gradients are concerned),
+`NAME` copies the target first.
 
     @update(grad={"input": lambda g, dim, index: g.scatter(dim, index, 0), "src": lambda g, dim, index: g.gather(dim, index)})
     def _scatter(call, input, dim, index, src, mode="set"):
@@ -16,6 +18,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.autograd.inplace import check_overlap, replace_by
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import dense_strides, may_overlap
@@ -23,17 +26,23 @@ from flambeau.ops.kernels.phases import Phase, copy_phase, copy_then, phase_para
 from flambeau.ops.kinds import Call, Structured
 from flambeau.ops.plan import GRAIN, RELEASE_FROM, Plan
 from flambeau.ops.registry import Places, is_tensor
-from flambeau.runtime import dispatch as d
+from flambeau.runtime import plan_block as fields
 
 
 class Update(Structured):
     """The out-of-place form; `self.other` is the in-place op."""
 
     def __init__(
-        self, function: Callable[..., Any], *, failure: Callable[..., Exception] | None = None, dense: bool = False, **common: Any
+        self,
+        function: Callable[..., Any],
+        *,
+        failure: Callable[..., Exception] | None = None,
+        dense: bool = False,
+        **common: Any,
     ):
         super().__init__(function, **common)
-        self.dense = dense  # whether the result keeps the input's order of dimensions, instead of being row-major
+        # whether the result keeps the input's order of dimensions, instead of being row-major
+        self.dense = dense
         if failure is not None:
             self.failure = failure
         self.in_place = InPlaceUpdate(function, self, common)
@@ -63,9 +72,9 @@ class InPlaceUpdate(Structured):
         return self.function(UpdateCall(self, arguments, places, spec, True), **arguments)
 
     def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Calls that native code leaves to Python: graphs, subclasses, operands that share the target's memory."""
-        from flambeau.autograd.inplace import check_overlap, replace_by
-
+        """Calls that native code leaves to Python: graphs, subclasses,
+        operands that share the target's memory.
+        """
         arguments = self.bind(args, kwargs)
         target = self.check_tensor(arguments[self.first], self.first)
         if may_overlap(target._spec.shape, target._spec.strides):
@@ -79,26 +88,40 @@ class InPlaceUpdate(Structured):
 class UpdateCall(Call):
     """A call while its plan is made; `target` is the spec of the tensor that will be written."""
 
-    def __init__(self, op: Any, arguments: dict[str, Any], places: Places, target: Spec, in_place: bool):
+    def __init__(
+        self, op: Any, arguments: dict[str, Any], places: Places, target: Spec, in_place: bool
+    ):
         super().__init__(op, arguments, places)
         self.target, self.in_place = target, in_place
 
     def update(
-        self, tensors: Sequence[str], address: int, params: Sequence[int], items: int, work: int = 0, grain: int = 0,
-        can_fail: bool = True, node: str = "", **options: Any,
-    ) -> Plan:  # fmt: skip
-        """The plan that runs the kernel: its buffers are the tensors, then the target, then the flag."""
+        self,
+        tensors: Sequence[str],
+        address: int,
+        params: Sequence[int],
+        items: int,
+        work: int = 0,
+        grain: int = 0,
+        can_fail: bool = True,
+        node: str = "",
+        **options: Any,
+    ) -> Plan:
+        """The plan that runs the kernel: its buffers are the tensors, then the target,
+        then the flag.
+        """
         plan = self.plan(tensors, [self.target], **options)
         if node:
             plan.node_name = node
-        plan.words[d.B_CAN_FAIL] = int(can_fail)
+        plan.words[fields.B_CAN_FAIL] = int(can_fail)
         if self.in_place:
             plan.use_native(address, params, items, work, grain)
-            plan.words[d.B_INPLACE] = 0
+            plan.words[fields.B_INPLACE] = 0
             return plan
         return self.copied(plan, address, params, items, work, grain)
 
-    def copied(self, plan: Plan, address: int, params: Sequence[int], items: int, work: int, grain: int) -> Plan:
+    def copied(
+        self, plan: Plan, address: int, params: Sequence[int], items: int, work: int, grain: int
+    ) -> Plan:
         """The plan that copies input 0 into the result and then runs the kernel on it."""
         if plan.is_meta:
             return plan.use_native(0, ())
@@ -111,7 +134,9 @@ class UpdateCall(Call):
             copy_phase(source, self.target, plan.keep, GRAIN if large else 0),
             Phase(address, ctypes.addressof(words), items, grain if work >= RELEASE_FROM else 0),
         ]
-        return plan.use_native(copy_then(), phase_params(len(plan.inputs), phases), 1, RELEASE_FROM if large else 0)
+        return plan.use_native(
+            copy_then(), phase_params(len(plan.inputs), phases), 1, RELEASE_FROM if large else 0
+        )
 
 
 def update(**options: Any) -> Callable[[Callable[..., Any]], Update]:

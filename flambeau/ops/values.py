@@ -135,7 +135,7 @@ def __format__(self: Any, specification: str) -> str:
 
 def __contains__(self: Any, element: Any) -> bool:
     if isinstance(element, (engine.Tensor, int, float, complex, bool)):
-        return bool((element == self).any().item())  # type: ignore[union-attr]
+        return bool((element == self).any().item())
     raise RuntimeError(
         f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
     )

@@ -1,7 +1,9 @@
-"""Views that rearrange dimensions: view, reshape, flatten, transpose, permute, squeeze, unsqueeze, expand and their relatives.
+"""Views that rearrange dimensions: view, reshape, flatten, transpose, permute, squeeze, unsqueeze,
+expand and their relatives.
 
-Each is a rule from (shape, strides) to (shape, strides) with the transposed operation as its gradient; nothing is copied except by
-`reshape` and `contiguous` where no strides can express the result. Windows (select, slices, diagonal ...) are in ops.window.
+Each is a rule from (shape, strides) to (shape, strides) with the transposed operation as its
+gradient; nothing is copied except by `reshape` and `contiguous` where no strides can express the
+result. Windows (select, slices, diagonal ...) are in ops.window.
 
     >>> torch.arange(6).view(2, 3).T.shape
     torch.Size([3, 2])
@@ -38,11 +40,11 @@ def int_list(sizes: Any) -> tuple[int, ...]:
     return tuple(map(as_int, sizes)) if isinstance(sizes, (tuple, list)) else (as_int(sizes),)
 
 
-# ---- other shapes for the same elements ------------------------------------------------------------------------------------
+# ---- other shapes for the same elements ----------------------------------------------------------
 
 
 @structured(name="view", public=None, grad=lambda g, input_like: g.reshape(input_like.shape))
-def view_(call, input, size: Sizes):  # type: ignore[no-untyped-def]  # noqa: F821
+def view_(call, input, size: Sizes):  # noqa: F821
     """The same elements under another shape, or seen as another dtype; never copies.
 
     >>> torch.arange(6).view(2, -1)
@@ -60,7 +62,7 @@ def view_(call, input, size: Sizes):  # type: ignore[no-untyped-def]  # noqa: F8
 
 
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
-def reshape(call, input, shape: Sizes):  # type: ignore[no-untyped-def]  # noqa: F821
+def reshape(call, input, shape: Sizes):  # noqa: F821
     """The same elements under another shape: a view where strides allow it, else a copy.
 
     >>> torch.arange(6).reshape(3, 2).T.reshape(6)
@@ -82,12 +84,17 @@ def reshaped(call: Any, spec: Spec, shape: Sequence[int]) -> Any:
 
 def row_major_copy(spec: Spec) -> Any:
     """The loop nest that copies a tensor of this spec into row-major order."""
-    steps = [[s * spec.itemsize for s in strides] for strides in (spec.strides, contiguous_strides(spec.shape))]
-    return plan_pointwise((Expr.input(0, spec.dtype.name),), (spec.dtype.name,), (spec.dtype.name,), spec.shape, steps)
+    steps = [
+        [s * spec.itemsize for s in strides]
+        for strides in (spec.strides, contiguous_strides(spec.shape))
+    ]
+    return plan_pointwise(
+        (Expr.input(0, spec.dtype.name),), (spec.dtype.name,), (spec.dtype.name,), spec.shape, steps
+    )
 
 
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
-def flatten(call, input, start_dim=0, end_dim=-1):  # type: ignore[no-untyped-def]
+def flatten(call, input, start_dim=0, end_dim=-1):
     """Dimensions `start_dim` to `end_dim` as one.
 
     >>> torch.zeros(2, 3, 4).flatten(1).shape
@@ -108,7 +115,7 @@ def flatten(call, input, start_dim=0, end_dim=-1):  # type: ignore[no-untyped-de
 
 
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
-def ravel(call, input):  # type: ignore[no-untyped-def]
+def ravel(call, input):
     """The elements in row-major order as one dimension; a copy only where needed.
 
     >>> torch.eye(2).ravel()
@@ -121,7 +128,7 @@ def ravel(call, input):  # type: ignore[no-untyped-def]
 
 
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
-def unflatten(call, input, dim, sizes):  # type: ignore[no-untyped-def]
+def unflatten(call, input, dim, sizes):
     """Dimension `dim` split into several of the given sizes; one of them may be -1.
 
     >>> torch.zeros(6, 2).unflatten(0, (2, -1)).shape
@@ -139,7 +146,8 @@ def unflatten(call, input, dim, sizes):  # type: ignore[no-untyped-def]
         if "only one dimension" in str(error):
             raise
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({size}) in the input tensor"
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} "
+            f"({size}) in the input tensor"
         ) from None
     shape = (*spec.shape[:dim], *inner, *spec.shape[dim + 1 :])
     strides = view_strides(spec.shape, spec.strides, shape)
@@ -168,8 +176,9 @@ def reshape_as(input: Any, other: Any) -> Any:
 
 
 @structured(public=None, node="CloneBackward", grad=lambda g: g)
-def contiguous(call, input, memory_format=layouts.contiguous_format):  # type: ignore[no-untyped-def]
-    """The tensor itself if its memory has the asked order (row-major by default), else a copy that has.
+def contiguous(call, input, memory_format=layouts.contiguous_format):
+    """The tensor itself if its memory has the asked order (row-major by default), else a copy that
+    has.
 
     >>> torch.zeros(2, 3).T.contiguous().stride()
     (2, 1)
@@ -188,7 +197,7 @@ def contiguous(call, input, memory_format=layouts.contiguous_format):  # type: i
     return input.clone(memory_format=memory_format)
 
 
-# ---- the order of dimensions -----------------------------------------------------------------------------------------------
+# ---- the order of dimensions ---------------------------------------------------------------------
 
 
 def exchanged(spec: Spec, dim0: int, dim1: int) -> tuple[Any, Any, int]:
@@ -201,7 +210,7 @@ def exchanged(spec: Spec, dim0: int, dim1: int) -> tuple[Any, Any, int]:
 
 
 @view(grad=lambda g, dim0, dim1: g.transpose(dim0, dim1))
-def transpose(input, dim0, dim1):  # type: ignore[no-untyped-def]
+def transpose(input, dim0, dim1):
     """Two dimensions exchanged.
 
     >>> torch.zeros(2, 3, 4).transpose(0, 2).shape
@@ -211,7 +220,7 @@ def transpose(input, dim0, dim1):  # type: ignore[no-untyped-def]
 
 
 @view(node="TransposeBackward", grad=lambda g, axis0, axis1: g.transpose(axis0, axis1))
-def swapaxes(input, axis0, axis1):  # type: ignore[no-untyped-def]
+def swapaxes(input, axis0, axis1):
     """NumPy's name of `transpose(axis0, axis1)`.
 
     >>> torch.zeros(2, 3).swapaxes(0, 1).shape
@@ -221,7 +230,7 @@ def swapaxes(input, axis0, axis1):  # type: ignore[no-untyped-def]
 
 
 @view(node="TransposeBackward", grad=lambda g, dim0, dim1: g.transpose(dim0, dim1))
-def swapdims(input, dim0, dim1):  # type: ignore[no-untyped-def]
+def swapdims(input, dim0, dim1):
     """`transpose(dim0, dim1)`.
 
     >>> torch.zeros(2, 3).swapdims(0, 1).shape
@@ -231,7 +240,7 @@ def swapdims(input, dim0, dim1):  # type: ignore[no-untyped-def]
 
 
 @view(grad=lambda g: g.t())
-def t(input):  # type: ignore[no-untyped-def]
+def t(input):
     """The transposed matrix; vectors and scalars as they are.
 
     >>> torch.tensor([[1, 2]]).t().shape
@@ -239,15 +248,18 @@ def t(input):  # type: ignore[no-untyped-def]
     """
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return exchanged(input, 0, input.ndim - 1) if input.ndim == 2 else (input.shape, input.strides, 0)
+    return (
+        exchanged(input, 0, input.ndim - 1) if input.ndim == 2 else (input.shape, input.strides, 0)
+    )
 
 
 @view(public=None, node="PermuteBackward", grad=lambda g: g.permute(*range(g.ndim - 1, -1, -1)))
-def T(input):  # type: ignore[no-untyped-def]
+def T(input):
     """The dimensions in reverse order."""
     if input.ndim not in (0, 2):
         warnings.warn(
-            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an "
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will throw an "
             "error in a future release. Consider `x.mT` to transpose batches of matrices or "
             "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
             UserWarning,
@@ -257,33 +269,41 @@ def T(input):  # type: ignore[no-untyped-def]
 
 
 @view(public=None, node="TransposeBackward", grad=lambda g: g.mT)
-def mT(input):  # type: ignore[no-untyped-def]
+def mT(input):
     """The last two dimensions exchanged."""
     if input.ndim < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor.")
+        raise RuntimeError(
+            "tensor.mT is only supported on matrices or batches of matrices. "
+            f"Got {input.ndim}-D tensor."
+        )
     return exchanged(input, -2, -1)
 
 
 @structured(public=None, node="TransposeBackward", grad=lambda g: g.transpose(-2, -1).conj())
-def mH(call, input):  # type: ignore[no-untyped-def]
+def mH(call, input):
     """The last two dimensions exchanged, complex elements conjugated."""
     spec = call.op.check_tensor(input, "input")._spec
     if spec.ndim < 2:
-        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {spec.ndim}-D tensor.")
+        raise RuntimeError(
+            "tensor.mH is only supported on matrices or batches of matrices. "
+            f"Got {spec.ndim}-D tensor."
+        )
     return adjoint_plan(call, input, spec)
 
 
 @structured(public=None, node="TransposeBackward", grad=lambda g: g.t().conj())
-def H(call, input):  # type: ignore[no-untyped-def]
+def H(call, input):
     """The conjugate transpose of a matrix."""
     spec = call.op.check_tensor(input, "input")._spec
     if spec.ndim not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {spec.ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {spec.ndim}-D tensor."
+        )
     return adjoint_plan(call, input, spec) if spec.ndim == 2 else transpose(input, 0, 0).conj()
 
 
 @structured(node="TransposeBackward", grad=lambda g: g.transpose(-2, -1).conj())
-def adjoint(call, input):  # type: ignore[no-untyped-def]
+def adjoint(call, input):
     """The conjugate transpose of the last two dimensions.
 
     >>> torch.zeros(2, 3).adjoint().shape
@@ -292,9 +312,13 @@ def adjoint(call, input):  # type: ignore[no-untyped-def]
     spec = call.op.check_tensor(input, "input")._spec
     if spec.ndim < 2:
         raise RuntimeError(
-            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {spec.ndim}-D tensor."
-            if spec.ndim else "tensor.adjoint() on 0-D tensors is not supported"
-        )  # fmt: skip
+            (
+                "tensor.adjoint() is only supported on matrices or batches of matrices. "
+                f"Got {spec.ndim}-D tensor."
+            )
+            if spec.ndim
+            else "tensor.adjoint() on 0-D tensors is not supported"
+        )
     return adjoint_plan(call, input, spec)
 
 
@@ -307,7 +331,7 @@ def adjoint_plan(call: Any, input: Any, spec: Spec) -> Any:
 
 
 @view(grad=lambda g, dims: g.permute(inverse_order(dims)))
-def permute(input, dims: Dims):  # type: ignore[no-untyped-def]  # noqa: F821
+def permute(input, dims: Dims):  # noqa: F821
     """The dimensions in the given order.
 
     >>> torch.zeros(2, 3, 4).permute(2, 0, 1).shape
@@ -316,8 +340,10 @@ def permute(input, dims: Dims):  # type: ignore[no-untyped-def]  # noqa: F821
     dims = int_list(dims)
     if len(dims) != input.ndim:
         raise RuntimeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-            f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}"
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = "
+            f"{len(dims)}"
         )
     wrapped = [wrap_dim(d, input.ndim) for d in dims]
     if len(set(wrapped)) != len(wrapped):
@@ -332,7 +358,7 @@ def inverse_order(dims: Sequence[int]) -> tuple[int, ...]:
 
 
 @view(node="PermuteBackward", grad=lambda g, source, destination: g.movedim(destination, source))
-def movedim(input, source, destination):  # type: ignore[no-untyped-def]
+def movedim(input, source, destination):
     """Dimensions `source` moved to the places `destination`, the others in their order.
 
     >>> torch.zeros(2, 3, 4).movedim(0, -1).shape
@@ -342,7 +368,7 @@ def movedim(input, source, destination):  # type: ignore[no-untyped-def]
 
 
 @view(node="PermuteBackward", grad=lambda g, source, destination: g.movedim(destination, source))
-def moveaxis(input, source, destination):  # type: ignore[no-untyped-def]
+def moveaxis(input, source, destination):
     """NumPy's name of `movedim`.
 
     >>> torch.zeros(2, 3, 4).moveaxis(0, -1).shape
@@ -356,7 +382,8 @@ def moved(spec: Spec, name: str, source: Any, destination: Any) -> tuple[Any, An
     source, destination = int_list(source), int_list(destination)
     if len(source) != len(destination):
         raise RuntimeError(
-            f"{name}: Invalid source or destination dims: source ({list(source)} dims) should contain the same number of "
+            f"{name}: Invalid source or destination dims: source ({list(source)} dims) should "
+            "contain the same number of "
             f"dims as destination ({list(destination)} dims)"
         )
     start = [wrap_dim(d, spec.ndim) for d in source]
@@ -374,11 +401,11 @@ def moved(spec: Spec, name: str, source: Any, destination: Any) -> tuple[Any, An
     return [spec.shape[d] for d in order], [spec.strides[d] for d in order], 0
 
 
-# ---- dimensions of size 1 --------------------------------------------------------------------------------------------------
+# ---- dimensions of size 1 ------------------------------------------------------------------------
 
 
 @structured(grad=lambda g, input_like: g.reshape(input_like.shape))
-def squeeze(call, input, dim: Dims = None):  # type: ignore[no-untyped-def]  # noqa: F821
+def squeeze(call, input, dim: Dims = None):  # noqa: F821
     """Without the dimensions of size 1: all of them, or those named.
 
     >>> torch.zeros(1, 2, 1).squeeze(-1).shape
@@ -386,7 +413,12 @@ def squeeze(call, input, dim: Dims = None):  # type: ignore[no-untyped-def]  # n
     """
     spec = call.op.check_tensor(input, "input")._spec
     plan = call.plan(["input"], [geometry(spec, *squeezed(spec, dim))])
-    plan.node_name = "SqueezeBackward0" if dim is None else "SqueezeBackward" + ("2" if isinstance(call.arguments["dim"], list) else squeeze_kind(dim))
+    plan.node_name = (
+        "SqueezeBackward0"
+        if dim is None
+        else "SqueezeBackward"
+        + ("2" if isinstance(call.arguments["dim"], list) else squeeze_kind(dim))
+    )
     return plan.use_view(0)
 
 
@@ -403,7 +435,7 @@ def squeezed(spec: Spec, dim: Any) -> tuple[list[int], list[int]]:
 
 
 @view(grad=lambda g, dim: g.squeeze(dim))
-def unsqueeze(input, dim):  # type: ignore[no-untyped-def]
+def unsqueeze(input, dim):
     """With a new dimension of size 1 at place `dim`.
 
     >>> torch.zeros(2, 3).unsqueeze(1).shape
@@ -417,33 +449,41 @@ def unsqueezed(spec: Spec, dim: int) -> tuple[list[int], list[int]]:
     """Geometry with one more dimension."""
     dim = wrap_dim(dim, spec.ndim + 1)
     stride = 1 if dim == spec.ndim else spec.shape[dim] * spec.strides[dim]
-    return [*spec.shape[:dim], 1, *spec.shape[dim:]], [*spec.strides[:dim], stride, *spec.strides[dim:]]
+    return [*spec.shape[:dim], 1, *spec.shape[dim:]], [
+        *spec.strides[:dim],
+        stride,
+        *spec.strides[dim:],
+    ]
 
 
-# ---- expansion -------------------------------------------------------------------------------------------------------------
+# ---- expansion -----------------------------------------------------------------------------------
 
 
 @view(grad=lambda g, input_like: g.sum_to_size(input_like.shape))
-def expand(input, size: Sizes, *, implicit=False):  # type: ignore[no-untyped-def]  # noqa: F821
+def expand(input, size: Sizes, *, implicit=False):  # noqa: F821
     """Dimensions of size 1 stretched, new ones put in front, without copying; -1 keeps a size.
 
     >>> torch.tensor([[1], [2]]).expand(-1, 3)
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    shape, strides = expand_strides(input.shape, input.strides, int_list(size), input.dtype.tensor_type)
+    shape, strides = expand_strides(
+        input.shape, input.strides, int_list(size), input.dtype.tensor_type
+    )
     return shape, strides, 0
 
 
 @view(node="ExpandBackward", grad=lambda g, input_like: g.sum_to_size(input_like.shape))
-def broadcast_to(input, size: Sizes):  # type: ignore[no-untyped-def]  # noqa: F821
+def broadcast_to(input, size: Sizes):  # noqa: F821
     """NumPy's name of `expand`.
 
     >>> torch.tensor([1, 2]).broadcast_to((2, 2))
     tensor([[1, 2],
             [1, 2]])
     """
-    shape, strides = expand_strides(input.shape, input.strides, int_list(size), input.dtype.tensor_type)
+    shape, strides = expand_strides(
+        input.shape, input.strides, int_list(size), input.dtype.tensor_type
+    )
     return shape, strides, 0
 
 
@@ -468,7 +508,10 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     own = input.shape
     added = len(own) - len(shape)
     if added < 0 or any(a != b and a != 1 for a, b in zip(shape, own[added:], strict=True)):
-        raise RuntimeError(f"size {{{errors.brackets(shape)}}} is not expandable to size {{{errors.brackets(own)}}}.")
+        raise RuntimeError(
+            f"size {{{errors.brackets(shape)}}} is not expandable to size "
+            f"{{{errors.brackets(own)}}}."
+        )
     if own == shape and shape:
         return input
     if not shape:

@@ -1,7 +1,7 @@
 """Views of part of a tensor: select, narrow, slices, diagonal, as_strided, unfold.
 
-Each rule maps (shape, strides) to (shape, strides, offset). The gradient of all of them is the same kernel: zeros of the input's
-shape with the gradient written into the window (`_window_backward`).
+Each rule maps (shape, strides) to (shape, strides, offset). The gradient of all of them is the same
+kernel: zeros of the input's shape with the gradient written into the window (`_window_backward`).
 
     >>> torch.arange(6).view(2, 3).select(1, 2)
     tensor([2, 5])
@@ -18,16 +18,18 @@ from flambeau.core.layout import contiguous_format
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import may_overlap
+from flambeau.ops import ranges
+from flambeau.ops.arrays import record
 from flambeau.ops.kernels.strided import Window, embed
 from flambeau.ops.kinds import composite, structured, view
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.view import geometry, int_list
 
 Geometry = tuple[Any, Any, int]
 MAX_INDEX = (1 << 63) - 1
 
 
-# ---- gradients of windows --------------------------------------------------------------------------------------------------
+# ---- gradients of windows ------------------------------------------------------------------------
 
 
 def put_back(g: Any, like: Spec, window: Callable[[Spec], Geometry]) -> Any:
@@ -37,9 +39,11 @@ def put_back(g: Any, like: Spec, window: Callable[[Spec], Geometry]) -> Any:
 
 
 @structured(
-    public=None, grad=lambda g, shape, strides, start: g.contiguous().as_strided(shape, strides, start), node="SliceBackward"
+    public=None,
+    grad=lambda g, shape, strides, start: g.contiguous().as_strided(shape, strides, start),
+    node="SliceBackward",
 )
-def _window_backward(call, input, size, shape, strides, start):  # type: ignore[no-untyped-def]
+def _window_backward(call, input, size, shape, strides, start):
     """Zeros of a size, with `input` in the window (shape, strides, start) of a row-major tensor."""
     spec = call.op.check_tensor(input, "input")._spec
     plan = call.plan(["input"], [Spec.of(tuple(size), None, spec.dtype, spec.device)])
@@ -47,7 +51,7 @@ def _window_backward(call, input, size, shape, strides, start):  # type: ignore[
     return embed(plan, spec.itemsize, source, Window.of(shape, strides, spec.itemsize, start))
 
 
-# ---- one index, a range ----------------------------------------------------------------------------------------------------
+# ---- one index, a range --------------------------------------------------------------------------
 
 
 def selected(spec: Spec, dim: int, index: int) -> Geometry:
@@ -57,14 +61,21 @@ def selected(spec: Spec, dim: int, index: int) -> Geometry:
     dim = wrap_dim(dim, spec.ndim)
     size = spec.shape[dim]
     if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {errors.brackets(spec.shape)} at dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size "
+            f"{errors.brackets(spec.shape)} at dimension {dim}"
+        )
     index += size if index < 0 else 0
     shape = (*spec.shape[:dim], *spec.shape[dim + 1 :])
     return shape, (*spec.strides[:dim], *spec.strides[dim + 1 :]), index * spec.strides[dim]
 
 
-@view(grad=lambda g, input_like, dim, index: put_back(g, input_like, lambda s: selected(s, as_int(dim), as_int(index))))
-def select(input, dim, index):  # type: ignore[no-untyped-def]
+@view(
+    grad=lambda g, input_like, dim, index: put_back(
+        g, input_like, lambda s: selected(s, as_int(dim), as_int(index))
+    )
+)
+def select(input, dim, index):
     """The slice at `index` of dimension `dim`, which goes away.
 
     >>> torch.tensor([[1, 2], [3, 4]]).select(0, 1)
@@ -82,7 +93,9 @@ def narrowed(spec: Spec, dim: int, start: int, length: int) -> Geometry:
     dim = wrap_dim(dim, spec.ndim)
     size = spec.shape[dim]
     if not -size <= start <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
+        )
     start += size if start < 0 else 0
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
@@ -92,9 +105,11 @@ def narrowed(spec: Spec, dim: int, start: int, length: int) -> Geometry:
 
 @structured(
     node="SliceBackward",
-    grad=lambda g, input_like, dim, start, length: put_back(g, input_like, lambda s: narrowed(s, as_int(dim), as_int(start), as_int(length))),
+    grad=lambda g, input_like, dim, start, length: put_back(
+        g, input_like, lambda s: narrowed(s, as_int(dim), as_int(start), as_int(length))
+    ),
 )
-def narrow(call, input, dim, start, length):  # type: ignore[no-untyped-def]
+def narrow(call, input, dim, start, length):
     """`length` indices of dimension `dim` from `start` on.
 
     >>> torch.arange(5).narrow(0, 1, 3)
@@ -123,7 +138,7 @@ def sliced(spec: Spec, dim: int, start: int | None, end: int | None, step: int) 
     return shape, strides, first * spec.strides[dim]
 
 
-# ---- diagonals -------------------------------------------------------------------------------------------------------------
+# ---- diagonals -----------------------------------------------------------------------------------
 
 
 def diagonal_of(spec: Spec, offset: int, dim1: int, dim2: int) -> Geometry:
@@ -138,11 +153,19 @@ def diagonal_of(spec: Spec, offset: int, dim1: int, dim2: int) -> Geometry:
         start = offset * spec.strides[second] if offset >= 0 else -offset * spec.strides[first]
     kept = [d for d in range(spec.ndim) if d not in (first, second)]
     shape = (*(spec.shape[d] for d in kept), length)
-    return shape, (*(spec.strides[d] for d in kept), spec.strides[first] + spec.strides[second]), start
+    return (
+        shape,
+        (*(spec.strides[d] for d in kept), spec.strides[first] + spec.strides[second]),
+        start,
+    )
 
 
-@view(grad=lambda g, input_like, offset, dim1, dim2: put_back(g, input_like, lambda s: diagonal_of(s, offset, dim1, dim2)))
-def diagonal(input, offset=0, dim1=0, dim2=1):  # type: ignore[no-untyped-def]
+@view(
+    grad=lambda g, input_like, offset, dim1, dim2: put_back(
+        g, input_like, lambda s: diagonal_of(s, offset, dim1, dim2)
+    )
+)
+def diagonal(input, offset=0, dim1=0, dim2=1):
     """The diagonal of dimensions `dim1` and `dim2`, as the last dimension.
 
     >>> torch.arange(4).view(2, 2).diagonal()
@@ -151,14 +174,17 @@ def diagonal(input, offset=0, dim1=0, dim2=1):  # type: ignore[no-untyped-def]
     return diagonal_of(input, as_int(offset), as_int(dim1), as_int(dim2))
 
 
-# ---- arbitrary strides -----------------------------------------------------------------------------------------------------
+# ---- arbitrary strides ---------------------------------------------------------------------------
 
 
 @structured(
-    grad=lambda g, input_like, size, stride, start, base: as_strided_backward(g, input_like, int_list(size), int_list(stride), start, base)
+    grad=lambda g, input_like, size, stride, start, base: as_strided_backward(
+        g, input_like, int_list(size), int_list(stride), start, base
+    )
 )
-def as_strided(call, input, size, stride, storage_offset=None):  # type: ignore[no-untyped-def]
-    """Any window on the storage; `storage_offset` counts from the storage's beginning (None: the tensor's own).
+def as_strided(call, input, size, stride, storage_offset=None):
+    """Any window on the storage; `storage_offset` counts from the storage's beginning (None: the
+    tensor's own).
 
     >>> torch.arange(4).as_strided((2, 2), (1, 1))
     tensor([[0, 1],
@@ -171,26 +197,32 @@ def as_strided(call, input, size, stride, storage_offset=None):  # type: ignore[
     for value in strides:
         if value < 0:
             raise RuntimeError(
-                f"as_strided: Negative strides are not supported at the moment, got strides: {errors.brackets(strides)}"
+                "as_strided: Negative strides are not supported at the moment, got strides: "
+                f"{errors.brackets(strides)}"
             )
     offset = input._offset if storage_offset is None else as_int(storage_offset)
     if offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {offset}")
-    reach = 0 if 0 in sizes else offset + 1 + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
+    reach = (
+        0
+        if 0 in sizes
+        else offset + 1 + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
+    )
     if reach * spec.itemsize > input._storage.nbytes and spec.device.type != "meta":
         raise RuntimeError(
-            f"setStorage: sizes {errors.brackets(sizes)}, strides {errors.brackets(strides)}, storage offset {offset}, and itemsize "
-            f"{spec.itemsize} requiring a storage size of {reach * spec.itemsize} are out of bounds for storage of size "
+            f"setStorage: sizes {errors.brackets(sizes)}, strides {errors.brackets(strides)}, "
+            f"storage offset {offset}, and itemsize "
+            f"{spec.itemsize} requiring a storage size of {reach * spec.itemsize} are out of "
+            "bounds for storage of size "
             f"{input._storage.nbytes}"
         )
     return strided_view(call, input, geometry(spec, sizes, strides), offset)
 
 
 def strided_view(call: Any, input: Any, output: Spec, offset: int) -> Any:
-    """The window itself: made at once, because its place depends on the storage and not only on the input's spec."""
-    from flambeau.ops.arrays import record
-    from flambeau.ops.registry import engine
-
+    """The window itself: made at once, because its place depends on the storage
+    and not only on the input's spec.
+    """
     plan = call.plan(["input"], [output], start=offset, base=input._offset)
     result = engine.core.make_tensor(input._storage, output, offset)
     result._base = input if input._base is None else input._base
@@ -199,15 +231,14 @@ def strided_view(call: Any, input: Any, output: Spec, offset: int) -> Any:
 
 
 def as_strided_backward(g: Any, like: Spec, size: Any, stride: Any, start: int, base: int) -> Any:
-    """Gradients of all windows on one element are added up; elements that several of the input's indices share split them.
+    """Gradients of all windows on one element are added up; elements that several of the input's
+    indices share split them.
 
     `start` and `base` are where window and input begin in their storage.
     """
-    import flambeau
-
     first = min(start, base)
     extent = max(start + reach_of(size, stride), base + reach_of(like.shape, like.strides)) - first
-    places = flambeau.arange(extent)
+    places = ranges.arange(extent)
     window = places.as_strided(size, stride, start - first).reshape(-1)
     flat = g.new_zeros(extent).index_add(0, window, g.reshape(-1))
     own = places.as_strided(tuple(like.shape), like.strides, base - first).reshape(-1)
@@ -222,9 +253,15 @@ def reach_of(size: Any, stride: Any) -> int:
     return 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
 
 
-@view(public=None, grad=lambda g, input_like, dimension, size, step: unfold_backward(g, input_like.shape, dimension, size, step))
-def unfold(input, dimension, size, step):  # type: ignore[no-untyped-def]
-    """All windows of `size` neighbours along a dimension, every `step`; the window is the last dimension.
+@view(
+    public=None,
+    grad=lambda g, input_like, dimension, size, step: unfold_backward(
+        g, input_like.shape, dimension, size, step
+    ),
+)
+def unfold(input, dimension, size, step):
+    """All windows of `size` neighbours along a dimension, every `step`; the window is the last
+    dimension.
 
     >>> torch.arange(5).unfold(0, 3, 2)
     tensor([[0, 1, 2],
@@ -235,7 +272,9 @@ def unfold(input, dimension, size, step):  # type: ignore[no-untyped-def]
     if size < 0:
         raise RuntimeError(f"size is {size} but must be >= 0")
     if size > available:
-        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {available} but size is {size}")
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {dim} is {available} but size is {size}"
+        )
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     if input.ndim == 0:
@@ -247,12 +286,10 @@ def unfold(input, dimension, size, step):  # type: ignore[no-untyped-def]
 
 def unfold_backward(g: Any, shape: Any, dimension: int, size: int, step: int) -> Any:
     """Every element gets the sum over the windows that it is in."""
-    import flambeau
-
     if not shape:
         return g.sum()
     dim = dimension % len(shape)
-    places = flambeau.arange(shape[dim]).unfold(0, size, step).reshape(-1)
+    places = ranges.arange(shape[dim]).unfold(0, size, step).reshape(-1)
     windows = g.movedim(-1, dim + 1).flatten(dim, dim + 1)
     return g.new_zeros(shape).index_add(dim, places, windows)
 
@@ -266,4 +303,3 @@ def unfold_copy(input: Any, dimension: int, size: int, step: int) -> Any:
             [1, 2]])
     """
     return input.unfold(dimension, size, step).clone(memory_format=contiguous_format)
-

@@ -28,7 +28,8 @@ from flambeau.core.strides import may_overlap
 from flambeau.ops.kinds import byte_strides, compute_name
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import engine
-from flambeau.runtime.dispatch import MAX_INPUTS, NO_GRAD
+from flambeau.runtime.plan_block import MAX_INPUTS
+from flambeau.runtime.thread_modes import NO_GRAD
 
 _COUNTER = Spec.of((), (), flambeau.float32, CPU)
 

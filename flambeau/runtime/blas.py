@@ -58,80 +58,61 @@ BIAS = False  # template: buffers are (bias, a, b, c) instead of (a, b, c)
 
 
 @native
+def copy_bias(c: ptr, bias: ptr, m: i64, n: i64, pitch: i64, step: i64) -> void:
+    """Writes the bias over the rows of a matrix; `step` from one row of it to the next, or 0."""
+    row: pointer(T) = c
+    source: pointer(T) = bias
+    for _ in range(m):
+        for j in range(n * COMPLEX_PARTS):
+            row[j] = source[j]
+        row = row + pitch * COMPLEX_PARTS
+        source = source + step
+
+
+@native
 def gemm(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """c = a @ b, or bias + a @ b with one bias for every row, for each item of the batch."""
+    """c = a @ b, or bias + a @ b, for each item of the batch."""
     first = i64(1) if BIAS else i64(0)
+    function, trans_a, trans_b = params[FUNCTION], params[TRANS_A], params[TRANS_B]
     m, n, k = params[M], params[N], params[K]
+    lda, ldb, ldc = params[LDA], params[LDB], params[LDC]
+    kept = f64(1.0 if BIAS else 0.0)
     one, beta = stack(f64, 2), stack(f64, 2)
     for item in range(start, stop):
         a, b = buffers[first] + item * params[STEP_A], buffers[first + 1] + item * params[STEP_B]
         c = buffers[first + 2] + item * params[STEP_C]
         if BIAS:
-            bias: pointer(T) = buffers[0]
-            row: pointer(T) = c
-            for i in range(m):
-                for j in range(n * COMPLEX_PARTS):
-                    row[j] = bias[j]
-                row = row + params[LDC] * COMPLEX_PARTS
-                bias = bias + params[BIAS_STEP]
+            copy_bias(c, buffers[0], m, n, ldc, params[BIAS_STEP])
         if REAL:
             if SINGLE:
-                SGemm(params[FUNCTION])(
+                SGemm(function)(
                     ROW_MAJOR,
-                    params[TRANS_A],
-                    params[TRANS_B],
+                    trans_a,
+                    trans_b,
                     m,
                     n,
                     k,
                     f32(1.0),
                     a,
-                    params[LDA],
+                    lda,
                     b,
-                    params[LDB],
-                    f32(1.0 if BIAS else 0.0),
+                    ldb,
+                    f32(kept),
                     c,
-                    params[LDC],
+                    ldc,
                 )
             else:
-                DGemm(params[FUNCTION])(
-                    ROW_MAJOR,
-                    params[TRANS_A],
-                    params[TRANS_B],
-                    m,
-                    n,
-                    k,
-                    1.0,
-                    a,
-                    params[LDA],
-                    b,
-                    params[LDB],
-                    f64(1.0 if BIAS else 0.0),
-                    c,
-                    params[LDC],
+                DGemm(function)(
+                    ROW_MAJOR, trans_a, trans_b, m, n, k, 1.0, a, lda, b, ldb, kept, c, ldc
                 )
         else:
             one_parts: pointer(T) = one
             beta_parts: pointer(T) = beta
             one_parts[0] = 1.0
             one_parts[1] = 0.0
-            beta_parts[0] = 1.0 if BIAS else 0.0
+            beta_parts[0] = T(kept)
             beta_parts[1] = 0.0
-            CGemm(params[FUNCTION])(
-                ROW_MAJOR,
-                params[TRANS_A],
-                params[TRANS_B],
-                m,
-                n,
-                k,
-                one,
-                a,
-                params[LDA],
-                b,
-                params[LDB],
-                beta,
-                c,
-                params[LDC],
-            )
+            CGemm(function)(ROW_MAJOR, trans_a, trans_b, m, n, k, one, a, lda, b, ldb, beta, c, ldc)
 
 
 # params of the loop nest: m, n, k, strides of a (row, column), of b, of c in elements, then the

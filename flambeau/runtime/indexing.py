@@ -1,20 +1,56 @@
-"""`x[3, 1:5]` in native code: reads an index of ints, slices, None and Ellipsis (see runtime.dispatch, which calls `add_index`).
+"""`x[3, 1:5]` in native code: reads an index of ints, slices, None and Ellipsis (see
+runtime.dispatch, which calls `add_index`).
 
-What the result looks like depends on where ints stand and on the lengths and steps of slices; only its offset depends on the ints
-themselves and on where slices begin. So only the former are in the plan's key, and a loop over `x[i]` or `x[i : i + 32]` runs one
-plan. The offset is worked out here and handed to the plan as an operand; a second one counts in a row-major tensor of x's shape,
-where the gradient will be put. Anything else (tensors, lists, bools, indices out of range) is left to Python.
+What the result looks like depends on where ints stand and on the lengths and steps of slices; only
+its offset depends on the ints themselves and on where slices begin. So only the former are in the
+plan's key, and a loop over `x[i]` or `x[i : i + 32]` runs one plan. The offset is worked out here
+and handed to the plan as an operand; a second one counts in a row-major tensor of x's shape, where
+the gradient will be put. Anything else (tensors, lists, bools, indices out of range) is left to
+Python.
 """
 
 from __future__ import annotations
 
-from flambeau.codegen.native import Extern, Signature, i32, i64, i64p, native, ptr, ptrp, stack, unlikely, void
+from flambeau.codegen.native import (
+    Extern,
+    Signature,
+    i32,
+    i64,
+    i64p,
+    native,
+    ptr,
+    ptrp,
+    stack,
+    unlikely,
+    void,
+)
 from flambeau.runtime.memory import DATA, PyObject_Free, PyObject_Malloc
 from flambeau.runtime.objects import (
-    ELLIPSIS, LONG_TYPE, NONE, PARAMETER_TYPE, SLICE_START, SLICE_TYPE, SLOT_OFFSET, SLOT_SPEC, SLOT_STORAGE, SPEC_CONTIGUOUS,
-    SPEC_ITEMSIZE, SPEC_SHAPE, SPEC_STRIDES, TENSOR_TYPE, TRUE, TUPLE_TYPE, PyLong_AsLongLongAndOverflow, PyLong_FromLongLong,
-    PyTuple_GetItem, PyTuple_Size, as_integer, slot, type_of, world,
-)  # fmt: skip
+    ELLIPSIS,
+    LONG_TYPE,
+    NONE,
+    PARAMETER_TYPE,
+    SLICE_START,
+    SLICE_TYPE,
+    SLOT_OFFSET,
+    SLOT_SPEC,
+    SLOT_STORAGE,
+    SPEC_CONTIGUOUS,
+    SPEC_ITEMSIZE,
+    SPEC_SHAPE,
+    SPEC_STRIDES,
+    TENSOR_TYPE,
+    TRUE,
+    TUPLE_TYPE,
+    PyLong_AsLongLongAndOverflow,
+    PyLong_FromLongLong,
+    PyTuple_GetItem,
+    PyTuple_Size,
+    as_integer,
+    slot,
+    type_of,
+    world,
+)
 from flambeau.runtime.threads import parallel_for
 
 K_INDEX, K_RANGE, K_WINDOW = 8, 9, 10  # tags in keys, beside those of runtime.dispatch
@@ -37,7 +73,9 @@ def exact_int(x: ptr, value: i64p) -> i64:
 
 @native
 def read_bound(x: ptr, size: i64, default: i64, value: i64p) -> i64:
-    """A bound of a slice, counted from the front and clipped to the dimension; 0 if it is no int."""
+    """A bound of a slice, counted from the front and clipped to the dimension;
+    0 if it is no int.
+    """
     if i64(x) == world[NONE]:
         value[0] = default
         return 1
@@ -115,7 +153,9 @@ def add_item(item: ptr, spec: ptr, skipped: i64, key: i64p, state: i64p) -> i64:
         if i64(first) == world[NONE] or as_integer(first) == 0:
             if i64(last) == world[NONE] or as_integer(last) >= 0:
                 whole = 1
-    count = (bounds[1] - bounds[0] + bounds[2] - 1) // bounds[2] if bounds[1] > bounds[0] else i64(0)
+    count = (
+        (bounds[1] - bounds[0] + bounds[2] - 1) // bounds[2] if bounds[1] > bounds[0] else i64(0)
+    )
     state[START] = state[START] + bounds[0] * state[STRIDE]
     state[PLACE] = state[PLACE] + bounds[0] * state[ROW_STRIDE]
     key[n] = K_RANGE
@@ -128,7 +168,9 @@ def add_item(item: ptr, spec: ptr, skipped: i64, key: i64p, state: i64p) -> i64:
 
 @native
 def add_index(x: ptr, index: ptr, key: i64p, counts: i64p, moved: i64p) -> i64:
-    """Puts `x[index]` into the key and the offsets into `moved`; 0 when it is not made of ints, slices, None and Ellipsis."""
+    """Puts `x[index]` into the key and the offsets into `moved`; 0 when it is not made of ints,
+    slices, None and Ellipsis.
+    """
     kind = type_of(x)
     if kind != world[TENSOR_TYPE] and kind != world[PARAMETER_TYPE]:
         return 0
@@ -170,7 +212,8 @@ def add_index(x: ptr, index: ptr, key: i64p, counts: i64p, moved: i64p) -> i64:
 
 @native
 def call_kernel(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    """call_kernel(address, params, items, grain, *tensors): runs a kernel on the tensors' memory; returns its flag.
+    """call_kernel(address, params, items, grain, *tensors): runs a kernel on the tensors' memory;
+    returns its flag.
 
     For ops whose result sizes depend on values, and for more operands than a plan takes.
     """

@@ -1,8 +1,10 @@
-"""LAPACK on batches of matrices: a short program of library calls that native code runs for every matrix.
+"""LAPACK on batches of matrices: a short program of library calls that native code runs for every
+matrix.
 
-LAPACK works in place on column-major matrices, and all its arguments are pointers. So a step is a function's address and a row of
-places: constants, scratch memory, windows of the operands. `Program` collects the steps while a plan is made (ops.linalg does
-that); `run_steps` does them for one matrix of the batch after the other, over threads when there is enough work:
+LAPACK works in place on column-major matrices, and all its arguments are pointers. So a step is a
+function's address and a row of places: constants, scratch memory, windows of the operands.
+`Program` collects the steps while a plan is made (ops.linalg does that); `run_steps` does them for
+one matrix of the batch after the other, over threads when there is enough work:
 
     program = Program(plan, batch=(5,))                    # inverses of five matrices
     a, inverse = program.input(0), program.output(0)
@@ -13,7 +15,8 @@ that); `run_steps` does them for one matrix of the batch after the other, over t
     program.fail_on(info)
     return program.finish(work=n**3)
 
-Sizes of work arrays are asked from LAPACK itself when the plan is made. The routines come from OpenBLAS (runtime.blas).
+Sizes of work arrays are asked from LAPACK itself when the plan is made. The routines come from
+OpenBLAS (runtime.blas).
 """
 
 from __future__ import annotations
@@ -25,11 +28,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import NativeFunction, Signature, Unit, i64, i64p, native, ptr, ptrp, stack, void
+from flambeau.codegen.native import (
+    NativeFunction,
+    Signature,
+    Unit,
+    i64,
+    i64p,
+    native,
+    ptr,
+    ptrp,
+    stack,
+    void,
+)
 from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides
 from flambeau.runtime import blas, matrices
-from flambeau.runtime.dispatch import B_CAN_FAIL
+from flambeau.runtime.plan_block import B_CAN_FAIL
 
 Routine = Signature(void, *([ptr] * 16))
 MAX_ARGUMENTS, MAX_BUFFERS = 16, 12
@@ -70,11 +84,29 @@ def run_steps(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             if guard[0] == 0:
                 for k in range(step[3]):
                     base = step[4 + 2 * k]
-                    arguments[k] = ptr(step[5 + 2 * k] if base < 0 else bases[base if base > 0 else 0] + step[5 + 2 * k])
+                    arguments[k] = ptr(
+                        step[5 + 2 * k]
+                        if base < 0
+                        else bases[base if base > 0 else 0] + step[5 + 2 * k]
+                    )
                 Routine(step[0])(
-                    arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5], arguments[6], arguments[7],
-                    arguments[8], arguments[9], arguments[10], arguments[11], arguments[12], arguments[13], arguments[14], arguments[15],
-                )  # fmt: skip
+                    arguments[0],
+                    arguments[1],
+                    arguments[2],
+                    arguments[3],
+                    arguments[4],
+                    arguments[5],
+                    arguments[6],
+                    arguments[7],
+                    arguments[8],
+                    arguments[9],
+                    arguments[10],
+                    arguments[11],
+                    arguments[12],
+                    arguments[13],
+                    arguments[14],
+                    arguments[15],
+                )
             step = step + (4 + 2 * step[3])
 
 
@@ -105,7 +137,9 @@ class Window(NamedTuple):
 
 
 class Array(NamedTuple):
-    """A work array of a routine ("work" of its dtype, "rwork" of the real one, "iwork" of integers), or its length."""
+    """A work array of a routine ("work" of its dtype, "rwork" of the real one,
+    "iwork" of integers), or its length.
+    """
 
     kind: str
     size: int = 0  # elements; 0: ask the routine
@@ -118,7 +152,10 @@ COMPLEX_NAMES = {"orgqr": "ungqr", "ormqr": "unmqr", "syevd": "heevd"}
 
 
 class Program:
-    """See the module's first lines. `plan` has its inputs and outputs already; `batch` is the shape of the batch."""
+    """See the module's first lines.
+
+    `plan` has its inputs and outputs already; `batch` is the shape of the batch.
+    """
 
     def __init__(self, plan: Any, batch: Sequence[int], dtype: Any = None):
         self.plan, self.batch = plan, tuple(batch)
@@ -159,7 +196,9 @@ class Program:
     def matrix(self, rows: int, columns: int) -> Window:
         """A column-major matrix of this thread's own."""
         size = self.itemsize
-        return Window(self.scratch(rows * columns * size), (rows, columns), (size, max(1, rows) * size))
+        return Window(
+            self.scratch(rows * columns * size), (rows, columns), (size, max(1, rows) * size)
+        )
 
     def zeros(self, rows: int, columns: int) -> Window:
         """A matrix of zeros: one element seen everywhere."""
@@ -183,12 +222,17 @@ class Program:
     def real(self, value: float) -> Place:
         """A floating constant of the matrices' dtype."""
         letter = "f" if self.real_size == 4 else "d"
-        parts = struct.pack(f"{2 if self.is_complex else 1}{letter}", *([value, 0.0] if self.is_complex else [value]))
+        parts = struct.pack(
+            f"{2 if self.is_complex else 1}{letter}",
+            *([value, 0.0] if self.is_complex else [value]),
+        )
         padded = parts.ljust(-(-len(parts) // 8) * 8, b"\0")
         return self.table(struct.unpack(f"{len(padded) // 8}q", padded))
 
     def readable(self, window: Window) -> tuple[Window, int, bool]:
-        """The matrix where routines can read it, its leading dimension, and whether it is stored row by row there."""
+        """The matrix where routines can read it, its leading dimension,
+        and whether it is stored row by row there.
+        """
         (rows, columns), (row, column) = window.shape, (s // self.itemsize for s in window.steps)
         if (row == 1 or rows <= 1) and (column >= max(1, rows) or columns <= 1):
             return window, max(1, rows, column if columns > 1 else 0), False
@@ -200,19 +244,31 @@ class Program:
 
     # ---- steps -----------------------------------------------------------
     def call(self, routine: str, *arguments: Any, guard: Place | None = None) -> None:
-        """A LAPACK routine by its name without the dtype's letter; ints and letters are constants."""
+        """A LAPACK routine by its name without the dtype's letter;
+        ints and letters are constants.
+        """
         if self.plan.is_meta:
             return
-        name = blas.LETTERS[self.name] + (COMPLEX_NAMES.get(routine, routine) if self.is_complex else routine)
+        name = blas.LETTERS[self.name] + (
+            COMPLEX_NAMES.get(routine, routine) if self.is_complex else routine
+        )
         sizes = {a.kind: a.size for a in arguments if isinstance(a, Array) and not a.is_length}
         if any(size == 0 for size in sizes.values()):
-            asked = work_sizes(name, self.name, tuple(a if isinstance(a, (int, str, Array)) else None for a in arguments))
+            asked = work_sizes(
+                name,
+                self.name,
+                tuple(a if isinstance(a, (int, str, Array)) else None for a in arguments),
+            )
             sizes = {kind: size or asked[kind] for kind, size in sizes.items()}
         places, hidden = [], 0
         for argument in arguments:
             if isinstance(argument, Array):
                 size = sizes[argument.kind]
-                places.append(self.number(size) if argument.is_length else self.scratch(size * self._element_size(argument.kind)))
+                places.append(
+                    self.number(size)
+                    if argument.is_length
+                    else self.scratch(size * self._element_size(argument.kind))
+                )
             elif isinstance(argument, str):
                 hidden += 1  # Fortran compilers append the lengths of texts
                 places.append(self.number(ord(argument)))
@@ -225,15 +281,23 @@ class Program:
         if not self.plan.is_meta:
             self._add(helper_address(function, self.name), arguments, guard)
 
-    def copy(self, source: Window, target: Window, part: int = matrices.ALL, guard: Place | None = None) -> None:
-        """Copies a matrix or vector; with a `part` (UPPER, LOWER) only that triangle, the other becomes zero."""
+    def copy(
+        self, source: Window, target: Window, part: int = matrices.ALL, guard: Place | None = None
+    ) -> None:
+        """Copies a matrix or vector; with a `part` (UPPER, LOWER) only that triangle,
+        the other becomes zero.
+        """
         shape, steps = source.shape, (*source.steps, *target.steps)
         if len(shape) == 1:
             shape, steps = (*shape, 1), (source.steps[0], 0, target.steps[0], 0)
-        self.helper(matrices.copy_matrix, source, target, self.table([*shape, *steps, part]), guard=guard)
+        self.helper(
+            matrices.copy_matrix, source, target, self.table([*shape, *steps, part]), guard=guard
+        )
 
     def fail_on(self, info: Place, kind: int = 0) -> None:
-        """The call fails where `info` is not 0: the op's `failure` gets `matrices.failure_of(...)`'s encoding of it."""
+        """The call fails where `info` is not 0: the op's `failure` gets
+        `matrices.failure_of(...)`'s encoding of it.
+        """
         self.can_fail = True
         self.helper(matrices.report, info, self.number(kind), Place(FLAG_BASE, 0), Place(ITEM, 0))
 
@@ -267,20 +331,28 @@ class Program:
             items *= size
             if size != 1:
                 dims.append(size)
-                dims += [self.batch_steps[b][position] if b in self.batch_steps else 0 for b in range(buffers)]
+                dims += [
+                    self.batch_steps[b][position] if b in self.batch_steps else 0
+                    for b in range(buffers)
+                ]
         total = work * items
         slots = min(SLOTS, items) if total >= RELEASE_FROM and items > 1 else 1
         grain = max(1, -(-items // slots))
         rank = len(dims) // (1 + buffers)
         batch_at = CONSTANTS + len(self.constants)
         params = [
-            buffers, rank, self.count, buffers if self.scratch_bytes else 0, self.scratch_bytes, grain,
-            buffers + (1 if self.scratch_bytes else 0) if self.can_fail else 0, batch_at, batch_at + len(dims), *self.constants, *dims, *self.steps,
+            buffers, rank, self.count, buffers if self.scratch_bytes else 0, self.scratch_bytes,
+            grain, buffers + (1 if self.scratch_bytes else 0) if self.can_fail else 0, batch_at,
+            batch_at + len(dims), *self.constants, *dims, *self.steps,
         ]  # fmt: skip
         self.plan.use_native(
-            helper_address(run_steps, self.name), params, items, work=0 if total < RELEASE_FROM else max(total, LONG),
-            grain=0 if slots == 1 else grain, scratch=slots * self.scratch_bytes,
-        )  # fmt: skip
+            helper_address(run_steps, self.name),
+            params,
+            items,
+            work=0 if total < RELEASE_FROM else max(total, LONG),
+            grain=0 if slots == 1 else grain,
+            scratch=slots * self.scratch_bytes,
+        )
         self.plan.words[B_CAN_FAIL] = int(self.can_fail)
         return self.plan
 
@@ -289,19 +361,30 @@ class Program:
 def helper_address(function: NativeFunction, dtype: str) -> int:
     """Address of one of our native functions for matrices of this dtype."""
     unit = Unit(f"matrices-{function.name}-{dtype}", [function], **matrices.template(dtype))
-    return load(f"{unit.name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(function)])[unit.symbol(function)]
+    return load(f"{unit.name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(function)])[
+        unit.symbol(function)
+    ]
 
 
 @functools.lru_cache(maxsize=1024)
 def work_sizes(name: str, dtype: str, arguments: tuple[Any, ...]) -> dict[str, int]:
-    """Sizes of the work arrays that a routine wants for these sizes and letters: it answers when a length is -1."""
+    """Sizes of the work arrays that a routine wants for these sizes and letters:
+    it answers when a length is -1.
+    """
     first: dict[str, Any] = {"iwork": (ctypes.c_int64 * 4)(0)}
-    for kind, double in (("work", dtype in ("float64", "complex128")), ("rwork", dtype in ("float64", "complex128"))):
+    for kind, double in (
+        ("work", dtype in ("float64", "complex128")),
+        ("rwork", dtype in ("float64", "complex128")),
+    ):
         first[kind] = ((ctypes.c_double if double else ctypes.c_float) * 8)(0)
     passed: list[Any] = []
     for argument in arguments:
         if isinstance(argument, Array):
-            passed.append(ctypes.byref(ctypes.c_int64(-1)) if argument.is_length else ctypes.byref(first[argument.kind]))
+            passed.append(
+                ctypes.byref(ctypes.c_int64(-1))
+                if argument.is_length
+                else ctypes.byref(first[argument.kind])
+            )
         elif isinstance(argument, str):
             passed.append(ctypes.c_char_p(argument.encode()))
         elif isinstance(argument, int):

@@ -1,7 +1,8 @@
-"""Native helpers around LAPACK: what a step of a `Program` (runtime.lapack) does besides calling the library.
+"""Native helpers around LAPACK: what a step of a `Program` (runtime.lapack) does besides calling
+the library.
 
-Every function takes pointers only, as LAPACK's routines do; sizes and strides (in bytes) come in tables. Matrices are column-major
-unless a table says otherwise.
+Every function takes pointers only, as LAPACK's routines do; sizes and strides (in bytes) come in
+tables. Matrices are column-major unless a table says otherwise.
 
     program.helper(narrow, pivots, output, program.number(n))
 """
@@ -10,13 +11,27 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from flambeau.codegen.native import Extern, f32, f64, i32, i32p, i64, i64p, native, pointer, ptr, square_root, void
+from flambeau.codegen.native import (
+    Extern,
+    f32,
+    f64,
+    i32,
+    i32p,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    square_root,
+    void,
+)
 
 log = Extern("log", f64, f64)
 ALL, UPPER, LOWER = range(3)
 TILE = 32
 
-# the template: a real number, its pointer, whether elements are complex, the integer words of an element
+# the template: a real number, its pointer, whether elements are complex, the integer words of an
+# element
 T, TP, COMPLEX, PARTS = f32, pointer(f32), False, 1
 U, UP, WORDS = i32, pointer(i32), 1
 HUGE = 3.4028234663852886e38
@@ -29,17 +44,20 @@ def template(dtype: str) -> dict[str, Any]:
     real, parts = f32 if single else f64, 2 if is_complex else 1
     word = i32 if single else i64
     return {
-        "T": real, "TP": pointer(real), "COMPLEX": is_complex, "PARTS": parts, "U": word, "UP": pointer(word), "WORDS": parts,
+        "T": real, "TP": pointer(real), "COMPLEX": is_complex, "PARTS": parts, "U": word,
+        "UP": pointer(word), "WORDS": parts,
         "HUGE": 3.4028234663852886e38 if single else 1.7976931348623157e308,
     }  # fmt: skip
 
 
-# ---- copies ------------------------------------------------------------------------------------------------------------------
+# ---- copies --------------------------------------------------------------------------------------
 
 
 @native
 def copy_matrix(source: ptr, target: ptr, table: i64p) -> void:
-    """target = source, or one triangle of it and zeros; table: rows, columns, steps of source and target, which part."""
+    """target = source, or one triangle of it and zeros; table: rows, columns,
+    steps of source and target, which part.
+    """
     rows, columns, part = table[0], table[1], table[6]
     for top in range(0, rows, TILE):
         bottom = top + TILE if top + TILE < rows else rows
@@ -73,7 +91,9 @@ def copy_matrix(source: ptr, target: ptr, table: i64p) -> void:
 
 @native
 def fill_diagonal(target: ptr, table: i64p) -> void:
-    """Ones on the diagonal, and zeros elsewhere if asked; table: rows, columns, steps, whether to clear."""
+    """Ones on the diagonal, and zeros elsewhere if asked; table: rows, columns, steps,
+    whether to clear.
+    """
     for j in range(table[1]):
         if table[4] != 0:
             for i in range(table[0]):
@@ -90,7 +110,9 @@ def fill_diagonal(target: ptr, table: i64p) -> void:
 
 @native
 def mirror(target: ptr, table: i64p) -> void:
-    """The other triangle from the given one (table: order, steps, UPPER or LOWER), as of a Hermitian matrix."""
+    """The other triangle from the given one (table: order, steps, UPPER or LOWER),
+    as of a Hermitian matrix.
+    """
     for j in range(table[0]):
         for i in range(j):  # (i, j) lies above the diagonal
             upper: TP = target + (i * table[1] + j * table[2])
@@ -147,7 +169,9 @@ def clear_words(target: i64p, count: i64p) -> void:
 
 @native
 def sum_squares(source: ptr, table: i64p, target: TP) -> void:
-    """For each column the sum of |x|^2 over the rows from `first` on; table: first, rows, columns, steps."""
+    """For each column the sum of |x|^2 over the rows from `first` on; table: first, rows, columns,
+    steps.
+    """
     for j in range(table[2]):
         total = f64(0)
         for i in range(table[0], table[1]):
@@ -163,12 +187,14 @@ def clear(target: i64p) -> void:
     target[0] = 0
 
 
-# ---- failures ----------------------------------------------------------------------------------------------------------------
+# ---- failures ------------------------------------------------------------------------------------
 
 
 @native
 def report(info: i64p, kind: i64p, flag: i64p, item: i64p) -> void:
-    """Notes in the error flag that LAPACK's `info` is not 0, for the first such matrix; `Failure.of` reads it."""
+    """Notes in the error flag that LAPACK's `info` is not 0, for the first such matrix;
+    `Failure.of` reads it.
+    """
     if info[0] != 0:
         code = item[0] << 34 | kind[0] << 32 | (info[0] & 4294967295)
         if flag[0] == 0 or code < flag[0]:
@@ -176,7 +202,9 @@ def report(info: i64p, kind: i64p, flag: i64p, item: i64p) -> void:
 
 
 class Failure(NamedTuple):
-    """What `report` noted: the matrix's number in the batch, the kind that `fail_on` got, LAPACK's info."""
+    """What `report` noted: the matrix's number in the batch, the kind that `fail_on` got,
+    LAPACK's info.
+    """
 
     item: int
     kind: int
@@ -209,7 +237,7 @@ def fill_not_a_number(target: TP, count: i64p, info: i64p) -> void:
             target[i] = T(NAN)
 
 
-# ---- determinants ------------------------------------------------------------------------------------------------------------
+# ---- determinants --------------------------------------------------------------------------------
 
 
 @native
@@ -263,7 +291,7 @@ def log_determinant(lu: TP, pivots: i64p, order: i64p, sign: TP, logarithm: TP) 
     logarithm[0] = T(total)
 
 
-# ---- eigenvectors of real matrices -------------------------------------------------------------------------------------------
+# ---- eigenvectors of real matrices ---------------------------------------------------------------
 
 
 @native
@@ -276,7 +304,9 @@ def join_parts(real: TP, imaginary: TP, count: i64p, target: TP) -> void:
 
 @native
 def join_vectors(vectors: TP, imaginary: TP, order: i64p, target: TP) -> void:
-    """Complex eigenvectors as geev packs them: of a conjugate pair first the real parts, then the imaginary parts."""
+    """Complex eigenvectors as geev packs them: of a conjugate pair first the real parts,
+    then the imaginary parts.
+    """
     n = order[0]
     for j in range(n):
         pair, partner = T(0), j
@@ -293,12 +323,13 @@ def join_vectors(vectors: TP, imaginary: TP, order: i64p, target: TP) -> void:
             target[2 * (j * n + i) + 1] = pair * vectors[second * n + i] if pair != T(0) else T(0)
 
 
-# ---- permutations ------------------------------------------------------------------------------------------------------------
+# ---- permutations --------------------------------------------------------------------------------
 
 
 @native
 def permute(pivots: i32p, table: i64p, order: i64p, info: i64p) -> void:
-    """The order of rows that a factorisation's exchanges (counted from 1) make; table: rows, exchanges, their step.
+    """The order of rows that a factorisation's exchanges (counted from 1) make; table: rows,
+    exchanges, their step.
 
     info = 1 if a pivot is out of range.
     """

@@ -1,14 +1,17 @@
-"""Makes the native core callable from Python: the storage type, the builtins and methods around the dispatcher.
+"""Makes the native core callable from Python: the storage type, the builtins and methods around the
+dispatcher.
 
-Called once by `flambeau.start` (the first use of a tensor); ops.registry asks for the functions and methods of each op:
+Called once by `flambeau.start` (the first use of a tensor); ops.registry asks for the functions and
+methods of each op:
 
     core = NativeCore(Tensor, Parameter, Node, Edge, Plan, miss, fallback, fail)
     core.function(12, "add", doc)       # a builtin: flambeau.add
     core.method(12, "add", doc)         # a method descriptor for the class Tensor
 
-Python objects that native code knows (types, None, offsets of __slots__ members) are written into the words of `world`. An
-object's members are found by the offsets that Python's own member descriptors hold, so no layout of CPython is assumed beyond
-the head of an object (reference count, type) and of a slice (three members).
+Python objects that native code knows (types, None, offsets of __slots__ members) are written into
+the words of `world`. An object's members are found by the offsets that Python's own member
+descriptors hold, so no layout of CPython is assumed beyond the head of an object (reference count,
+type) and of a slice (three members).
 """
 
 from __future__ import annotations
@@ -28,21 +31,39 @@ from flambeau.core.dtype import dtype
 from flambeau.core.errors import cannot_allocate
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
-from flambeau.runtime import dispatch, indexing, memory, objects, plan_table, threads
+from flambeau.runtime import (
+    dispatch,
+    execution,
+    indexing,
+    memory,
+    objects,
+    plan_table,
+    thread_modes,
+    threads,
+)
 
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
+NATIVE_MODULES = (
+    dispatch, execution, indexing, memory, objects, plan_table, thread_modes, threads,
+)  # fmt: skip
 EXPORTS: list[NativeFunction] = [
-    dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, dispatch.get_mode, dispatch.set_mode,
-    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows, objects.world_words, dispatch.op_flag_words,
-    plan_table.clear_plans, memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
-    memory.allocate, memory.deallocate, indexing.call_kernel,
-    threads.stop_workers, threads.forget_workers, threads.pool_words, threads.parallel_for,
+    dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, thread_modes.get_mode,
+    thread_modes.set_mode, dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor,
+    dispatch.make_windows, objects.world_words, dispatch.op_flag_words, plan_table.clear_plans,
+    memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
+    memory.allocate, memory.deallocate, indexing.call_kernel, threads.stop_workers,
+    threads.forget_workers, threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
 
 
 class MethodDefinition(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("call", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("call", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
 
 
 class MemberDefinition(ctypes.Structure):
@@ -58,8 +79,8 @@ class TypeSlot(ctypes.Structure):
 
 class TypeSpecification(ctypes.Structure):
     _fields_ = [
-        ("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item_size", ctypes.c_int), ("flags", ctypes.c_uint),
-        ("slots", ctypes.POINTER(TypeSlot)),
+        ("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item_size", ctypes.c_int),
+        ("flags", ctypes.c_uint), ("slots", ctypes.POINTER(TypeSlot)),
     ]  # fmt: skip
 
 
@@ -68,9 +89,13 @@ T_OBJECT, T_LONGLONG, READONLY, TPFLAGS_DEFAULT = 6, 17, 1, 0
 
 
 def slot_offset(owner: type, name: str) -> int:
-    """Byte offset of a __slots__ member in instances, read from its descriptor (PyMemberDescrObject)."""
+    """Byte offset of a __slots__ member in instances,
+    read from its descriptor (PyMemberDescrObject).
+    """
     descriptor = vars(owner)[name]
-    definition = ctypes.c_void_p.from_address(id(descriptor) + object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p))
+    definition = ctypes.c_void_p.from_address(
+        id(descriptor) + object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p)
+    )
     assert definition.value is not None
     return int(MemberDefinition.from_address(definition.value).offset)
 
@@ -80,7 +105,10 @@ def method_stubs(dispatcher: str) -> str:
     lines = [f'declare ptr @"{dispatcher}"(i64, ptr, ptr, i64, ptr)']
     for number in range(METHODS):
         lines.append(f"define ptr @method_{number}(ptr %self, ptr %args, i64 %n, ptr %names) {{")
-        lines.append(f'  %r = tail call ptr @"{dispatcher}"(i64 {number}, ptr %self, ptr %args, i64 %n, ptr %names)')
+        lines.append(
+            f'  %r = tail call ptr @"{dispatcher}"(i64 {number}, ptr %self, ptr %args, i64 %n, '
+            "ptr %names)"
+        )
         lines.append("  ret ptr %r\n}")
     return "\n".join(lines)
 
@@ -90,13 +118,23 @@ class NativeCore:
 
     def __init__(self) -> None:
         if not getattr(sys, "_is_gil_enabled", lambda: True)():
-            raise NotImplementedError("Flambeau needs the GIL: the free-threaded build of Python is not supported yet")
+            raise NotImplementedError(
+                "Flambeau needs the GIL: the free-threaded build of Python is not supported yet"
+            )
         unit = Unit("core", EXPORTS)
         externs = [
-            value for module in (dispatch, indexing, memory, objects, plan_table, threads) for value in vars(module).values() if isinstance(value, Extern)
+            value
+            for module in NATIVE_MODULES
+            for value in vars(module).values()
+            if isinstance(value, Extern)
         ]
         imports = {e.symbol: c_function(e.symbol) for e in externs if _exists(e.symbol)}
-        self.symbols = load("core-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(f) for f in EXPORTS], imports)
+        self.symbols = load(
+            "core-" + unit.key(),
+            unit.text_with_intrinsics,
+            [unit.symbol(f) for f in EXPORTS],
+            imports,
+        )
         self._keep: list[Any] = []
         call_long = ctypes.CFUNCTYPE(ctypes.c_int64)
         self.world = self._words(call_long, objects.world_words, 64)
@@ -112,39 +150,54 @@ class NativeCore:
         self.memory[memory.ON_FAILURE] = id(self._keep[-1])
         fast = METH_FASTCALL
         self.make_storage = self.builtin("make_storage", self.address(dispatch.make_storage), fast)
-        self.make_borrowed = self.builtin("make_borrowed", self.address(dispatch.make_borrowed), fast)
-        self.make_tensor = self.builtin("make_tensor", self.address(dispatch.make_tensor), fast)
-        self.make_windows = self.builtin(
-            "make_windows", self.address(dispatch.make_windows), fast
+        self.make_borrowed = self.builtin(
+            "make_borrowed", self.address(dispatch.make_borrowed), fast
         )
+        self.make_tensor = self.builtin("make_tensor", self.address(dispatch.make_tensor), fast)
+        self.make_windows = self.builtin("make_windows", self.address(dispatch.make_windows), fast)
         self.execute_plan = self.builtin("execute_plan", self.address(dispatch.execute_plan), fast)
         self.call_kernel = self.builtin("call_kernel", self.address(indexing.call_kernel), fast)
-        self.get_mode = self.builtin("get_mode", self.address(dispatch.get_mode), fast)
-        self.set_mode = self.builtin("set_mode", self.address(dispatch.set_mode), fast)
+        self.get_mode = self.builtin("get_mode", self.address(thread_modes.get_mode), fast)
+        self.set_mode = self.builtin("set_mode", self.address(thread_modes.set_mode), fast)
         self.stop_workers = self.builtin("stop_workers", self.address(threads.stop_workers), fast)
-        self.forget_workers = self.builtin("forget_workers", self.address(threads.forget_workers), fast)
+        self.forget_workers = self.builtin(
+            "forget_workers", self.address(threads.forget_workers), fast
+        )
         self.set_threads(config.threads)
         atexit.register(self.stop_workers)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget_workers)
         dispatcher = unit.symbol(dispatch.dispatch)
         self._stubs = load(
-            f"methods-{METHODS}", lambda: method_stubs(dispatcher), [f"method_{n}" for n in range(METHODS)],
-            {dispatcher: self.symbols[dispatcher]}, optimise=False,
-        )  # fmt: skip
+            f"methods-{METHODS}",
+            lambda: method_stubs(dispatcher),
+            [f"method_{n}" for n in range(METHODS)],
+            {dispatcher: self.symbols[dispatcher]},
+            optimise=False,
+        )
 
     def connect(
-        self, tensor: type, parameter: type, node: type, edge: type, plan: type, miss: Any, fallback: Any, fail: Any
+        self,
+        tensor: type,
+        parameter: type,
+        node: type,
+        edge: type,
+        plan: type,
+        miss: Any,
+        fallback: Any,
+        fail: Any,
     ) -> None:
         """Tells native code the engine's classes and the Python side of the dispatcher."""
         world = self.world
         known = {
             objects.TENSOR_TYPE: tensor, objects.PARAMETER_TYPE: parameter, objects.NODE_TYPE: node,
-            objects.EDGE_TYPE: edge, objects.PLAN_TYPE: plan, objects.LONG_TYPE: int, objects.FLOAT_TYPE: float,
-            objects.BOOL_TYPE: bool, objects.COMPLEX_TYPE: complex, objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
-            objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str, objects.DEVICE_TYPE: device,
-            objects.NONE: None, objects.ELLIPSIS: Ellipsis, objects.TRUE: True, objects.ZERO: 0,
-            objects.MISS: miss, objects.FALLBACK: fallback, objects.FAIL: fail,
+            objects.EDGE_TYPE: edge, objects.PLAN_TYPE: plan, objects.LONG_TYPE: int,
+            objects.FLOAT_TYPE: float, objects.BOOL_TYPE: bool, objects.COMPLEX_TYPE: complex,
+            objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
+            objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str,
+            objects.DEVICE_TYPE: device, objects.NONE: None, objects.ELLIPSIS: Ellipsis,
+            objects.TRUE: True, objects.ZERO: 0, objects.MISS: miss, objects.FALLBACK: fallback,
+            objects.FAIL: fail,
         }  # fmt: skip
         self._keep.append(known)
         for word, value in known.items():
@@ -152,9 +205,10 @@ class NativeCore:
         members = {
             objects.SLOT_STORAGE: (tensor, "_storage"), objects.SLOT_SPEC: (tensor, "_spec"),
             objects.SLOT_OFFSET: (tensor, "_offset"), objects.SLOT_NODE: (tensor, "_node"),
-            objects.SLOT_BASE: (tensor, "_base"), objects.SPEC_SHAPE: (Spec, "shape"), objects.SPEC_STRIDES: (Spec, "strides"),
-            objects.SPEC_CONTIGUOUS: (Spec, "contiguous"), objects.SPEC_ITEMSIZE: (Spec, "itemsize"),
-            objects.NODE_PLAN: (node, "plan"), objects.NODE_EDGES: (node, "edges"), objects.NODE_SAVED: (node, "saved"),
+            objects.SLOT_BASE: (tensor, "_base"), objects.SPEC_SHAPE: (Spec, "shape"),
+            objects.SPEC_STRIDES: (Spec, "strides"), objects.SPEC_CONTIGUOUS: (Spec, "contiguous"),
+            objects.SPEC_ITEMSIZE: (Spec, "itemsize"), objects.NODE_PLAN: (node, "plan"),
+            objects.NODE_EDGES: (node, "edges"), objects.NODE_SAVED: (node, "saved"),
             objects.NODE_HOOKS: (node, "hooks"), objects.NODE_EXTRA: (node, "extra"),
             objects.EDGE_NODE: (edge, "node"), objects.EDGE_INDEX: (edge, "index"),
             objects.PLAN_BLOCK: (plan, "block"),
@@ -179,48 +233,73 @@ class NativeCore:
         self._keep.append(definition)
         return definition
 
-    def builtin(self, name: str, address: int, flags: int, bound: Any = None, doc: str | None = None) -> Any:
+    def builtin(
+        self, name: str, address: int, flags: int, bound: Any = None, doc: str | None = None
+    ) -> Any:
         """A builtin function around native code; `bound` is what the native side gets as self."""
         new = ctypes.pythonapi.PyCFunction_NewEx
-        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
+        new.restype, new.argtypes = (
+            ctypes.py_object,
+            [ctypes.c_void_p, ctypes.py_object, ctypes.py_object],
+        )
         return new(ctypes.addressof(self._definition(name, address, flags, doc)), bound, "flambeau")
 
     def function(self, number: int, name: str, doc: str | None = None) -> Callable[..., Any]:
         """The builtin function of op `number`."""
         flags = METH_FASTCALL | METH_KEYWORDS
-        return self.builtin(name, self.address(dispatch.call_function), flags, number, doc)  # type: ignore[no-any-return]
+        made: Callable[..., Any] = self.builtin(
+            name, self.address(dispatch.call_function), flags, number, doc
+        )
+        return made
 
     def method(self, owner: type, number: int, name: str, doc: str | None = None) -> Any:
         """The method descriptor of op `number` for the class `owner`."""
         new = ctypes.pythonapi.PyDescr_NewMethod
         new.restype, new.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
-        definition = self._definition(name, self._stubs[f"method_{number}"], METH_FASTCALL | METH_KEYWORDS, doc)
+        definition = self._definition(
+            name, self._stubs[f"method_{number}"], METH_FASTCALL | METH_KEYWORDS, doc
+        )
         return new(owner, ctypes.addressof(definition))
 
     def _storage_type(self) -> type:
         members = (MemberDefinition * 6)(
-            MemberDefinition(b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"),
+            MemberDefinition(
+                b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"
+            ),
             MemberDefinition(b"nbytes", T_LONGLONG, 8 * memory.NBYTES, READONLY, b"size in bytes"),
-            MemberDefinition(b"version", T_LONGLONG, 8 * memory.VERSION, 0, b"counts the in-place changes"),
-            MemberDefinition(b"owner", T_OBJECT, 8 * memory.OWNER, READONLY, b"who owns borrowed memory, or None"),
-            MemberDefinition(b"flags", T_LONGLONG, 8 * memory.FLAGS, 0, b"1: memory that does not exist (meta)"),
+            MemberDefinition(
+                b"version", T_LONGLONG, 8 * memory.VERSION, 0, b"counts the in-place changes"
+            ),
+            MemberDefinition(
+                b"owner", T_OBJECT, 8 * memory.OWNER, READONLY, b"who owns borrowed memory, or None"
+            ),
+            MemberDefinition(
+                b"flags", T_LONGLONG, 8 * memory.FLAGS, 0, b"1: memory that does not exist (meta)"
+            ),
         )
         slots = (TypeSlot * 4)(
             TypeSlot(PY_TP_DEALLOC, self.address(memory.free_storage)),
             TypeSlot(PY_TP_MEMBERS, ctypes.addressof(members)),
             TypeSlot(PY_BF_GETBUFFER, self.address(memory.storage_buffer)),
         )
-        specification = TypeSpecification(b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots)
+        specification = TypeSpecification(
+            b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots
+        )
         self._keep += [members, slots, specification]
         make = ctypes.pythonapi.PyType_FromSpec
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
         return make(ctypes.addressof(specification))  # type: ignore[no-any-return]
 
     def _out_of_memory(self) -> None:
-        """Raises torch's error, and says what is held; called by native code when the system has no more memory."""
+        """Raises torch's error, and says what is held;
+        called by native code when the system has no more memory.
+        """
         words = self.memory
         error = cannot_allocate(words[memory.REQUESTED])
-        held = f"tensors hold {words[memory.IN_USE]} bytes, {words[memory.CACHED]} bytes are cached for reuse"
+        held = (
+            f"tensors hold {words[memory.IN_USE]} bytes, {words[memory.CACHED]} bytes are "
+            "cached for reuse"
+        )
         raise type(error)(f"{error}\n  {held}")
 
     def set_threads(self, count: int) -> None:
@@ -236,7 +315,8 @@ class NativeCore:
 def _exists(symbol: str) -> bool:
     try:
         return bool(c_function(symbol))
-    except OSError:  # functions of other systems (_aligned_malloc, madvise) are declared but never called
+    except OSError:
+        # functions of other systems (_aligned_malloc, madvise) are declared but never called
         return False
 
 

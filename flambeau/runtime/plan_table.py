@@ -61,7 +61,7 @@ PyObject_Hash = Extern("PyObject_Hash", i64, ptr)
 
 # flag of an op: Python numbers are operands of the kernel, not part of the key
 NUMBERS_ARE_OPERANDS = 1
-MAX_OPERANDS, MAX_KEY = 64, 256
+MAX_OPERANDS, MAX_KEY = 57, 256  # one more than a plan takes: longer lists go to Python at once
 
 # the plan table: open addressing over (hash, entry); an entry is words: plan object, block, key
 # length, key words...
@@ -73,6 +73,95 @@ table_count = Static("plan_count", i64, 8)
 # tags in keys; addresses are larger than any of them
 K_INT, K_FLOAT, K_NUMBER_FLOAT, K_NUMBER_INT, K_NUMBER_BOOL, K_SLICE, K_SEQUENCE = range(1, 8)
 K_STRING, K_COMPLEX, K_NUMBER_COMPLEX = 9, 10, 11  # no K_SEQUENCE plus a multiple of 8
+
+
+@native
+def add_operand(x: ptr, tag: i64, key: i64p, operands: ptrp, counts: i64p) -> i64:
+    """A number that the kernel is given when it runs: the key says only that there is one."""
+    operands[counts[1]] = x
+    counts[1] += 1
+    key[counts[0]] = tag
+    counts[0] += 1
+    return 1
+
+
+@native
+def add_integer(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64) -> i64:
+    """An int; one that fits into no machine word has no key."""
+    overflow = stack(i32, 1)
+    value = PyLong_AsLongLongAndOverflow(x, overflow)
+    if overflow[0] != 0:
+        return 0
+    if flags & NUMBERS_ARE_OPERANDS:
+        return add_operand(x, K_NUMBER_INT, key, operands, counts)
+    n = counts[0]
+    key[n] = K_INT
+    key[n + 1] = value
+    counts[0] = n + 2
+    return 1
+
+
+@native
+def add_number(x: ptr, kind: i64, key: i64p, operands: ptrp, counts: i64p, flags: i64) -> i64:
+    """A float, complex number or bool."""
+    if flags & NUMBERS_ARE_OPERANDS:
+        tag = i64(K_NUMBER_BOOL)
+        if kind == world[FLOAT_TYPE]:
+            tag = K_NUMBER_FLOAT
+        elif kind == world[COMPLEX_TYPE]:
+            tag = K_NUMBER_COMPLEX
+        return add_operand(x, tag, key, operands, counts)
+    n = counts[0]
+    if kind == world[FLOAT_TYPE]:
+        key[n] = K_FLOAT
+        key[n + 1] = bitcast(i64, PyFloat_AsDouble(x))
+        counts[0] = n + 2
+    elif kind == world[COMPLEX_TYPE]:
+        key[n] = K_COMPLEX
+        key[n + 1] = bitcast(i64, PyComplex_RealAsDouble(x))
+        key[n + 2] = bitcast(i64, PyComplex_ImagAsDouble(x))
+        counts[0] = n + 3
+    else:
+        key[n] = i64(x)
+        counts[0] = n + 1
+    return 1
+
+
+@native
+def add_slice(x: ptr, key: i64p, operands: ptrp, counts: i64p, depth: i64) -> i64:
+    """A slice of ints and None."""
+    key[counts[0]] = K_SLICE
+    counts[0] += 1
+    for i in range(3):
+        part = slot(x, world[SLICE_START] + 8 * i)
+        if i64(part) != world[NONE] and type_of(part) != world[LONG_TYPE]:
+            return 0
+        if add_argument(part, key, operands, counts, 0, depth + 1) == 0:
+            return 0
+    return 1
+
+
+@native
+def add_items(
+    x: ptr, kind: i64, key: i64p, operands: ptrp, counts: i64p, flags: i64, depth: i64
+) -> i64:
+    """The items of a list or tuple, after a word that says how many there are."""
+    size = i64(0)
+    if kind != world[LIST_TYPE]:
+        size = PyTuple_Size(x)
+    else:
+        size = PyList_Size(x)
+    key[counts[0]] = K_SEQUENCE + size * 16 + (i64(8) if kind == world[LIST_TYPE] else i64(0))
+    counts[0] += 1
+    for i in range(size):
+        item: ptr = None
+        if kind == world[LIST_TYPE]:
+            item = PyList_GetItem(x, i)
+        else:
+            item = PyTuple_GetItem(x, i)
+        if add_argument(item, key, operands, counts, flags, depth + 1) == 0:
+            return 0
+    return 1
 
 
 @native
@@ -91,50 +180,10 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
         counts[1] += 1
         counts[0] = n + 1
         return 1
-    if kind == world[LONG_TYPE] or kind == world[FLOAT_TYPE] or kind == world[BOOL_TYPE]:
-        if flags & NUMBERS_ARE_OPERANDS:
-            operands[counts[1]] = x
-            counts[1] += 1
-            key[n] = (
-                K_NUMBER_INT
-                if kind == world[LONG_TYPE]
-                else K_NUMBER_FLOAT
-                if kind == world[FLOAT_TYPE]
-                else K_NUMBER_BOOL
-            )
-            if kind == world[LONG_TYPE]:
-                overflow = stack(i32, 1)
-                PyLong_AsLongLongAndOverflow(x, overflow)
-                if overflow[0] != 0:
-                    return 0
-            counts[0] = n + 1
-            return 1
-        if kind == world[LONG_TYPE]:
-            overflow = stack(i32, 1)
-            key[n] = K_INT
-            key[n + 1] = PyLong_AsLongLongAndOverflow(x, overflow)
-            counts[0] = n + 2
-            return 1 if overflow[0] == 0 else 0
-        if kind == world[FLOAT_TYPE]:
-            key[n] = K_FLOAT
-            key[n + 1] = bitcast(i64, PyFloat_AsDouble(x))
-            counts[0] = n + 2
-            return 1
-        key[n] = i64(x)
-        counts[0] = n + 1
-        return 1
-    if kind == world[COMPLEX_TYPE]:
-        if flags & NUMBERS_ARE_OPERANDS:
-            operands[counts[1]] = x
-            counts[1] += 1
-            key[n] = K_NUMBER_COMPLEX
-            counts[0] = n + 1
-            return 1
-        key[n] = K_COMPLEX
-        key[n + 1] = bitcast(i64, PyComplex_RealAsDouble(x))
-        key[n + 2] = bitcast(i64, PyComplex_ImagAsDouble(x))
-        counts[0] = n + 3
-        return 1
+    if kind == world[LONG_TYPE]:
+        return add_integer(x, key, operands, counts, flags)
+    if kind == world[FLOAT_TYPE] or kind == world[BOOL_TYPE] or kind == world[COMPLEX_TYPE]:
+        return add_number(x, kind, key, operands, counts, flags)
     if (
         i64(x) == world[NONE]
         or i64(x) == world[ELLIPSIS]
@@ -150,34 +199,10 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
         counts[0] = n + 2
         return 1
     if kind == world[SLICE_TYPE]:
-        key[n] = K_SLICE
-        counts[0] = n + 1
-        for i in range(3):
-            part = slot(x, world[SLICE_START] + 8 * i)
-            if i64(part) != world[NONE] and type_of(part) != world[LONG_TYPE]:
-                return 0
-            if add_argument(part, key, operands, counts, 0, depth + 1) == 0:
-                return 0
-        return 1
-    if (
-        kind == world[TUPLE_TYPE] or kind == world[LIST_TYPE] or kind == world[SIZE_TYPE]
-    ) and depth < 2:
-        size = i64(0)
-        if kind != world[LIST_TYPE]:
-            size = PyTuple_Size(x)
-        else:
-            size = PyList_Size(x)
-        key[n] = K_SEQUENCE + size * 16 + (i64(8) if kind == world[LIST_TYPE] else i64(0))
-        counts[0] = n + 1
-        for i in range(size):
-            item: ptr = None
-            if kind == world[LIST_TYPE]:
-                item = PyList_GetItem(x, i)
-            else:
-                item = PyTuple_GetItem(x, i)
-            if add_argument(item, key, operands, counts, flags, depth + 1) == 0:
-                return 0
-        return 1
+        return add_slice(x, key, operands, counts, depth)
+    if kind == world[TUPLE_TYPE] or kind == world[LIST_TYPE] or kind == world[SIZE_TYPE]:
+        if depth < 2:
+            return add_items(x, kind, key, operands, counts, flags, depth)
     return 0
 
 

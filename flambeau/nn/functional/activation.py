@@ -9,12 +9,11 @@ tensor([0., 2.])
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import branch, not_implemented, scalar_type, write_back
+from ._common import not_implemented, scalar_type, write_back
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -50,7 +49,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
     if not input.is_floating_point():
         value = int(value)  # an integer tensor stays one
-    return flambeau.where(input <= threshold, value, input)
+    return flambeau.ops.activation.threshold.call(input, threshold, value)
 
 
 def hardtanh(
@@ -76,7 +75,7 @@ def _hardtanh(input: Tensor, low: float, high: float) -> Tensor:
         if input.dtype is flambeau.bool:
             raise RuntimeError("Bool inputs not supported for hardtanh")
         low, high = int(low), int(high)
-    return flambeau.where(input <= low, low, flambeau.where(input >= high, high, input))
+    return flambeau.ops.activation.hardtanh.call(input, low, high)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -100,11 +99,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 def _elu(input: Tensor, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
     if not input.is_floating_point():
         raise not_implemented("elu_cpu", input)
-    negative = branch(input <= 0, input)  # no overflow, hence no NaN gradient, on the other side
-    if input_scale != 1.0:
-        negative = negative * input_scale
-    positive = input if scale == 1.0 else input * scale
-    return flambeau.where(input <= 0, flambeau.expm1(negative) * (alpha * scale), positive)
+    return flambeau.ops.activation.elu.call(input, alpha, scale, input_scale)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -151,7 +146,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 def _leaky_relu(input: Tensor, negative_slope: float) -> Tensor:
     if not input.is_floating_point():
         raise not_implemented("leaky_relu_cpu", input)
-    return flambeau.where(input > 0, input, input * negative_slope)
+    return flambeau.ops.activation.leaky_relu.call(input, negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -186,7 +181,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         if input.dim() > 1:
             shape[1] = weight.numel()
         weight = weight.reshape(shape)
-    return flambeau.where(input > 0, input, weight * input)
+    return flambeau.ops.activation.prelu_kernel.call(input, weight)
 
 
 def rrelu(
@@ -250,12 +245,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     if not input.is_floating_point():
         raise not_implemented("GeluKernelImpl", input)
-    if approximate == "none":
-        return input * 0.5 * (1 + flambeau.erf(input * math.sqrt(0.5)))
-    if approximate == "tanh":
-        inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
-        return 0.5 * input * (1 + flambeau.tanh(inner))
-    raise RuntimeError("approximate argument must be either none or tanh.")
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return flambeau.ops.activation.gelu.call(input, approximate=approximate)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -270,7 +262,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 def _silu(input: Tensor) -> Tensor:
     if not (input.is_floating_point() or input.is_complex()):
         raise not_implemented("silu_cpu", input)
-    return input * input.sigmoid()
+    return flambeau.ops.activation.silu.call(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -285,7 +277,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 def _mish(input: Tensor) -> Tensor:
     if not input.is_floating_point():
         raise not_implemented("mish_cpu", input)
-    return input * flambeau.tanh(softplus(input))
+    return flambeau.ops.activation.mish.call(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -300,7 +292,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 def _hardsigmoid(input: Tensor) -> Tensor:
     if not input.is_floating_point():
         raise not_implemented("hardsigmoid_cpu", input)
-    return relu6(input + 3) / 6
+    return flambeau.ops.activation.hardsigmoid.call(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -315,8 +307,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def _hardswish(input: Tensor) -> Tensor:
     if not input.is_floating_point():
         raise not_implemented("hardswish_cpu", input)
-    # A clamp, not relu6: torch's gradient follows the curved piece at -3 and at 3.
-    return input * (input + 3).clamp(0, 6) / 6
+    return flambeau.ops.activation.hardswish.call(input)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
@@ -327,7 +318,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     """
     if not input.is_floating_point():
         raise not_implemented("log_sigmoid_cpu", input)
-    return flambeau.minimum(input, input.new_zeros(())) - flambeau.log1p(flambeau.exp(-input.abs()))
+    return flambeau.ops.activation.log_sigmoid.call(input)
 
 
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
@@ -338,10 +329,7 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """
     if not input.is_floating_point():
         raise not_implemented("softplus_cpu", input)
-    scaled = input if beta == 1 else input * beta
-    linear = scaled > threshold
-    curve = flambeau.log1p(flambeau.exp(branch(~linear, scaled)))
-    return flambeau.where(linear, input, curve if beta == 1 else curve / beta)
+    return flambeau.ops.activation.softplus.call(input, float(beta), float(threshold))
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -352,7 +340,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     if not input.is_floating_point():
         raise not_implemented("hardshrink_cpu", input)
-    return flambeau.where((input >= -lambd) & (input <= lambd), 0, input)
+    return flambeau.ops.activation.hardshrink.call(input, float(lambd))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -369,8 +357,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
             f"lambda must be in range [0, {largest:g}] for input dtype {scalar_type(input)}, "
             f"but found {lambd:g}"
         )
-    inner = flambeau.where(input < -lambd, input + lambd, input * 0)
-    return flambeau.where(input > lambd, input - lambd, inner)
+    return flambeau.ops.activation.softshrink.call(input, float(lambd))
 
 
 def tanhshrink(input: Tensor) -> Tensor:

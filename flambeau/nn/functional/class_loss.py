@@ -114,6 +114,10 @@ def nll_loss(
         class_dim = _check_class_target(
             input.shape, target.shape, weight.shape, input.dtype, target.dtype, weight.dtype
         )
+    if flambeau.ops.classification.applies(input, target, weight):
+        return flambeau.ops.classification.picked_loss.call(
+            input, target, weight, reduction, ignore_index
+        )[0]
     if class_dim == 0:
         target = target.reshape(())
     ignored = target == ignore_index

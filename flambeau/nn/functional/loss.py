@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flambeau
 
@@ -112,13 +112,13 @@ def smooth_l1_loss(
         reduction = legacy_reduction(size_average, reduce, reduction)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
-    errors = (input - target).abs()
     if beta == 0:
-        return reduce_loss(errors, reduction)
-    if not errors.is_floating_point():
-        raise not_implemented("smooth_l1_cpu", errors)
-    losses = flambeau.where(errors < beta, 0.5 * errors * errors / beta, errors - 0.5 * beta)
-    return reduce_loss(losses, reduction)
+        return reduce_loss((input - target).abs(), reduction)
+    if not (input.is_floating_point() or target.is_floating_point()):
+        raise not_implemented("smooth_l1_cpu", input)
+    if reduction not in REDUCTIONS:
+        raise invalid_reduction(reduction)
+    return flambeau.ops.losses.smooth_l1_loss(input, target, reduction, bend=float(beta))
 
 
 def huber_loss(
@@ -137,10 +137,11 @@ def huber_loss(
         warn_size_mismatch(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    errors = (input - target).abs()
-    if not errors.is_floating_point():
-        raise not_implemented("huber_cpu", errors)
-    losses = flambeau.where(errors <= delta, 0.5 * errors * errors, delta * (errors - 0.5 * delta))
+    if not (input.is_floating_point() or target.is_floating_point()):
+        raise not_implemented("huber_cpu", input)
+    if weight is None and reduction in REDUCTIONS:
+        return flambeau.ops.losses.huber_loss(input, target, reduction, bend=float(delta))
+    losses = flambeau.ops.losses.huber_loss(input, target, "none", bend=float(delta))
     if weight is None:
         return reduce_loss(losses, reduction)
     if weight.size() != input.size():
@@ -151,28 +152,6 @@ def huber_loss(
         )
     # Unlike the mean of `mse_loss`, this one divides by the number of elements, as torch does.
     return reduce_loss(losses * weight, reduction)
-
-
-class _BinaryCrossEntropy(flambeau.autograd.Function):
-    """Cross entropy of probabilities; the logarithms stop at -100, the gradient divides by 1e-12 at
-    least."""
-
-    @staticmethod
-    def forward(ctx: Any, input: Tensor, target: Tensor) -> Tensor:
-        ctx.save_for_backward(input, target)
-        log_false = flambeau.log1p(-input).clamp(min=-100)
-        log_true = flambeau.log(input).clamp(min=-100)
-        return (target - 1) * log_false - target * log_true
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        input, target = ctx.saved_tensors
-        grad_input = grad_target = None
-        if ctx.needs_input_grad[0]:
-            grad_input = grad * (input - target) / ((1 - input) * input).clamp(min=1e-12)
-        if ctx.needs_input_grad[1]:
-            grad_target = grad * (flambeau.log1p(-input) - flambeau.log(input)).clamp(-100, 100)
-        return grad_input, grad_target
 
 
 def binary_cross_entropy(
@@ -201,9 +180,10 @@ def binary_cross_entropy(
         raise RuntimeError(f"Found dtype {scalar_type(target)} but expected {scalar_type(input)}")
     if not bool(((input >= 0) & (input <= 1)).all()):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    losses = _BinaryCrossEntropy.apply(input, target)
-    if weight is not None:
-        losses = losses * weight.expand(flambeau.broadcast_shapes(target.size(), weight.size()))
+    if weight is None:
+        return flambeau.ops.losses.probability_loss(input, target, reduction)
+    losses = flambeau.ops.losses.probability_loss(input, target, "none")
+    losses = losses * weight.expand(flambeau.broadcast_shapes(target.size(), weight.size()))
     return reduce_loss(losses, reduction)
 
 
@@ -234,6 +214,8 @@ def binary_cross_entropy_with_logits(
             f"result type {scalar_type(input)} can't be cast to the desired output type "
             f"{scalar_type(target)}"
         )
+    if pos_weight is None and weight is None and reduction in REDUCTIONS:
+        return flambeau.ops.losses.logit_loss(input, target, reduction)
     log_true = logsigmoid(input)
     if pos_weight is not None:
         log_true = ((pos_weight - 1) * target + 1) * log_true

@@ -1,25 +1,47 @@
-"""Native code that both convolution kernels share: an image's channel as padded planes, and conversion of half precision.
+"""Native code that both convolution kernels share: an image's channel as padded planes, and
+conversion of half precision.
 
-`fill_channel` writes one channel of some images into planes (ops.kernels.conv_planes) with zeros around; `parameters` makes the words
-that it reads. X is the element type in memory, C the type of arithmetic; with BFLOAT, X is the bit pattern of a bfloat16.
+`fill_channel` writes one channel of some images into planes (ops.kernels.conv_planes) with zeros
+around; `parameters` makes the words that it reads. X is the element type in memory, C the type of
+arithmetic; with BFLOAT, X is the bit pattern of a bfloat16.
 """
 
 from __future__ import annotations
 
 from flambeau.codegen.native import (
-    Unit, atomic_store, atomic_swap, bitcast, cpu_pause, f16, f32, f64, fill_memory, i64, i64p, native, pointer, ptr, u16, u32, void,
-)  # fmt: skip
+    Signature,
+    Unit,
+    atomic_store,
+    atomic_swap,
+    bitcast,
+    cpu_pause,
+    f16,
+    f32,
+    f64,
+    fill_memory,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    u16,
+    u32,
+    void,
+)
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_planes import Planes
+from flambeau.ops.kernels.conv_tiles import copy_rows_address
 
+CopyRows = Signature(void, ptr, ptr, i64, i64, i64, i64)
 X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # replaced by `Unit`
 
 # words of the parameters, strides and sizes in elements
 (
-    X_IMAGE, X_CHANNEL, X_SLICE, X_ROW, X_COLUMN, STEP_SLICE, STEP_ROW, STEP_COLUMN, IN_SLICES, SLICES, SLICE_TABLE, PLANES, PLANE_TABLE,
-    UP, DOWN, LEFT, RIGHT, PITCH, IMAGE_ROWS, PLANE, CHANNEL_STEP,
-) = range(21)  # fmt: skip
-PADDING_WORDS = 21
+    X_IMAGE, X_CHANNEL, X_SLICE, X_ROW, X_COLUMN, STEP_SLICE, STEP_ROW, STEP_COLUMN, IN_SLICES,
+    SLICES, SLICE_TABLE, PLANES, PLANE_TABLE, UP, DOWN, LEFT, RIGHT, PITCH, IMAGE_ROWS, PLANE,
+    CHANNEL_STEP, COPY_ROWS, GUARD, ALIGNED,
+) = range(24)  # fmt: skip
+PADDING_WORDS = 24
 PLANE_WORDS = 4  # of a plane: first row, first column, rows, columns
 
 
@@ -59,10 +81,25 @@ def copy_row(target: CP, source: XP, count: i64, step: i64) -> void:
 
 @native
 def fill_channel(
-    words: i64p, table: i64p, target: CP, channel: XP, images: i64, slice0: i64, slices: i64, row0: i64, rows: i64, column0: i64, columns: i64
+    words: i64p,
+    table: i64p,
+    target: CP,
+    channel: XP,
+    images: i64,
+    slice0: i64,
+    slices: i64,
+    row0: i64,
+    rows: i64,
+    column0: i64,
+    columns: i64,
 ) -> void:
-    """One channel: all planes of all its slices, for result slices from `slice0` and result rows and columns from row0, column0."""
-    fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
+    """One channel: all planes of all its slices, for result slices from `slice0` and result rows
+    and columns from row0, column0.
+    """
+    step = words[STEP_COLUMN] * words[X_COLUMN]
+    below = words[STEP_ROW] * words[X_ROW]
+    if words[ALIGNED] == 0:
+        fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
     for j in range(words[SLICES]):
         for f in range(words[PLANES]):
             plane = table + words[PLANE_TABLE] + f * PLANE_WORDS
@@ -70,19 +107,28 @@ def fill_channel(
             bottom = row0 + rows + words[DOWN] if row0 + rows + words[DOWN] < plane[2] else plane[2]
             left = column0 - words[LEFT] if column0 > words[LEFT] else i64(0)
             right = column0 + columns + words[RIGHT] if column0 + columns + words[RIGHT] < plane[3] else plane[3]
-            if bottom > top and right > left:
-                first = channel + ((top * words[STEP_ROW] + plane[0]) * words[X_ROW] + (left * words[STEP_COLUMN] + plane[1]) * words[X_COLUMN])
-                start = target + ((j * words[PLANES] + f) * words[PLANE] + words[LEFT] + (words[UP] + top - row0) * words[PITCH] + left - column0)
-                for b in range(images):
-                    for a in range(slices):
-                        depth = (slice0 + a) * words[STEP_SLICE] + table[words[SLICE_TABLE] + j]
-                        if depth >= 0 and depth < words[IN_SLICES]:
-                            source = first + (b * words[X_IMAGE] + depth * words[X_SLICE])
-                            row = start + (b * slices + a) * words[IMAGE_ROWS] * words[PITCH]
-                            for y in range(bottom - top):
-                                copy_row(row, source, right - left, words[STEP_COLUMN] * words[X_COLUMN])
-                                source = source + words[STEP_ROW] * words[X_ROW]
-                                row = row + words[PITCH]
+            height, width = bottom - top if bottom > top and right > left else i64(0), right - left
+            first = channel + ((top * words[STEP_ROW] + plane[0]) * words[X_ROW] + (left * words[STEP_COLUMN] + plane[1]) * words[X_COLUMN])
+            place = target + (j * words[PLANES] + f) * words[PLANE]
+            before = words[GUARD] + (words[UP] + top - row0) * words[PITCH] + left - column0
+            for b in range(images):
+                for a in range(slices):
+                    depth = (slice0 + a) * words[STEP_SLICE] + table[words[SLICE_TABLE] + j]
+                    here = height if depth >= 0 and depth < words[IN_SLICES] else i64(0)
+                    source = first + (b * words[X_IMAGE] + depth * words[X_SLICE])
+                    row = place + (before + (b * slices + a) * words[IMAGE_ROWS] * words[PITCH])
+                    if words[ALIGNED] != 0:  # rows are written with the zeros after them
+                        after = before + here * words[PITCH]
+                        fill_memory(place, 0, before * SIZE)
+                        fill_memory(place + after, 0, (words[PLANE] - after) * SIZE)
+                    if words[COPY_ROWS] == 0:
+                        for y in range(here):
+                            copy_row(row + y * words[PITCH], source + y * below, width, step)
+                    elif here > 0:
+                        if width == words[PITCH] and width == below and step == 1:  # one piece
+                            CopyRows(words[COPY_ROWS])(row, source, 1, here * width, here * width, below)
+                        else:
+                            CopyRows(words[COPY_ROWS])(row, source, here, width, words[PITCH], below)
 
 
 @native
@@ -102,35 +148,54 @@ def give_back(slots: i64p, slot: i64) -> void:
     atomic_store(slots + slot, 0)
 
 
-ELEMENTS = {"float32": (f32, f32, 4), "float64": (f64, f64, 8), "float16": (f16, f32, 4), "bfloat16": (u16, f32, 4)}
+ELEMENTS = {
+    "float32": (f32, f32, 4),
+    "float64": (f64, f64, 8),
+    "float16": (f16, f32, 4),
+    "bfloat16": (u16, f32, 4),
+}
 COMPUTE = {"float32": "float32", "float64": "float64", "float16": "float32", "bfloat16": "float32"}
 
 
 def unit_for(name: str, functions: list, dtype: str) -> Unit:
     """The functions for elements of `dtype`."""
     element, compute, size = ELEMENTS[dtype]
-    options = {"X": element, "C": compute, "XP": pointer(element), "CP": pointer(compute), "BFLOAT": dtype == "bfloat16", "SIZE": size}
+    options = {
+        "X": element,
+        "C": compute,
+        "XP": pointer(element),
+        "CP": pointer(compute),
+        "BFLOAT": dtype == "bfloat16",
+        "SIZE": size,
+    }
     return Unit(f"{name}_{dtype}", functions, **options)
 
 
 def steps_of(spec: Spec) -> tuple[int, int, int, int, int]:
-    """Strides of (image, channel, slice, row, column), the spatial ones filled up from the right."""
+    """Strides of (image, channel, slice, row, column),
+    the spatial ones filled up from the right.
+    """
     space = spec.strides[2:]
     a, b, c = (*(0,) * (3 - len(space)), *space)
     return spec.strides[0], spec.strides[1], a, b, c
 
 
 class Layout:
-    """The buffer that holds one channel: `rows` result rows of `columns` columns, of `images` images (or slices of them)."""
+    """The buffer that holds one channel: `rows` result rows of `columns` columns,
+    of `images` images (or slices of them).
+    """
 
-    def __init__(self, planes: Planes, images: int, rows: int, columns: int):
-        self.planes, self.images, self.rows, self.columns = planes, images, rows, columns
+    def __init__(self, planes: Planes, images: int, rows: int, columns: int, lanes: int = 0):
+        self.planes, self.images, self.rows, self.columns, self.aligned = planes, images, rows, columns, lanes > 0
         (self.up, self.down), (self.left, self.right) = planes.reach(1), planes.reach(2)
         whole = columns >= planes.counts[2]
         self.pitch = planes.pitch(2) if whole else columns + self.left + self.right
         self.image_rows = planes.pitch(1) if images > 1 else self.up + rows + self.down
         total = self.up + (images - 1) * self.image_rows + rows + self.down
-        self.plane = self.left + total * self.pitch + self.right
+        self.guard = self.left
+        if lanes:
+            self.guard, self.pitch = -(-self.left // lanes) * lanes, -(-self.pitch // lanes) * lanes
+        self.plane = self.guard + total * self.pitch + (-(-self.right // lanes) * lanes if lanes else self.right)
         if self.plane % 512 < 16:
             self.plane += 16  # planes a multiple of 2 KB apart would share few lines of the cache
         self.channel = len(planes.slices) * len(planes.planes) * self.plane
@@ -142,7 +207,12 @@ class Layout:
 
     def offset(self, slice: int, plane: int, row: int, column: int) -> int:
         """Where a tap reads for position 0."""
-        return (slice * len(self.planes.planes) + plane) * self.plane + (self.up + row) * self.pitch + self.left + column
+        return (
+            (slice * len(self.planes.planes) + plane) * self.plane
+            + (self.up + row) * self.pitch
+            + self.left
+            + column
+        )
 
     def words(self, spec: Spec, tables: int) -> tuple[list[int], list[int]]:
         """The parameters of `fill_channel`, and its tables, which lie at word `tables`."""
@@ -150,9 +220,13 @@ class Layout:
         entries = list(p.slices)
         for f, (row, column) in enumerate(p.planes):
             entries += [row, column, p.extent(f, 1), p.extent(f, 2)]
+        kind = spec.dtype.name
+        apart = p.step[2] * steps_of(spec)[4]
+        copy = copy_rows_address(kind, apart, self.aligned) if COMPUTE[kind] == kind and apart in (1, 2) else 0
         words = [
-            *steps_of(spec), *p.step, p.space[0], len(p.slices), tables, len(p.planes), tables + len(p.slices),
-            self.up, self.down, self.left, self.right, self.pitch, self.image_rows, self.plane, self.channel,
+            *steps_of(spec), *p.step, p.space[0], len(p.slices), tables, len(p.planes),
+            tables + len(p.slices), self.up, self.down, self.left, self.right, self.pitch,
+            self.image_rows, self.plane, self.channel, copy, self.guard, int(self.aligned),
         ]  # fmt: skip
         return words, entries
 

@@ -1,12 +1,15 @@
-"""Where a convolution reads: the padded planes of an image, and for each tap of the kernel the distance to it.
+"""Where a convolution reads: the padded planes of an image, and for each tap of the kernel the
+distance to it.
 
-One description serves convolution, its transpose, and the gradients of both. A `Window` says for one dimension: result position i and
-tap k read input position `i * step + k * reach - before`; the transpose turns that round. `Planes` cuts the padded image into planes
-that are read at unit stride (one for each remainder of the step), so that a tap is a plane and a shift:
+One description serves convolution, its transpose, and the gradients of both. A `Window` says for
+one dimension: result position i and tap k read input position `i * step + k * reach - before`; the
+transpose turns that round. `Planes` cuts the padded image into planes that are read at unit stride
+(one for each remainder of the step), so that a tap is a plane and a shift:
 
     tap at i * 2 + 1   ->   plane 1 (odd positions), shift 0
 
-Zeros between rows are shared: the end of a row is the left padding of the next. Called by ops.kernels.conv_forward and conv_weight.
+Zeros between rows are shared: the end of a row is the left padding of the next. Called by
+ops.kernels.conv_forward and conv_weight.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Planes:
-    """The geometry of one convolution in three dimensions (shorter ones have sizes of 1 in front)."""
+    """The geometry of one convolution in three dimensions (shorter ones have sizes
+    of 1 in front).
+    """
 
     space: tuple[int, int, int]  # the input's sizes
     step: tuple[int, int, int]  # input positions per result position
@@ -70,7 +75,9 @@ class Planes:
         return max(0, -(-(self.space[axis] - first) // self.step[axis]))
 
     def pitch(self, axis: int) -> int:
-        """Distance between rows (axis 2) or between images (axis 1, in rows) such that the zeros between two serve both."""
+        """Distance between rows (axis 2) or between images (axis 1,
+        in rows) such that the zeros between two serve both.
+        """
         before, after = self.reach(axis)
         count = self.counts[axis]
         best = count
@@ -80,32 +87,55 @@ class Planes:
         return best
 
 
-def forward_planes(space: Sequence[int], counts: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int],
-                   dilation: Sequence[int]) -> Planes:  # fmt: skip
+def forward_planes(
+    space: Sequence[int],
+    counts: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Planes:
     """The geometry of a convolution: every position sees all taps."""
-    places = [[k * d - p for k in range(n)] for n, d, p in zip(kernel, dilation, padding, strict=True)]
+    places = [
+        [k * d - p for k in range(n)] for n, d, p in zip(kernel, dilation, padding, strict=True)
+    ]
     remainders = sorted({(h % stride[1], w % stride[2]) for h in places[1] for w in places[2]})
     taps = []
     for number, (j, h, w) in enumerate(product(range(kernel[0]), places[1], places[2])):
         plane = remainders.index((h % stride[1], w % stride[2]))
         taps.append(Tap(j, plane, h // stride[1], w // stride[2], number))
     phase = Phase((0, 0, 0), triple(counts), tuple(taps))
-    return Planes(triple(space), triple(stride), (1, 1, 1), tuple(places[0]), tuple(remainders), (phase,))
+    return Planes(
+        triple(space), triple(stride), (1, 1, 1), tuple(places[0]), tuple(remainders), (phase,)
+    )
 
 
-def transposed_planes(space: Sequence[int], counts: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int],
-                      dilation: Sequence[int]) -> Planes:  # fmt: skip
-    """The geometry of a transposed convolution with `counts` results: a position sees the taps that its remainder allows."""
+def transposed_planes(
+    space: Sequence[int],
+    counts: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Planes:
+    """The geometry of a transposed convolution with `counts` results:
+    a position sees the taps that its remainder allows.
+    """
     choices = []
     for n, s, p, d in zip(kernel, stride, padding, dilation, strict=True):
-        by_start = [[(k, (start + p - k * d) // s) for k in range(n) if (start + p - k * d) % s == 0] for start in range(s)]
+        by_start = [
+            [(k, (start + p - k * d) // s) for k in range(n) if (start + p - k * d) % s == 0]
+            for start in range(s)
+        ]
         choices.append(by_start)
     shifts = sorted({shift for start in choices[0] for _, shift in start}) or [0]
     phases = []
     for start in product(*(range(min(s, max(1, c))) for s, c in zip(stride, counts, strict=True))):
         taps = [
             Tap(shifts.index(d), 0, h, w, (kd * kernel[1] + kh) * kernel[2] + kw)
-            for (kd, d), (kh, h), (kw, w) in product(*(choices[axis][start[axis]] for axis in range(3)))
+            for (kd, d), (kh, h), (kw, w) in product(
+                *(choices[axis][start[axis]] for axis in range(3))
+            )
         ]
         sizes = [max(0, -(-(c - f) // s)) for c, f, s in zip(counts, start, stride, strict=True)]
         phases.append(Phase(triple(start), triple(sizes), tuple(taps)))

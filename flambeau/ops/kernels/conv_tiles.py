@@ -1,14 +1,17 @@
-"""The inner loops of convolution as LLVM IR: register tiles of `rows` weights' rows by `vectors` vectors of neighbouring positions.
+"""The inner loops of convolution as LLVM IR: register tiles of `rows` weights' rows by `vectors`
+vectors of neighbouring positions.
 
-A convolution is a matrix product whose second operand is never written down: row k = (channel, tap) of the unrolled input is the
-padded image itself, `table[k]` elements further on. So the tile's loop over k loads from shifted places in the image, broadcasts
-the packed weights, and keeps the products in registers:
+A convolution is a matrix product whose second operand is never written down: row k = (channel, tap)
+of the unrolled input is the padded image itself, `table[k]` elements further on. So the tile's loop
+over k loads from shifted places in the image, broadcasts the packed weights, and keeps the products
+in registers:
 
     product_tile(Tile("float32", lanes=16, rows=8, vectors=3), masked=True)      # forward, and the gradient of the input
     dot_tile(Tile("float32", lanes=16, rows=8, vectors=3))                       # the gradient of the weight
 
-Called by ops.kernels.conv, whose native functions call the tiles by address. Which tile fits a machine follows from its vector
-registers (`tile_for`); implicit GEMM after Chetlur et al. (cuDNN, 2014), register tiles after Goto and van de Geijn (2008).
+Called by ops.kernels.conv, whose native functions call the tiles by address. Which tile fits a
+machine follows from its vector registers (`tile_for`); implicit GEMM after Chetlur et al. (cuDNN,
+2014), register tiles after Goto and van de Geijn (2008).
 """
 
 from __future__ import annotations
@@ -79,7 +82,7 @@ class Text:
         self.lines.append(f"{name}:")
 
 
-ATTRIBUTES = 'nounwind "min-legal-vector-width"="512" "prefer-vector-width"="512"'
+ATTRIBUTES = 'nounwind "no-builtins" "min-legal-vector-width"="512" "prefer-vector-width"="512"'
 
 
 def header(tile: Tile) -> tuple[str, str, str]:
@@ -91,11 +94,16 @@ def header(tile: Tile) -> tuple[str, str, str]:
 def splat(text: Text, value: str, scalar: str, lanes: int) -> str:
     """A scalar in every lane."""
     one = text(f"insertelement <{lanes} x {scalar}> poison, {scalar} {value}, i64 0")
-    return text(f"shufflevector <{lanes} x {scalar}> {one}, <{lanes} x {scalar}> poison, <{lanes} x i32> zeroinitializer")
+    return text(
+        f"shufflevector <{lanes} x {scalar}> {one}, <{lanes} x {scalar}> poison, "
+        f"<{lanes} x i32> zeroinitializer"
+    )
 
 
 def product_loop(text: Text, tile: Tile) -> list[list[str]]:
-    """Sums over the table's entries, `outer` times with the image moved by `step`; returns the accumulators."""
+    """Sums over the table's entries, `outer` times with the image moved by `step`;
+    returns the accumulators.
+    """
     scalar, vector, suffix = header(tile)
     start = []
     for r in range(tile.rows):
@@ -131,7 +139,10 @@ def product_loop(text: Text, tile: Tile) -> list[list[str]]:
         factor = text(f"load {scalar}, ptr {text(f'getelementptr {scalar}, ptr %w, i64 {r}')}")
         factor = splat(text, factor, scalar, tile.lanes)
         for j, name in enumerate(row):
-            text.do(f"{name}.next = call {vector} @llvm.fma.{suffix}({vector} {factor}, {vector} {values[j]}, {vector} {name})")
+            text.do(
+                f"{name}.next = call {vector} @llvm.fma.{suffix}({vector} {factor}, "
+                f"{vector} {values[j]}, {vector} {name})"
+            )
     text.do(f"%w.next = getelementptr {scalar}, ptr %w, i64 {tile.rows}")
     text.do("%k.next = add nuw nsw i64 %k, 1")
     text.do("br label %inner")
@@ -144,25 +155,42 @@ def product_loop(text: Text, tile: Tile) -> list[list[str]]:
 
 
 def row_addresses(text: Text, tile: Tile) -> list[str]:
-    """Where each row of the tile goes; rows beyond the matrix share the last row's place, which is written after them."""
+    """Where each row of the tile goes; rows beyond the matrix share the last row's place,
+    which is written after them.
+    """
     scalar = header(tile)[0]
     last = text("sub nsw i64 %valid, 1")
     places = []
     for r in range(tile.rows):
         row = text(f"call i64 @llvm.smin.i64(i64 {r}, i64 {last})")
-        places.append(text(f"getelementptr {scalar}, ptr %out, i64 {text(f'mul nsw i64 {row}, %pitch')}"))
+        places.append(
+            text(f"getelementptr {scalar}, ptr %out, i64 {text(f'mul nsw i64 {row}, %pitch')}")
+        )
     return places
 
 
 # words of the layout that the masked tile reads, in elements
-LAYOUT_PITCH, LAYOUT_COLUMNS, LAYOUT_PLANE_ROWS, LAYOUT_ROWS, LAYOUT_ROW_STEP, LAYOUT_IMAGE_STEP, LAYOUT_IMAGES = range(7)
+(
+    LAYOUT_PITCH,
+    LAYOUT_COLUMNS,
+    LAYOUT_PLANE_ROWS,
+    LAYOUT_ROWS,
+    LAYOUT_ROW_STEP,
+    LAYOUT_IMAGE_STEP,
+    LAYOUT_IMAGES,
+) = range(7)
 LAYOUT_WORDS = 7
 
 
 def masked_stores(text: Text, tile: Tile, sums: list[list[str]]) -> None:
-    """Stores the positions that are results: the image's rows are `pitch` apart in the padded image, closer in the result."""
+    """Stores the positions that are results: the image's rows are `pitch` apart in the padded
+    image, closer in the result.
+    """
     scalar, vector, suffix = header(tile)
-    words = [text(f"load i64, ptr {text(f'getelementptr i64, ptr %layout, i64 {k}')}") for k in range(LAYOUT_WORDS)]
+    words = [
+        text(f"load i64, ptr {text(f'getelementptr i64, ptr %layout, i64 {k}')}")
+        for k in range(LAYOUT_WORDS)
+    ]
     pitch, columns, plane_rows, rows, row_step, image_step, images = words
     plane = text(f"mul nsw i64 {pitch}, {plane_rows}")
     image = text(f"udiv i64 %first, {plane}")
@@ -177,23 +205,47 @@ def masked_stores(text: Text, tile: Tile, sums: list[list[str]]) -> None:
         text.label(f"piece.{j}")
         text.do(f"%lane.{j} = phi i64 [ 0, %{before} ], [ %lane.next.{j}, %next.{j} ]")
         for name, value in zip(("column", "row", "image"), state, strict=True):
-            text.do(f"%{name}.{j} = phi i64 [ {value}, %{before} ], [ %{name}.next.{j}, %next.{j} ]")
+            text.do(
+                f"%{name}.{j} = phi i64 [ {value}, %{before} ], [ %{name}.next.{j}, %next.{j} ]"
+            )
         free = text(f"sub nsw i64 {tile.lanes}, %lane.{j}")
-        length = text(f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {pitch}, %column.{j}')}, i64 {free})")
-        good = text(f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {columns}, %column.{j}')}, i64 {length})")
-        inside = text(f"and i1 {text(f'icmp slt i64 %row.{j}, {rows}')}, {text(f'icmp slt i64 %image.{j}, {images}')}")
+        length = text(
+            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {pitch}, %column.{j}')}, i64 {free})"
+        )
+        good = text(
+            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {columns}, %column.{j}')}, "
+            f"i64 {length})"
+        )
+        inside = text(
+            f"and i1 {text(f'icmp slt i64 %row.{j}, {rows}')}, "
+            f"{text(f'icmp slt i64 %image.{j}, {images}')}"
+        )
         inside = text(f"and i1 {inside}, {text(f'icmp sgt i64 {good}, 0')}")
         text.do(f"br i1 {inside}, label %store.{j}, label %next.{j}")
         text.label(f"store.{j}")
         low = splat(text, text(f"trunc i64 %lane.{j} to i32"), "i32", tile.lanes)
-        high = splat(text, text(f"trunc i64 {text(f'add nsw i64 %lane.{j}, {good}')} to i32"), "i32", tile.lanes)
-        mask = text(f"and <{tile.lanes} x i1> {text(f'icmp sge {lanes} {count}, {low}')}, {text(f'icmp slt {lanes} {count}, {high}')}")
-        distance = text(f"add nsw i64 {text(f'mul nsw i64 %row.{j}, {row_step}')}, {text(f'mul nsw i64 %image.{j}, {image_step}')}")
+        high = splat(
+            text,
+            text(f"trunc i64 {text(f'add nsw i64 %lane.{j}, {good}')} to i32"),
+            "i32",
+            tile.lanes,
+        )
+        mask = text(
+            f"and <{tile.lanes} x i1> {text(f'icmp sge {lanes} {count}, {low}')}, "
+            f"{text(f'icmp slt {lanes} {count}, {high}')}"
+        )
+        distance = text(
+            f"add nsw i64 {text(f'mul nsw i64 %row.{j}, {row_step}')}, "
+            f"{text(f'mul nsw i64 %image.{j}, {image_step}')}"
+        )
         distance = text(f"sub nsw i64 {text(f'add nsw i64 {distance}, %column.{j}')}, %lane.{j}")
         for r in reversed(range(tile.rows)):
             place = text(f"getelementptr {scalar}, ptr {places[r]}, i64 {distance}")
-            text.do(f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r][j]}, ptr {place}, i32 {ELEMENT[tile.dtype][1]}, "
-                    f"<{tile.lanes} x i1> {mask})")  # fmt: skip
+            text.do(
+                f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r][j]}, ptr {place}, "
+                f"i32 {ELEMENT[tile.dtype][1]}, "
+                f"<{tile.lanes} x i1> {mask})"
+            )
         text.do(f"br label %next.{j}")
         text.label(f"next.{j}")
         text.do(f"%lane.next.{j} = add nsw i64 %lane.{j}, {length}")
@@ -215,7 +267,9 @@ def masked_stores(text: Text, tile: Tile, sums: list[list[str]]) -> None:
 
 
 def product_tile(tile: Tile, masked: bool, name: str) -> str:
-    """IR of `name(a, b, table, outer count, outer step, count, bias, out, pitch of out, valid rows, first position, layout)`."""
+    """IR of `name(a, b, table, outer count, outer step, count, bias, out, pitch of out,
+    valid rows, first position, layout)`.
+    """
     scalar, vector, suffix = header(tile)
     text = Text()
     text.label("entry")
@@ -235,16 +289,20 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
         "declare i64 @llvm.smin.i64(i64, i64)",
     ]
     arguments = (
-        "ptr noalias readonly %a, ptr noalias readonly %b, ptr noalias readonly %table, i64 %outer.count, i64 %outer.step, i64 %count, "
-        "ptr noalias readonly %bias, ptr noalias %out, i64 %pitch, i64 %valid, i64 %first, ptr noalias readonly %layout"
+        "ptr noalias readonly %a, ptr noalias readonly %b, ptr noalias readonly %table, "
+        "i64 %outer.count, i64 %outer.step, i64 %count, "
+        "ptr noalias readonly %bias, ptr noalias %out, i64 %pitch, i64 %valid, i64 %first, "
+        "ptr noalias readonly %layout"
     )
-    return "\n".join([*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"])
+    return "\n".join(
+        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
+    )
 
 
 @functools.cache
 def product_address(tile: Tile, masked: bool) -> int:
     """Machine code of the tile."""
-    name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_{'masked' if masked else 'plain'}_2"
+    name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_{'masked' if masked else 'plain'}_3"
     return load(name, lambda: product_tile(tile, masked, name))[name]
 
 
@@ -255,13 +313,17 @@ def shuffle(text: Text, kind: str, a: str, b: str, places: Iterable[int]) -> str
 
 
 def sum_lanes(text: Text, tile: Tile, vectors: list[str]) -> str:
-    """One vector with the sum over the lanes of each of `vectors` (at most `lanes`, a power of two): level by level, neighbouring lanes
-    of two vectors are added into one."""
+    """One vector with the sum over the lanes of each of `vectors` (at most `lanes`, a power of
+    two): level by level, neighbouring lanes of two vectors are added into one.
+    """
     scalar, kind, _ = header(tile)
     level, lanes = vectors, tile.lanes
     while len(level) > 1:
         level = [
-            text(f"fadd {kind} {shuffle(text, kind, a, b, range(0, 2 * lanes, 2))}, {shuffle(text, kind, a, b, range(1, 2 * lanes, 2))}")
+            text(
+                f"fadd {kind} {shuffle(text, kind, a, b, range(0, 2 * lanes, 2))}, "
+                f"{shuffle(text, kind, a, b, range(1, 2 * lanes, 2))}"
+            )
             for a, b in zip(level[::2], level[1::2], strict=True)
         ]
     total = level[0]
@@ -282,14 +344,22 @@ def sums_of_rows(text: Text, tile: Tile, vectors: list[str]) -> str:
     width = group
     while len(parts) > 1:
         parts = [
-            shuffle(text, f"<{width} x {scalar}>", a, b, range(2 * width)) for a, b in zip(parts[::2], parts[1::2], strict=True)
+            shuffle(text, f"<{width} x {scalar}>", a, b, range(2 * width))
+            for a, b in zip(parts[::2], parts[1::2], strict=True)
         ]
         width *= 2
-    return parts[0] if width == len(vectors) else shuffle(text, f"<{width} x {scalar}>", parts[0], "poison", range(len(vectors)))
+    return (
+        parts[0]
+        if width == len(vectors)
+        else shuffle(text, f"<{width} x {scalar}>", parts[0], "poison", range(len(vectors)))
+    )
 
 
 def dot_tile(tile: Tile, name: str) -> str:
-    """IR of `name(a, pitch of a, valid rows, b, table, steps, out)`: out[j][r] += a[r] . b[table[j]:] over `steps` vectors."""
+    """IR of `name(a, pitch of a, valid rows, b, table, steps, out)`: out[j][r] += a[r] .
+
+    b[table[j]:] over `steps` vectors.
+    """
     scalar, vector, suffix = header(tile)
     align = ELEMENT[tile.dtype][1]
     text = Text()
@@ -298,7 +368,9 @@ def dot_tile(tile: Tile, name: str) -> str:
     rows = []
     for r in range(tile.rows):
         row = text(f"call i64 @llvm.smin.i64(i64 {r}, i64 {last})")
-        rows.append(text(f"getelementptr {scalar}, ptr %a, i64 {text(f'mul nsw i64 {row}, %pitch')}"))
+        rows.append(
+            text(f"getelementptr {scalar}, ptr %a, i64 {text(f'mul nsw i64 {row}, %pitch')}")
+        )
     shifted = []
     for j in range(tile.vectors):
         offset = text(f"load i64, ptr {text(f'getelementptr i64, ptr %table, i64 {j}')}")
@@ -314,11 +386,23 @@ def dot_tile(tile: Tile, name: str) -> str:
     text.do("br i1 %more, label %body, label %done")
     text.label("body")
     place = text(f"mul nuw nsw i64 %step, {tile.lanes}")
-    xs = [text(f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {p}, i64 {place}')}, align {align}") for p in shifted]
+    xs = [
+        text(
+            f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {p}, i64 {place}')}, "
+            f"align {align}"
+        )
+        for p in shifted
+    ]
     for r, row in enumerate(names):
-        g = text(f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {rows[r]}, i64 {place}')}, align {align}")
+        g = text(
+            f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {rows[r]}, i64 {place}')}, "
+            f"align {align}"
+        )
         for j, name_ in enumerate(row):
-            text.do(f"{name_}.next = call {vector} @llvm.fma.{suffix}({vector} {g}, {vector} {xs[j]}, {vector} {name_})")
+            text.do(
+                f"{name_}.next = call {vector} @llvm.fma.{suffix}({vector} {g}, {vector} {xs[j]}, "
+                f"{vector} {name_})"
+            )
     text.do("%step.next = add nuw nsw i64 %step, 1")
     text.do("br label %head")
     text.label("done")
@@ -327,17 +411,228 @@ def dot_tile(tile: Tile, name: str) -> str:
         total = sums_of_rows(text, tile, [names[r][j] for r in range(tile.rows)])
         place = text(f"getelementptr {scalar}, ptr %out, i64 {j * tile.rows}")
         before = text(f"load {result}, ptr {place}, align {align}")
-        text.do(f"store {result} {text(f'fadd {result} {before}, {total}')}, ptr {place}, align {align}")
+        text.do(
+            f"store {result} {text(f'fadd {result} {before}, {total}')}, ptr {place}, align {align}"
+        )
     text.do("ret void")
-    declarations = [f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})", "declare i64 @llvm.smin.i64(i64, i64)"]
+    declarations = [
+        f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
+        "declare i64 @llvm.smin.i64(i64, i64)",
+    ]
     arguments = (
-        "ptr noalias readonly %a, i64 %pitch, i64 %valid, ptr noalias readonly %b, ptr noalias readonly %table, i64 %steps, ptr noalias %out"
+        "ptr noalias readonly %a, i64 %pitch, i64 %valid, ptr noalias readonly %b, "
+        "ptr noalias readonly %table, i64 %steps, ptr noalias %out"
     )
-    return "\n".join([*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"])
+    return "\n".join(
+        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
+    )
 
 
 @functools.cache
 def dot_address(tile: Tile) -> int:
     """Machine code of the tile."""
-    name = f"conv_dot_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_2"
+    name = f"conv_dot_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_3"
     return load(name, lambda: dot_tile(tile, name))[name]
+
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+def depthwise_tile(tile: Tile, groups: Groups, name: str) -> str:
+    """IR of `name(a, b, table, pitch, bias, out, row step, valid rows, columns)`: one channel,
+    `rows` result rows of any length.
+
+    `groups` lists for each column of taps its rows, counted from the first: a loaded vector serves
+    all taps of its group. Each step is a vector of every row; the last one moves back so that it
+    ends with the row, or is masked in rows shorter than it.
+    """
+    scalar, vector, suffix = header(tile)
+    align, lanes = ELEMENT[tile.dtype][1], tile.lanes
+    text = Text()
+    text.label("entry")
+    start = splat(text, text(f"load {scalar}, ptr %bias"), scalar, lanes)
+    last = text("sub nsw i64 %valid, 1")
+    targets = []
+    for r in range(tile.rows):
+        row = text(f"call i64 @llvm.smin.i64(i64 {r}, i64 {last})")
+        targets.append(
+            text(f"getelementptr {scalar}, ptr %out, i64 {text(f'mul nsw i64 {row}, %row.step')}")
+        )
+    weights = []
+    for k in range(sum(map(len, groups))):
+        weights.append(
+            splat(
+                text,
+                text(f"load {scalar}, ptr {text(f'getelementptr {scalar}, ptr %a, i64 {k}')}"),
+                scalar,
+                lanes,
+            )
+        )
+    lines, first = [], 0
+    for group in groups:
+        offset = text(f"load i64, ptr {text(f'getelementptr i64, ptr %table, i64 {first}')}")
+        lines.append(text(f"getelementptr {scalar}, ptr %b, i64 {offset}"))
+        first += len(group)
+    limit = splat(text, text("trunc i64 %columns to i32"), "i32", lanes)
+    mask = text(
+        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
+    )
+    end = text(f"call i64 @llvm.smax.i64(i64 {text(f'sub nsw i64 %columns, {lanes}')}, i64 0)")
+    text.do("br label %across")
+    text.label("across")
+    text.do("%column = phi i64 [ 0, %entry ], [ %column.next, %across ]")
+    here = text(f"call i64 @llvm.smin.i64(i64 %column, i64 {end})")
+    ahead = text(f"mul nsw i64 %row.step, {tile.rows}")
+    ahead = text(f"add nsw i64 {ahead}, {here}")
+    for target in targets:  # the same rows of the next call: their lines are fetched while this one computes
+        place = text(f"getelementptr {scalar}, ptr {target}, i64 {ahead}")
+        text.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
+    sums, first = [start] * tile.rows, 0
+    for group, line in zip(groups, lines, strict=True):
+        place = text(f"getelementptr {scalar}, ptr {line}, i64 {here}")
+        for y in sorted({r + shift for r in range(tile.rows) for shift in group}):
+            distance = text(f"mul nsw i64 %pitch, {y}")
+            value = text(
+                f"load {vector}, ptr "
+                f"{text(f'getelementptr {scalar}, ptr {place}, i64 {distance}')}, align {align}"
+            )
+            for k, shift in enumerate(group):
+                if 0 <= y - shift < tile.rows:
+                    total = sums[y - shift]
+                    sums[y - shift] = text(
+                        f"call {vector} @llvm.fma.{suffix}({vector} {weights[first + k]}, "
+                        f"{vector} {value}, {vector} {total})"
+                    )
+        first += len(group)
+    for r in reversed(range(tile.rows)):
+        place = text(f"getelementptr {scalar}, ptr {targets[r]}, i64 {here}")
+        text.do(
+            f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r]}, ptr {place}, "
+            f"i32 {align}, <{lanes} x i1> {mask})"
+        )
+    text.do(f"%column.next = add nuw nsw i64 %column, {lanes}")
+    text.do(f"br i1 {text('icmp slt i64 %column.next, %columns')}, label %across, label %done")
+    text.label("done")
+    text.do("ret void")
+    declarations = [
+        f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
+        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+        "declare i64 @llvm.smin.i64(i64, i64)\ndeclare i64 @llvm.smax.i64(i64, i64)",
+        "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+    ]
+    arguments = (
+        "ptr noalias readonly %a, ptr noalias readonly %b, ptr noalias readonly %table, "
+        "i64 %pitch, "
+        "ptr noalias readonly %bias, ptr noalias %out, i64 %row.step, i64 %valid, i64 %columns"
+    )
+    return "\n".join(
+        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
+    )
+
+
+@functools.cache
+def depthwise_address(tile: Tile, groups: Groups) -> int:
+    """Machine code of the tile."""
+    shape = "_".join("".join(map(str, group)) for group in groups)
+    name = f"conv_depthwise_{tile.dtype}_{tile.lanes}x{tile.rows}_{shape}_4"
+    return load(name, lambda: depthwise_tile(tile, groups, name))[name]
+
+
+def load_row(text: Text, dtype: str, lanes: int, stride: int, place: str, left: str) -> str:
+    """`lanes` elements of a row, `stride` (1 or 2) apart, of which `left` exist; zeros after them."""
+    scalar, align, short = ELEMENT[dtype]
+    vector = f"<{lanes} x {scalar}>"
+    order = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
+    present = text(f"sub nsw i64 {text(f'mul nsw i64 {left}, {stride}')}, {stride - 1}")
+    parts = []
+    for part in range(stride):
+        count = text(f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {present}, {part * lanes}')}, i64 {lanes})")
+        limit = splat(text, text(f"trunc i64 {count} to i32"), "i32", lanes)
+        mask = text(f"icmp slt <{lanes} x i32> {order}, {limit}")
+        source = text(f"getelementptr {scalar}, ptr {place}, i64 {part * lanes}")
+        parts.append(text(
+            f"call {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr {source}, i32 {align}, <{lanes} x i1> {mask}, {vector} zeroinitializer)"
+        ))  # fmt: skip
+    return parts[0] if stride == 1 else shuffle(text, vector, parts[0], parts[1], range(0, 2 * lanes, 2))
+
+
+def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
+    """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that lie `stride` apart.
+
+    With `padded`, target rows are whole vectors, and are filled up with zeros; else nothing but the elements is written.
+    """
+    scalar, align, short = ELEMENT[dtype]
+    lanes = machine_vectors()[0] // align
+    vector = f"<{lanes} x {scalar}>"
+    text = Text()
+    text.label("entry")
+    whole = text(f"and i64 %columns, {-lanes}")
+    rest = text(f"sub nsw i64 %columns, {whole}")
+    limit = splat(text, text(f"trunc i64 {rest} to i32"), "i32", lanes)
+    mask = text(f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}")
+    partial = text(f"icmp sgt i64 {rest}, 0")
+    text.do("br label %row")
+    text.label("row")
+    text.do("%r = phi i64 [ 0, %entry ], [ %r.next, %next ]")
+    text.do("%to = phi ptr [ %target, %entry ], [ %to.next, %next ]")
+    text.do("%from = phi ptr [ %source, %entry ], [ %from.next, %next ]")
+    text.do("%some = icmp slt i64 %r, %rows")
+    text.do("br i1 %some, label %vectors, label %done")
+    text.label("vectors")
+    text.do("%i = phi i64 [ 0, %row ], [ %i.next, %copy ]")
+    text.do(f"%more = icmp slt i64 %i, {whole}")
+    text.do("br i1 %more, label %copy, label %tail")
+    text.label("copy")
+    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %i, {stride}')}")
+    if stride == 1:
+        value = text(f"load {vector}, ptr {place}, align {align}")
+    else:
+        value = load_row(text, dtype, lanes, stride, place, text("sub nsw i64 %columns, %i"))
+    text.do(f"store {vector} {value}, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %i')}, align {align}")
+    text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
+    text.do("br label %vectors")
+    text.label("tail")
+    text.do(f"br i1 {partial}, label %masked, label %zeros")
+    text.label("masked")
+    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 {whole}, {stride}')}")
+    value = load_row(text, dtype, lanes, stride, place, rest)
+    target = text(f"getelementptr {scalar}, ptr %to, i64 {whole}")
+    if padded:
+        text.do(f"store {vector} {value}, ptr {target}, align {align}")
+    else:
+        text.do(f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, i32 {align}, <{lanes} x i1> {mask})")
+    text.do("br label %zeros")
+    text.label("zeros")
+    if padded:
+        first = text(f"and i64 {text(f'add nsw i64 %columns, {lanes - 1}')}, {-lanes}")
+        text.do("br label %blank")
+        text.label("blank")
+        text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
+        text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
+        text.label("clear")
+        text.do(f"store {vector} zeroinitializer, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %z')}, align {align}")
+        text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
+        text.do("br label %blank")
+    else:
+        text.do("br label %next")
+    text.label("next")
+    text.do("%r.next = add nuw nsw i64 %r, 1")
+    text.do(f"%to.next = getelementptr {scalar}, ptr %to, i64 %target.step")
+    text.do(f"%from.next = getelementptr {scalar}, ptr %from, i64 %source.step")
+    text.do("br label %row")
+    text.label("done")
+    text.do("ret void")
+    declarations = [
+        f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, <{lanes} x i1>, {vector})",
+        f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+        "declare i64 @llvm.smin.i64(i64, i64)",
+    ]
+    arguments = "ptr noalias %target, ptr noalias readonly %source, i64 %rows, i64 %columns, i64 %target.step, i64 %source.step"
+    return "\n".join([*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"])
+
+
+@functools.cache
+def copy_rows_address(dtype: str, stride: int, padded: bool) -> int:
+    """Machine code that copies rows."""
+    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}{'_padded' if padded else ''}_3"
+    return load(name, lambda: copy_rows(dtype, stride, padded, name))[name]

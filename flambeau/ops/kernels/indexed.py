@@ -1,15 +1,18 @@
-"""Native kernels of indexing: rows of a table chosen by index tensors, read (`gather_rows`) or written (`scatter_rows`).
+"""Native kernels of indexing: rows of a table chosen by index tensors, read (`gather_rows`) or
+written (`scatter_rows`).
 
-One loop nest serves index, gather, index_select, take and embedding (reading) and index_put, scatter, index_add, index_copy and put
-(writing, with an optional arithmetic). The table is the tensor that is indexed; the other side holds the rows. A `Nest` lists the
-dimensions of the rows' side, each with the byte steps that it makes in the table, in the rows and in every index:
+One loop nest serves index, gather, index_select, take and embedding (reading) and index_put,
+scatter, index_add, index_copy and put (writing, with an optional arithmetic). The table is the
+tensor that is indexed; the other side holds the rows. A `Nest` lists the dimensions of the rows'
+side, each with the byte steps that it makes in the table, in the rows and in every index:
 
     nest = Nest(4)                                       # element size
     nest.add(5, table=0, row=16, indices=(8,))           # five rows, chosen by the index
     nest.add(4, table=4, row=4, indices=(0,))            # of four neighbouring elements
     params, items = nest.params(sizes=(100,), steps=(16,), wrap=True)
 
-Index values outside their dimension are reported: the flag gets `value * 16 + 1 + (number of the index)`.
+Index values outside their dimension are reported: the flag gets `value * 16 + 1 + (number of the
+index)`.
 """
 
 from __future__ import annotations
@@ -20,33 +23,62 @@ from typing import Any
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    Unit, bf16, copy_memory, f16, f32, f64, i8, i16, i32, i32p, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, unlikely,
+    Unit,
+    bf16,
+    copy_memory,
+    f16,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i32p,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    u8,
+    u16,
+    u32,
+    u64,
+    unlikely,
     void,
-)  # fmt: skip
+)
 
 POINTERS = {4: i32p, 8: i64p}
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64}
 NUMBERS = {
-    "bool": u8, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16": u16, "uint32": u32, "uint64": u64,
-    "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64, "complex64": f32, "complex128": f64, "complex32": f16,
+    "bool": u8, "uint8": u8, "int8": i8, "int16": i16, "int32": i32, "int64": i64, "uint16": u16,
+    "uint32": u32, "uint64": u64, "float16": f16, "bfloat16": bf16, "float32": f32, "float64": f64,
+    "complex64": f32, "complex128": f64, "complex32": f16,
 }  # fmt: skip
-# replaced by `Unit`: element type, type of arithmetic, its pointer, bytes, pointer to index values, number of indices, arithmetic
+# replaced by `Unit`: element type, type of arithmetic, its pointer, bytes, pointer to index values,
+# number of indices, arithmetic
 T, C, TP, SIZE, IP, INDEX_SIZE, K, MODE = u8, u8, pointer(u8), 1, i64p, 8, 1, 0
 SET, ADD, MULTIPLY, MINIMUM, MAXIMUM, OR, AND = range(7)
 MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 
 # words of the parameters
 (
-    RANK, COUNT, LINE_TABLE, LINE_ROW, AXIS, AXIS_TABLE, AXIS_ROW, WRAP, TABLE_AT, ROW_AT, FLAG_AT, INDEX_AT,
+    RANK, COUNT, LINE_TABLE, LINE_ROW, AXIS, AXIS_TABLE, AXIS_ROW, WRAP, TABLE_AT, ROW_AT, FLAG_AT,
+    INDEX_AT,
 ) = range(12)  # fmt: skip
-INDICES = 12  # for each index: size of its dimension, byte step of it in the table, byte step of the index along the axis
+# for each index: size of its dimension, byte step of it in the table, byte step of the index along
+# the axis
+INDICES = 12
 LINE_BYTES = 64  # what two threads write must not lie in one cache line
+BLOCK = 1024
 BAD = -1  # an offset that says: index out of range
 
 
 @native
 def table_offset(indices: ptrp, position: i64, params: i64p, flag: i64p) -> i64:
-    """Where in the table the row at `position` of the axis is, in bytes; BAD if an index is out of range."""
+    """Where in the table the row at `position` of the axis is, in bytes;
+    BAD if an index is out of range.
+    """
     result = i64(0)
     for j in range(K):
         words = params + INDICES + 3 * j
@@ -110,53 +142,76 @@ def move_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
 
 
 @native
-def check_range(index: ptr, count: i64, step: i64, size: i64, lowest: i64) -> i64:
-    """Whether all of `count` index values lie in [lowest, size)."""
+def in_range(index: ptr, params: i64p, count: i64) -> i64:
+    """Whether all index values along the axis are valid."""
+    words = params + INDICES
+    size, index_step = words[0], words[2]
+    lowest = 0 - size if params[WRAP] != 0 else i64(0)
     bad = i64(0)
-    if step == INDEX_SIZE:
+    if index_step == INDEX_SIZE:
         values: IP = index
-        for i in range(count):
-            value = i64(values[i])
+        for p in range(count):
+            value = i64(values[p])
             bad = bad | (i64(1) if value < lowest or value >= size else i64(0))
     else:
-        for i in range(count):
-            where: IP = index + i * step
+        for p in range(count):
+            where: IP = index + p * index_step
             value = i64(where[0])
             bad = bad | (i64(1) if value < lowest or value >= size else i64(0))
-    return bad
+    return i64(1) - bad
 
 
 @native
-def move_elements(table: ptr, row: ptr, index: ptr, params: i64p, count: i64, writes: i64) -> void:
-    """Single elements along the axis; the index values have been checked."""
+def gather_line(table: ptr, row: ptr, index: ptr, params: i64p, count: i64) -> void:
+    """Single elements along the axis, read from the table; the index values are valid."""
     words = params + INDICES
-    step, along, index_step = words[1], params[AXIS_TABLE], words[2]
-    row_step = params[AXIS_ROW]
-    size = words[0]
-    if writes != 0:
+    size, step, index_step = words[0], words[1], words[2]
+    along, row_step = params[AXIS_TABLE], params[AXIS_ROW]
+    if (
+        step == SIZE
+        and along == 0
+        and row_step == SIZE
+        and index_step == INDEX_SIZE
+        and params[WRAP] == 0
+    ):
+        values: IP = index
+        source: TP = table
+        target: TP = row
         for p in range(count):
-            where: IP = index + p * index_step
-            value = i64(where[0])
-            value = value + size if value < 0 else value
-            chosen: TP = table + (value * step + p * along)
-            other: TP = row + p * row_step
-            if MODE == SET:
-                chosen[0] = other[0]
-            else:
-                chosen[0] = T(combine(C(chosen[0]), C(other[0])))
-    else:
-        for p in range(count):
-            where: IP = index + p * index_step
-            value = i64(where[0])
-            value = value + size if value < 0 else value
-            chosen: TP = table + (value * step + p * along)
-            other: TP = row + p * row_step
-            other[0] = chosen[0]
+            target[p] = source[i64(values[p])]
+        return
+    for p in range(count):
+        where: IP = index + p * index_step
+        value = i64(where[0])
+        value = value + size if value < 0 else value
+        chosen: TP = table + (value * step + p * along)
+        other: TP = row + p * row_step
+        other[0] = chosen[0]
+
+
+@native
+def scatter_line(table: ptr, row: ptr, index: ptr, params: i64p, count: i64) -> void:
+    """Single elements along the axis, written into the table; the index values are valid."""
+    words = params + INDICES
+    size, step, index_step = words[0], words[1], words[2]
+    along, row_step = params[AXIS_TABLE], params[AXIS_ROW]
+    for p in range(count):
+        where: IP = index + p * index_step
+        value = i64(where[0])
+        value = value + size if value < 0 else value
+        chosen: TP = table + (value * step + p * along)
+        other: TP = row + p * row_step
+        if MODE == SET:
+            chosen[0] = other[0]
+        else:
+            chosen[0] = T(combine(C(chosen[0]), C(other[0])))
 
 
 @native
 def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> void:
-    """Items `start` to `stop`: positions of the axis within the outer dimensions, which count like digits."""
+    """Items `start` to `stop`: positions of the axis within the outer dimensions,
+    which count like digits.
+    """
     rank, axis = params[RANK], params[AXIS]
     digits, indices = stack(i64, 64), stack(ptr, 16)
     flag: i64p = buffers[params[FLAG_AT]]
@@ -181,18 +236,23 @@ def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> voi
     item = start
     while item < stop:
         end = position + stop - item if position + stop - item < axis else axis
-        simple = i64(0)
         if K == 1:
             if params[COUNT] == 1:
-                words = params + INDICES
-                lowest = 0 - words[0] if params[WRAP] != 0 else i64(0)
-                first = indices[0] + position * words[2]
-                if check_range(first, end - position, words[2], words[0], lowest) == 0:
-                    simple = 1
-                    move_elements(
-                        table + position * params[AXIS_TABLE], row + position * params[AXIS_ROW], first, params, end - position, writes
-                    )  # fmt: skip
-        for p in range(position if simple == 0 else end, end):
+                # in blocks, whose index values are still in the cache at second sight
+                while position < end:
+                    count = end - position if end - position < BLOCK else i64(BLOCK)
+                    first = indices[0] + position * params[INDICES + 2]
+                    if unlikely(in_range(first, params, count) == 0):
+                        break
+                    chosen = table + position * params[AXIS_TABLE]
+                    other = row + position * params[AXIS_ROW]
+                    if writes != 0:
+                        scatter_line(chosen, other, first, params, count)
+                    else:
+                        gather_line(chosen, other, first, params, count)
+                    position += count
+                    item += count
+        for p in range(position, end):
             offset = table_offset(indices, p, params, flag)
             if unlikely(offset == BAD):
                 return
@@ -241,12 +301,18 @@ class Nest:
         self.dims: list[tuple[int, int, int, tuple[int, ...]]] = []
 
     def add(self, size: int, table: int, row: int, indices: Sequence[int]) -> None:
-        """A dimension with its byte steps; merged with the one before where every operand steps evenly."""
+        """A dimension with its byte steps; merged with the one before
+        where every operand steps evenly.
+        """
         if size == 1:
             return
         if self.dims:
             outer, outer_table, outer_row, outer_indices = self.dims[-1]
-            steps = ((outer_table, table), (outer_row, row), *zip(outer_indices, indices, strict=True))
+            steps = (
+                (outer_table, table),
+                (outer_row, row),
+                *zip(outer_indices, indices, strict=True),
+            )
             if all(a == size * b for a, b in steps):
                 self.dims[-1] = (outer * size, table, row, tuple(indices))
                 return
@@ -254,7 +320,9 @@ class Nest:
 
     @staticmethod
     def split(dims: list[tuple[int, int, int, tuple[int, ...]]]) -> int:
-        """Puts a dimension outermost whose parts different threads may write, and returns the number of parts."""
+        """Puts a dimension outermost whose parts different threads may write,
+        and returns the number of parts.
+        """
         free = [d for d, (_, table, _, indices) in enumerate(dims) if table and not any(indices)]
         if not free:
             return 1
@@ -262,16 +330,26 @@ class Nest:
             return dims[0][0]
         chosen = max(free, key=lambda d: dims[d][0])
         size, table, row, nothing = dims[chosen]
-        parts = next((p for p in (16, 8, 4, 2) if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1)
+        parts = next(
+            (p for p in (16, 8, 4, 2) if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1
+        )
         if parts > 1:
             dims[chosen] = (size // parts, table, row, nothing)
             dims.insert(0, (parts, size // parts * table, size // parts * row, nothing))
         return parts
 
     def params(
-        self, sizes: Sequence[int], steps: Sequence[int], *, wrap: bool, places: tuple[int, int, int, int], writes: bool = False
+        self,
+        sizes: Sequence[int],
+        steps: Sequence[int],
+        *,
+        wrap: bool,
+        places: tuple[int, int, int, int],
+        writes: bool = False,
     ) -> tuple[list[int], int]:
-        """Parameters and the number of items. `places`: buffer numbers of table, rows, flag and first index.
+        """Parameters and the number of items.
+
+        `places`: buffer numbers of table, rows, flag and first index.
 
         With `writes`, `self.grain` items at a time go to places that the others do not touch.
         """
@@ -280,7 +358,11 @@ class Nest:
         nothing = (0,) * count
         if self.pairs:  # 16-byte or complex elements: two words
             half = self.itemsize // 2
-            if not dims or any(dims[-1][3]) or (dims[-1][1], dims[-1][2]) != (self.itemsize, self.itemsize):
+            if (
+                not dims
+                or any(dims[-1][3])
+                or (dims[-1][1], dims[-1][2]) != (self.itemsize, self.itemsize)
+            ):
                 dims.append((2, half, half, nothing))
             else:
                 dims[-1] = (dims[-1][0] * 2, half, half, nothing)
@@ -307,7 +389,16 @@ class Nest:
 def read_kernel(itemsize: int, count: int, index_size: int = 8) -> int:
     """Address of the kernel that gathers; index values have `index_size` bytes."""
     word = WORDS[min(itemsize, 8)]
-    options = {"T": word, "C": word, "TP": pointer(word), "SIZE": word.bits // 8, "IP": POINTERS[index_size], "INDEX_SIZE": index_size, "K": count, "MODE": SET}
+    options = {
+        "T": word,
+        "C": word,
+        "TP": pointer(word),
+        "SIZE": word.bits // 8,
+        "IP": POINTERS[index_size],
+        "INDEX_SIZE": index_size,
+        "K": count,
+        "MODE": SET,
+    }
     name = f"gather-{word.name}-{count}-{index_size}"
     unit = Unit(name, [gather_rows], **options)
     symbol = unit.symbol(gather_rows)
@@ -325,9 +416,8 @@ def write_kernel(dtype: Any, mode: str, count: int, index_size: int = 8) -> int:
         if dtype.name == "bool":
             mode = {"add": "or", "multiply": "and", "minimum": "and", "maximum": "or"}[mode]
     options = {
-        "T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8, "IP": POINTERS[index_size],
-        "INDEX_SIZE": index_size, "K": count,
-        "MODE": MODES.index(mode),
+        "T": kind, "C": compute, "TP": pointer(kind), "SIZE": kind.bits // 8,
+        "IP": POINTERS[index_size], "INDEX_SIZE": index_size, "K": count, "MODE": MODES.index(mode),
     }  # fmt: skip
     name = f"scatter-{kind.name}-{mode}-{count}-{index_size}"
     unit = Unit(name, [scatter_rows], **options)

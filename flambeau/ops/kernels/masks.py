@@ -1,7 +1,10 @@
-"""Native kernels over masks (bytes, true where not 0): count, list the positions, take or put rows. Called by ops.mask.
+"""Native kernels over masks (bytes, true where not 0): count, list the positions, take or put rows.
 
-A mask is worked on in chunks of `CHUNK` bytes: `count_true` counts each, Python adds up where each chunk's results begin, and a
-second kernel fills them in, so both run on several threads. Eight zero bytes are skipped at a time.
+Called by ops.mask.
+
+A mask is worked on in chunks of `CHUNK` bytes: `count_true` counts each, Python adds up where each
+chunk's results begin, and a second kernel fills them in, so both run on several threads. Eight zero
+bytes are skipped at a time.
 
     found = Found(mask)                                       # found.total: how many are true
     found.run(kernel("take_rows", 4), row, values, result)
@@ -15,13 +18,30 @@ from functools import cache
 from typing import Any
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import Unit, copy_memory, i64, i64p, native, pointer, ptrp, stack, u8, u8p, u16, u32, u64, u64p, void
+from flambeau.codegen.native import (
+    Unit,
+    copy_memory,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptrp,
+    stack,
+    u8,
+    u8p,
+    u16,
+    u32,
+    u64,
+    u64p,
+    void,
+)
 from flambeau.ops.registry import engine
 
 CHUNK = 1 << 16
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64}
 T, TP, SIZE = u8, pointer(u8), 1  # replaced by `Unit`: the moved word, its pointer, its bytes
-LENGTH, ROW, STARTS = range(3)  # parameters: elements of the mask, words in a row, where each chunk's results begin (and the total)
+# parameters: elements of the mask, words in a row, where each chunk's results begin (and the total)
+LENGTH, ROW, STARTS = range(3)
 
 
 @native
@@ -42,7 +62,9 @@ def chunk_end(chunk: i64, length: i64) -> i64:
 def count_true(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: operand mask; an item is a chunk, whose count goes to its word of the parameters."""
     for chunk in range(start, stop):
-        params[STARTS + chunk] = count_range(buffers[0], chunk * CHUNK, chunk_end(chunk, params[LENGTH]))
+        params[STARTS + chunk] = count_range(
+            buffers[0], chunk * CHUNK, chunk_end(chunk, params[LENGTH])
+        )
 
 
 @native
@@ -62,7 +84,10 @@ def next_true(mask: u8p, i: i64, end: i64) -> i64:
 
 @native
 def list_positions(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, result (stored column after column): the coordinates of true bytes. ROW is the rank."""
+    """Kernel: operands mask, result (stored column after column): the coordinates of true bytes.
+
+    ROW is the rank.
+    """
     mask: u8p = buffers[0]
     result: i64p = buffers[1]
     chunks = (params[LENGTH] + CHUNK - 1) // CHUNK
@@ -107,7 +132,9 @@ def list_flat(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def take_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, table, result: the table's rows (of ROW words) where the mask is true."""
+    """Kernel: operands mask, table, result:
+    the table's rows (of ROW words) where the mask is true.
+    """
     mask: u8p = buffers[0]
     table: TP = buffers[1]
     result: TP = buffers[2]
@@ -131,7 +158,9 @@ def take_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def put_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands mask, rows, table: writes the rows, one after the other, where the mask is true."""
+    """Kernel: operands mask, rows, table: writes the rows, one after the other,
+    where the mask is true.
+    """
     mask: u8p = buffers[0]
     rows: TP = buffers[1]
     table: TP = buffers[2]
@@ -162,12 +191,19 @@ def kernel(name: str, itemsize: int = 1) -> int:
     """Address of a kernel of this module that moves words of `itemsize` bytes."""
     word = WORDS[itemsize]
     unit = Unit(f"masks-{word.name}", KERNELS, T=word, TP=pointer(word), SIZE=itemsize)
-    symbols = load(f"masks-{word.name}-{unit.key()}", unit.text_with_intrinsics, [unit.symbol(k) for k in KERNELS])
+    symbols = load(
+        f"masks-{word.name}-{unit.key()}",
+        unit.text_with_intrinsics,
+        [unit.symbol(k) for k in KERNELS],
+    )
     return symbols[f"masks-{word.name}.{name}"]
 
 
 class Found:
-    """The true elements of a row-major bool tensor: their number, and kernels run on them. `sizes` are what list_positions needs."""
+    """The true elements of a row-major bool tensor: their number, and kernels run on them.
+
+    `sizes` are what list_positions needs.
+    """
 
     __slots__ = ("mask", "chunks", "words", "total")
 
@@ -189,4 +225,6 @@ class Found:
         """Runs a kernel over the chunks; its operands are the mask and the tensors."""
         self.words[ROW] = row
         grain = 1 if self.chunks > 2 else 0
-        engine.core.call_kernel(address, ctypes.addressof(self.words), self.chunks, grain, self.mask, *tensors)
+        engine.core.call_kernel(
+            address, ctypes.addressof(self.words), self.chunks, grain, self.mask, *tensors
+        )

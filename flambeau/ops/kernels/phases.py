@@ -1,4 +1,7 @@
-"""Native kernels in two phases: copy the first operand into the result, or clear it, then change it. Called by ops.update.
+"""Native kernels in two phases: copy the first operand into the result, or clear it, then change
+it.
+
+Called by ops.update.
 
     plan.use_native(copy_then(), phase_params(inputs, copy, update), items=1, ...)
 """
@@ -13,7 +16,18 @@ from typing import Any, NamedTuple
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.llvm import load
 from flambeau.codegen.loops import plan_pointwise
-from flambeau.codegen.native import Signature, Unit, fill_memory, i64, i64p, native, ptr, ptrp, stack, void
+from flambeau.codegen.native import (
+    Signature,
+    Unit,
+    fill_memory,
+    i64,
+    i64p,
+    native,
+    ptr,
+    ptrp,
+    stack,
+    void,
+)
 from flambeau.core.spec import Spec
 from flambeau.runtime import threads
 from flambeau.runtime.system import engine
@@ -26,7 +40,9 @@ ADDRESS, PARAMS, ITEMS, GRAIN, PHASE_WORDS = range(5)
 
 
 class Phase(NamedTuple):
-    """A kernel, the address of its parameters, and how its items are shared out (grain 0: one thread)."""
+    """A kernel, the address of its parameters, and how its items are shared out (grain 0:
+    one thread).
+    """
 
     address: int
     params: int
@@ -38,7 +54,9 @@ class Phase(NamedTuple):
 def run_phase(phase: i64p, parallel: i64, buffers: ptrp) -> void:
     if phase[ITEMS] > 0:
         if phase[GRAIN] > 0:
-            ParallelFor(parallel)(ptr(phase[ADDRESS]), buffers, ptr(phase[PARAMS]), phase[ITEMS], phase[GRAIN])
+            ParallelFor(parallel)(
+                ptr(phase[ADDRESS]), buffers, ptr(phase[PARAMS]), phase[ITEMS], phase[GRAIN]
+            )
         else:
             Kernel(phase[ADDRESS])(buffers, ptr(phase[PARAMS]), 0, phase[ITEMS])
 
@@ -76,24 +94,37 @@ def phases_unit() -> tuple[int, int]:
     """Addresses of this module's kernels."""
     kernels = [copy_then_update, clear_then_update]
     unit = Unit("phases", kernels)
-    symbols = load("phases-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(k) for k in kernels])
+    symbols = load(
+        "phases-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(k) for k in kernels]
+    )
     return symbols[unit.symbol(copy_then_update)], symbols[unit.symbol(clear_then_update)]
 
 
 def copy_phase(source: Spec, target: Spec, keep: list[Any], grain: int) -> Phase:
-    """The phase that copies a tensor into one of the same shape; its parameters are added to `keep`."""
+    """The phase that copies a tensor into one of the same shape;
+    its parameters are added to `keep`.
+    """
     steps = [[s * source.itemsize for s in spec.strides] for spec in (source, target)]
     name = source.dtype.name
     loops = plan_pointwise((Expr.input(0, name),), (name,), (name,), source.shape, steps)
     params = (ctypes.c_int64 * max(1, len(loops.params)))(*loops.params)
     keep.append(params)
     shared = max(1, grain * loops.items // max(1, loops.work)) if grain else 0
-    return Phase(load(loops.symbol_name, loops.ir_text)[loops.symbol_name], ctypes.addressof(params), loops.items, shared)
+    return Phase(
+        load(loops.symbol_name, loops.ir_text)[loops.symbol_name],
+        ctypes.addressof(params),
+        loops.items,
+        shared,
+    )
 
 
 def phase_params(inputs: int, phases: Sequence[Phase], cleared: int | None = None) -> list[int]:
     """The kernel's parameters: two phases, or the number of bytes to clear and one phase."""
-    params = [engine.core.address(threads.parallel_for), inputs, *([] if cleared is None else [cleared])]
+    params = [
+        engine.core.address(threads.parallel_for),
+        inputs,
+        *([] if cleared is None else [cleared]),
+    ]
     for phase in phases:
         params += phase
     return params

@@ -1,7 +1,7 @@
 """Native kernels that look values up: binary search in sorted rows. Called by ops.search.
 
-    address = search_kernel("float32", "int64", right=False)
-    core.call_kernel(address, params, items, grain, sorted, values, result)
+address = search_kernel("float32", "int64", right=False)
+core.call_kernel(address, params, items, grain, sorted, values, result)
 """
 
 from __future__ import annotations
@@ -9,7 +9,19 @@ from __future__ import annotations
 from functools import cache
 
 from flambeau.codegen.llvm import load
-from flambeau.codegen.native import Unit, f32, i32, i64, i64p, native, pointer, ptr, ptrp, stack, void
+from flambeau.codegen.native import (
+    Unit,
+    f32,
+    i32,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    void,
+)
 from flambeau.ops.kernels.indexed import NUMBERS
 
 T, C, TP, R, RP, RIGHT = i64, i64, pointer(i64), i64, pointer(i64), 0  # replaced by `Unit`
@@ -18,14 +30,18 @@ BLOCK = 8
 
 @native
 def binary_search(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: operands sorted rows, values, result; an item is a value. Parameters: row length, values in a row, rows."""
+    """Kernel: operands sorted rows, values, result; an item is a value.
+
+    Parameters: row length, values in a row, rows.
+    """
     rows: TP = buffers[0]
     values: TP = buffers[1]
     result: RP = buffers[2]
     length = params[0]
     values_of, lows, rows_of = stack(C, BLOCK), stack(i64, BLOCK), stack(ptr, BLOCK)
     item = start
-    while item < stop:  # several searches side by side: each one alone waits for memory at every step
+    # several searches side by side: each one alone waits for memory at every step
+    while item < stop:
         count = stop - item if stop - item < BLOCK else i64(BLOCK)
         for j in range(count):
             values_of[j] = C(values[item + j])
@@ -57,7 +73,14 @@ def search_kernel(dtype: str, result: str, right: bool) -> int:
     kind, out = NUMBERS[dtype], {"int64": i64, "int32": i32}[result]
     compute = f32 if kind.kind == "float" and kind.bits == 16 else kind
     name = f"search-{dtype}-{result}-{int(right)}"
-    options = {"T": kind, "C": compute, "TP": pointer(kind), "R": out, "RP": pointer(out), "RIGHT": int(right)}
+    options = {
+        "T": kind,
+        "C": compute,
+        "TP": pointer(kind),
+        "R": out,
+        "RP": pointer(out),
+        "RIGHT": int(right),
+    }
     unit = Unit(name, [binary_search], **options)
     symbol = unit.symbol(binary_search)
     return load(f"{name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]

@@ -1,7 +1,9 @@
-"""Native copies between strided windows, for every element size: what cat, stack, roll, repeat and the view ops' gradients run.
+"""Native copies between strided windows, for every element size: what cat, stack, roll, repeat and
+the view ops' gradients run.
 
-Elements are moved as unsigned words of their size, so one kernel serves all dtypes of that size (16-byte elements are pairs of
-8-byte words). A `Window` says where the elements lie, in bytes; `copy_params` turns source and target into a kernel's parameters:
+Elements are moved as unsigned words of their size, so one kernel serves all dtypes of that size
+(16-byte elements are pairs of 8-byte words). A `Window` says where the elements lie, in bytes;
+`copy_params` turns source and target into a kernel's parameters:
 
     source = Window.of(spec)                      # from the operand's first element
     target = Window.of(spec_of_part, offset=16)   # 16 elements into the result
@@ -16,9 +18,24 @@ from typing import Any, NamedTuple
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    Unit, copy_memory, fill_memory, i64, i64p, native, pointer, ptr, ptrp, stack, u8, u16, u32, u64, void,
-)  # fmt: skip
+    Unit,
+    copy_memory,
+    fill_memory,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    stack,
+    u8,
+    u16,
+    u32,
+    u64,
+    void,
+)
 from flambeau.core.strides import collapse
+from flambeau.runtime import plan_block as fields
 
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64, 16: u64}
 T = u8  # the word that is moved: replaced by `Unit`
@@ -69,7 +86,9 @@ def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
 
 @native
 def copy_lines(target: ptr, source: ptr, params: i64p, start: i64, stop: i64) -> void:
-    """Lines `start` to `stop` of the window: the outer sizes and steps count like the digits of a number."""
+    """Lines `start` to `stop` of the window:
+    the outer sizes and steps count like the digits of a number.
+    """
     rank = params[RANK]
     digits = stack(i64, 64)
     rest, a, b = start, target + params[TARGET_OFFSET], source + params[SOURCE_OFFSET]
@@ -113,7 +132,9 @@ def embed_window(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def copy_windows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: each of several operands into its window of the result. Parameters: count, then where each window's words are.
+    """Kernel: each of several operands into its window of the result.
+
+    Parameters: count, then where each window's words are.
 
     Items are the lines of all windows, one window after the other.
     """
@@ -131,7 +152,9 @@ def copy_windows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def copy_pieces(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: several windows of operand 0 into windows of the result; parameters and items as for `copy_windows`."""
+    """Kernel: several windows of operand 0 into windows of the result;
+    parameters and items as for `copy_windows`.
+    """
     count = params[0]
     first = i64(0)
     for i in range(count):
@@ -154,7 +177,9 @@ KERNELS = [copy_second, copy_window, copy_windows, copy_pieces, embed_window]
 
 
 class Window(NamedTuple):
-    """Where elements lie: sizes, steps and the first element's distance, all but the sizes in bytes."""
+    """Where elements lie: sizes, steps and the first element's distance,
+    all but the sizes in bytes.
+    """
 
     sizes: tuple[int, ...]
     steps: tuple[int, ...]
@@ -171,13 +196,24 @@ class Window(NamedTuple):
 
 def copy_params(source: Window, target: Window, cleared: int = 0) -> tuple[list[int], int]:
     """Parameters of `copy_window` or `embed_window`, and the number of lines."""
-    ranked = sorted(range(len(source.sizes)), key=lambda d: (-abs(target.steps[d]), -abs(source.steps[d])))
+    ranked = sorted(
+        range(len(source.sizes)), key=lambda d: (-abs(target.steps[d]), -abs(source.steps[d]))
+    )
     sizes, (from_steps, to_steps) = collapse(
-        [source.sizes[d] for d in ranked], [[source.steps[d] for d in ranked], [target.steps[d] for d in ranked]]
+        [source.sizes[d] for d in ranked],
+        [[source.steps[d] for d in ranked], [target.steps[d] for d in ranked]],
     )
     if not sizes:
         sizes, from_steps, to_steps = (1,), (0,), (0,)
-    params = [len(sizes) - 1, sizes[-1], from_steps[-1], to_steps[-1], source.offset, target.offset, cleared]
+    params = [
+        len(sizes) - 1,
+        sizes[-1],
+        from_steps[-1],
+        to_steps[-1],
+        source.offset,
+        target.offset,
+        cleared,
+    ]
     lines = 1
     for size, a, b in zip(sizes[:-1], from_steps[:-1], to_steps[:-1], strict=True):
         params += [size, a, b]
@@ -204,7 +240,11 @@ def address(name: str, itemsize: int) -> int:
     """Address of a kernel of this module for elements of `itemsize` bytes."""
     word = WORDS[itemsize]
     unit = Unit(f"strided-{word.name}", KERNELS, T=word, TP=pointer(word), SIZE=word.bits // 8)
-    symbols = load(f"strided-{word.name}-" + unit.key(), unit.text_with_intrinsics, [unit.symbol(k) for k in KERNELS])
+    symbols = load(
+        f"strided-{word.name}-" + unit.key(),
+        unit.text_with_intrinsics,
+        [unit.symbol(k) for k in KERNELS],
+    )
     return symbols[f"strided-{word.name}.{name}"]
 
 
@@ -217,21 +257,29 @@ def copy_all(plan: Any, itemsize: int, source: Window, target: Window) -> Any:
     """Finishes a plan that copies operand 0's window into the result's."""
     params, lines = copy_params(source, target)
     return plan.use_native(
-        address("copy_window", itemsize), params, lines, plan.outputs[0].numel, line_grain(params[INNER], itemsize)
-    )  # fmt: skip
+        address("copy_window", itemsize),
+        params,
+        lines,
+        plan.outputs[0].numel,
+        line_grain(params[INNER], itemsize),
+    )
 
 
-def copy_each(plan: Any, itemsize: int, sources: Sequence[Window], targets: Sequence[Window]) -> Any:
+def copy_each(
+    plan: Any, itemsize: int, sources: Sequence[Window], targets: Sequence[Window]
+) -> Any:
     """Finishes a plan that copies several windows of operand 0 into windows of the result."""
     params, lines, longest = join_params(sources, targets)
     return plan.use_native(
-        address("copy_pieces", itemsize), params, lines, plan.outputs[0].numel, line_grain(longest, itemsize)
-    )  # fmt: skip
+        address("copy_pieces", itemsize),
+        params,
+        lines,
+        plan.outputs[0].numel,
+        line_grain(longest, itemsize),
+    )
 
 
 def embed(plan: Any, itemsize: int, source: Window, target: Window) -> Any:
     """Finishes a plan whose result is zero but for `target`, which takes operand 0."""
-    from flambeau.runtime import dispatch as d
-
-    params, _ = copy_params(source, target, plan.words[d.B_OUTPUT + 1])
+    params, _ = copy_params(source, target, plan.words[fields.B_OUTPUT + 1])
     return plan.use_native(address("embed_window", itemsize), params)

@@ -22,6 +22,7 @@ from flambeau.ops.linalg.common import (
     contiguous,
     failure,
     tensor_spec,
+    warn_once,
 )
 from flambeau.ops.linalg.triangular import (
     check_older,
@@ -69,7 +70,7 @@ def checked(call: Any, input: Any) -> Spec:
 
 
 @structured(public=None, methods=(), node="LinalgCholeskyExBackward", grad=factor_gradient)
-def linalg_cholesky(call, input, *, upper=False):  # type: ignore[no-untyped-def]
+def linalg_cholesky(call, input, *, upper=False):
     """The lower triangular L with L L.mH = input (the upper one, L.mH, with `upper`).
 
     >>> torch.linalg.cholesky(4 * torch.eye(1))
@@ -79,7 +80,7 @@ def linalg_cholesky(call, input, *, upper=False):  # type: ignore[no-untyped-def
 
 
 @structured(public=None, methods=(), grad=factor_gradient)
-def linalg_cholesky_ex(call, input, *, upper=False, check_errors=False):  # type: ignore[no-untyped-def]
+def linalg_cholesky_ex(call, input, *, upper=False, check_errors=False):
     """The factor, and 0 or the order of the first leading minor that is not positive-definite.
 
     >>> torch.linalg.cholesky_ex(-torch.eye(1)).info
@@ -90,13 +91,20 @@ def linalg_cholesky_ex(call, input, *, upper=False, check_errors=False):  # type
 
 
 @structured(grad=factor_gradient)
-def cholesky(call, input, upper=False):  # type: ignore[no-untyped-def]
+def cholesky(call, input, upper=False):
     """The Cholesky factor; the older name of linalg.cholesky.
 
     >>> torch.cholesky(4 * torch.eye(1))
     tensor([[2.]])
     """
     spec = tensor_spec(call, input, "input")
+    warn_once(
+        "torch.cholesky is deprecated in favor of torch.linalg.cholesky and will be removed in a "
+        "future PyTorch release.\nL = torch.cholesky(A)\nshould be replaced with\n"
+        "L = torch.linalg.cholesky(A)\nand\nU = torch.cholesky(A, upper=True)\nshould be replaced "
+        "with\nU = torch.linalg.cholesky(A).mH\nThis transform will produce equivalent results "
+        "for all valid (symmetric positive definite) inputs."
+    )
     check_square("cholesky", spec)
     check_kernel("cholesky_cpu", spec)
     return cholesky_plan(call, spec, upper, False, True)
@@ -122,7 +130,7 @@ def solved_factor_gradient(g: Any, y: Any, input2: Any, upper: bool) -> Any:
         "input2": solved_factor_gradient,
     }
 )
-def cholesky_solve(call, input, input2, upper=False):  # type: ignore[no-untyped-def]
+def cholesky_solve(call, input, input2, upper=False):
     """Solves A X = input from the Cholesky factor `input2` of A.
 
     >>> torch.cholesky_solve(torch.ones(1, 1), 2 * torch.eye(1))
@@ -159,7 +167,7 @@ def inverted_factor_gradient(g: Any, y: Any, input: Any, upper: bool) -> Any:
 
 
 @structured(grad=inverted_factor_gradient)
-def cholesky_inverse(call, input, upper=False):  # type: ignore[no-untyped-def]
+def cholesky_inverse(call, input, upper=False):
     """The inverse of A from its Cholesky factor.
 
     >>> torch.cholesky_inverse(2 * torch.eye(1))

@@ -1,12 +1,13 @@
 """What the linear-algebra ops share: torch's checks, column-major results, failures of LAPACK.
 
-    check_square("linalg.inv", spec)            # RuntimeError: linalg.inv: A must be batches of ...
-    output = column_major(spec, (*batch, n, n))
-    linalg_inv.failure = failure("linalg.inv")
+check_square("linalg.inv", spec)            # RuntimeError: linalg.inv: A must be batches of ...
+output = column_major(spec, (*batch, n, n))
+linalg_inv.failure = failure("linalg.inv")
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
 from flambeau.ops.join import stack
 from flambeau.runtime.blas import LETTERS
-from flambeau.runtime.dispatch import B_DIFFERENTIABLE
 from flambeau.runtime.matrices import Failure
+from flambeau.runtime.plan_block import B_DIFFERENTIABLE
 
 # ---- checks ----------------------------------------------------------------------------------
 
@@ -32,9 +33,7 @@ def tensor_spec(call: Any, value: Any, name: str) -> Spec:
 def check_matrix(name: str, spec: Spec, argument: str = "A") -> None:
     """torch's error for less than two dimensions."""
     if spec.ndim < 2:
-        raise RuntimeError(
-            f"{name}: The input tensor {argument} must have at least 2 dimensions."
-        )
+        raise RuntimeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
 
 
 def check_square(name: str, spec: Spec, argument: str = "A") -> None:
@@ -47,12 +46,13 @@ def check_square(name: str, spec: Spec, argument: str = "A") -> None:
 
 
 def check_floating(name: str, spec: Spec, low_precision: bool = True) -> None:
-    """torch's errors for dtypes that are no numbers with fractions (or, if asked, of few digits)."""
+    """torch's errors for dtypes that are no numbers with fractions (or, if asked,
+    of few digits).
+    """
     dtype = spec.dtype
     if not (dtype.is_floating_point or dtype.is_complex):
         raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. "
-            f"Got {dtype.scalar_name}"
+            f"{name}: Expected a floating point or complex tensor as input. Got {dtype.scalar_name}"
         )
     if not low_precision and dtype.name not in LETTERS:
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {dtype.scalar_name}")
@@ -136,6 +136,25 @@ def from_parts(real: Any, imaginary: Any) -> Any:
     return stack.call([real, imaginary], -1).view_as_complex()
 
 
+def no_derivative(text: str, error: type[Exception] = NotImplementedError) -> Any:
+    """A rule for what torch does not differentiate either."""
+
+    def rule(g: Any) -> Any:
+        raise error(text)
+
+    return rule
+
+
+def warn_once(text: str) -> None:
+    """A warning at the first use of a deprecated function."""
+    if text not in warned:
+        warned.add(text)
+        warnings.warn(text, UserWarning, stacklevel=4)
+
+
+warned: set[str] = set()
+
+
 def raise_first(info: Any, explain: Callable[[Any, int], Exception], plan: Any) -> None:
     """The exception of the first matrix whose `info` is not 0."""
     for item, value in enumerate(info.reshape(-1).tolist()):
@@ -160,7 +179,9 @@ CAUSES = {
     "lstsq": "The least squares solution could not be computed because the input matrix does not "
     "have full rank (error code: {}).",
 }
-NOT_FINITE = "The algorithm failed to converge because the input matrix contained non-finite values."
+NOT_FINITE = (
+    "The algorithm failed to converge because the input matrix contained non-finite values."
+)
 USE_OF_ZERO = (
     "U[{0},{0}] is zero and using it on lu_solve would result in a division by zero. If you still "
     "want to perform the factorization, consider calling linalg.lu(A, pivot) or "
@@ -169,7 +190,9 @@ USE_OF_ZERO = (
 
 
 def failure(name: str, cause: str) -> Callable[[Any, int], Exception]:
-    """What the error flag of an op means, in torch's words; `cause` is a key of CAUSES or a text."""
+    """What the error flag of an op means, in torch's words;
+    `cause` is a key of CAUSES or a text.
+    """
 
     def explain(plan: Any, code: int) -> Exception:
         found = Failure.of(code)

@@ -28,7 +28,7 @@ from flambeau.ops.linalg.common import (
 )
 from flambeau.ops.linalg.solve import column, is_vector
 from flambeau.ops.linalg.spectral import linalg_eigh, linalg_eigvalsh, linalg_svd, linalg_svdvals
-from flambeau.ops.pointwise import where
+from flambeau.ops.choice import where
 from flambeau.ops.registry import OPS, is_tensor
 from flambeau.runtime import matrices
 from flambeau.runtime.blas import LETTERS
@@ -117,11 +117,6 @@ def call_driver(program: Program, problem: Problem, packed: Window, right: Windo
     program.fail_on(info)
 
 
-def solution_gradient(g: Any, A: Any) -> Any:
-    """Of B: pinv(A).mH g."""
-    return linalg_pinv.call(A).mH @ g
-
-
 def least_squares_gradient(which: int) -> Any:
     """The rule of lstsq by A (0) or B (1), through the pseudo-inverse and through the residuals."""
 
@@ -152,7 +147,7 @@ def least_squares_gradient(which: int) -> Any:
     methods=(),
     grad={"input": least_squares_gradient(0), "b": least_squares_gradient(1)},
 )
-def linalg_lstsq(call, input, b, rcond=None, *, driver=None):  # type: ignore[no-untyped-def]
+def linalg_lstsq(call, input, b, rcond=None, *, driver=None):
     """The X that makes |input X - b| least; residuals, rank and singular values as far as LAPACK's
     driver (gels, gelsy, gelsd, gelss) gives them.
 
@@ -279,13 +274,17 @@ def invert_values(input: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:
     node="LinalgPinvBackward",
     grad={"input": pseudo_inverse_gradient},
 )
-def pseudo_inverse(call, input, atol, rtol, hermitian):  # type: ignore[no-untyped-def]
+def pseudo_inverse(call, input, atol, rtol, hermitian):
     """The op behind linalg.pinv."""
     spec = input._spec
-    plan = call.plan(["input", "atol", "rtol"], [spec.like((*spec.shape[:-2], *spec.shape[:-3:-1]))])
+    shape = (*spec.shape[:-2], spec.shape[-1], spec.shape[-2])
+    plan = call.plan(["input", "atol", "rtol"], [spec.like(shape)])
 
     def run(input: Any, atol: Any, rtol: Any) -> Any:
-        result = invert_values(input.detach(), atol, rtol, hermitian)
+        if spec.numel:
+            result = invert_values(input.detach(), atol, rtol, hermitian)
+        else:
+            result = input.detach().new_empty(shape)
         record(plan, (input, atol, rtol), (result,))
         return result
 
@@ -314,11 +313,7 @@ def linalg_pinv(
     if rcond is not None:
         atol, rtol = 0.0, rcond
     atol, rtol = tolerances("torch.linalg.pinv", input, atol, rtol)
-    if not spec.numel:
-        *batch, rows, columns = spec.shape
-        result = input.new_empty((*batch, columns, rows))
-    else:
-        result = pseudo_inverse.call(input, atol, rtol, hermitian)
+    result = pseudo_inverse.call(input, atol, rtol, hermitian)
     return result if out is None else out.resize_(result.shape).copy_(result)
 
 

@@ -35,9 +35,10 @@ from flambeau.ops.linalg.common import (
     not_differentiable,
     real_dtype,
     tensor_spec,
+    warn_once,
 )
 from flambeau.ops.linalg.triangular import linalg_solve_triangular
-from flambeau.ops.pointwise import where
+from flambeau.ops.choice import where
 from flambeau.ops.registry import OPS
 from flambeau.runtime import matrices
 from flambeau.runtime.lapack import Place, Program, Window
@@ -131,7 +132,7 @@ def packed_gradient(g: Any, y: Any, y1: Any) -> Any:
 
 
 @structured(public=None, methods=(), grad={"A": packed_gradient})
-def linalg_lu_factor_ex(call, A, *, pivot=True, check_errors=False):  # type: ignore[no-untyped-def]
+def linalg_lu_factor_ex(call, A, *, pivot=True, check_errors=False):
     """L and U packed into one matrix, the pivots, and 0 or the first zero on U's diagonal.
 
     >>> torch.linalg.lu_factor_ex(torch.zeros(2, 2)).info
@@ -144,7 +145,7 @@ def linalg_lu_factor_ex(call, A, *, pivot=True, check_errors=False):  # type: ig
 
 
 @structured(public=None, methods=(), node="LinalgLuFactorExBackward", grad={"A": packed_gradient})
-def linalg_lu_factor(call, A, *, pivot=True):  # type: ignore[no-untyped-def]
+def linalg_lu_factor(call, A, *, pivot=True):
     """L and U packed into one matrix, and the pivots.
 
     >>> torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]])).LU
@@ -175,7 +176,7 @@ def triangles(program: Program, lu: Window, lower: Window, upper: Window) -> Non
     methods=(),
     grad={"A": lambda g1, g2, y0, y1, y2: triangles_gradient(g1, g2, y0, y1, y2)},
 )
-def linalg_lu(call, A, *, pivot=True):  # type: ignore[no-untyped-def]
+def linalg_lu(call, A, *, pivot=True):
     """The matrices P, L, U with A = P L U.
 
     >>> torch.linalg.lu(torch.tensor([[1.0, 2.0], [4.0, 4.0]])).P
@@ -240,7 +241,7 @@ def bad_pivots(plan: Any, code: int) -> Exception:
     methods=(),
     grad={"LU_data": lambda g1, g2, LU_data: unpacking_gradient(g1, g2, LU_data)},
 )
-def lu_unpack(call, LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):  # type: ignore[no-untyped-def]
+def lu_unpack(call, LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     """The matrices P, L, U from what lu_factor returns; those not asked for are empty.
 
     >>> P, L, U = torch.lu_unpack(*torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [4.0, 4.0]])))
@@ -289,13 +290,20 @@ lu_unpack.failure = bad_pivots
 
 
 @composite
-def lu(input, pivot=True, get_infos=False):  # type: ignore[no-untyped-def]
+def lu(input, pivot=True, get_infos=False):
     """The packed factors and pivots, as `torch.lu` returns them.
 
     >>> torch.lu(torch.eye(2))[1]
     tensor([1, 2], dtype=torch.int32)
     """
     OPS["linalg_lu_factor_ex"].check_tensor(input, "A")
+    warn_once(
+        "torch.lu is deprecated in favor of torch.linalg.lu_factor / torch.linalg.lu_factor_ex and "
+        "will be removed in a future PyTorch release.\nLU, pivots = torch.lu(A, compute_pivots)\n"
+        "should be replaced with\nLU, pivots = torch.linalg.lu_factor(A, compute_pivots)\nand\n"
+        "LU, pivots, info = torch.lu(A, compute_pivots, get_infos=True)\nshould be replaced with\n"
+        "LU, pivots, info = torch.linalg.lu_factor_ex(A, compute_pivots)"
+    )
     packed, pivots, info = linalg_lu_factor_ex.call(input, pivot=pivot)
     if get_infos:
         return return_types._lu_with_info.of(packed, pivots, info)
@@ -350,7 +358,7 @@ def factors_gradient(
         ),
     },
 )
-def linalg_lu_solve(call, LU, pivots, B, *, left=True, adjoint=False):  # type: ignore[no-untyped-def]
+def linalg_lu_solve(call, LU, pivots, B, *, left=True, adjoint=False):
     """Solves A X = B (X A = B if not `left`) from the factors of A; with `adjoint` for A.mH.
 
     >>> LU, pivots = torch.linalg.lu_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
@@ -399,7 +407,7 @@ def substitute(
 
 
 @composite(methods=("lu_solve",))
-def lu_solve(input, LU_data, LU_pivots):  # type: ignore[no-untyped-def]
+def lu_solve(input, LU_data, LU_pivots):
     """Solves A X = input from the factors of A.
 
     >>> torch.lu_solve(torch.ones(2, 1), *torch.linalg.lu_factor(torch.eye(2)))
@@ -407,6 +415,12 @@ def lu_solve(input, LU_data, LU_pivots):  # type: ignore[no-untyped-def]
             [1.]])
     """
     OPS["lu_solve"].check_tensor(input, "input")
+    warn_once(
+        "torch.lu_solve is deprecated in favor of torch.linalg.lu_solveand will be removed in a "
+        "future PyTorch release.\nNote that torch.linalg.lu_solve has its arguments reversed.\n"
+        "X = torch.lu_solve(B, LU, pivots)\nshould be replaced with\n"
+        "X = torch.linalg.lu_solve(LU, pivots, B)"
+    )
     return linalg_lu_solve.call(LU_data, LU_pivots, input)
 
 
@@ -459,7 +473,7 @@ def determinant_gradient(g: Any, y: Any, y1: Any, y2: Any, A: Any) -> Any:
     methods=("det",),
     grad={"A": lambda g, y, y1, y2, A: determinant_gradient(g, y, y1, y2, A)},
 )
-def linalg_det(call, A):  # type: ignore[no-untyped-def]
+def linalg_det(call, A):
     """The determinant of a square matrix.
 
     >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -509,7 +523,7 @@ def log_determinant_gradient(g0: Any, g1: Any, y0: Any, y2: Any, y3: Any, A: Any
     methods=(),
     grad={"A": lambda g0, g1, y0, y2, y3, A: log_determinant_gradient(g0, g1, y0, y2, y3, A)},
 )
-def linalg_slogdet(call, A):  # type: ignore[no-untyped-def]
+def linalg_slogdet(call, A):
     """Sign (or phase) of the determinant, and the logarithm of its absolute value.
 
     >>> torch.linalg.slogdet(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sign
@@ -524,7 +538,7 @@ def linalg_slogdet(call, A):  # type: ignore[no-untyped-def]
 
 
 @composite
-def slogdet(input):  # type: ignore[no-untyped-def]
+def slogdet(input):
     """Sign (or phase) of the determinant, and the logarithm of its absolute value.
 
     >>> torch.slogdet(torch.eye(2)).logabsdet
@@ -535,7 +549,7 @@ def slogdet(input):  # type: ignore[no-untyped-def]
 
 
 @composite
-def logdet(input):  # type: ignore[no-untyped-def]
+def logdet(input):
     """The logarithm of the determinant; NaN where that is negative.
 
     >>> torch.logdet(torch.eye(2))

@@ -24,7 +24,9 @@ from flambeau.ops.linalg.common import (
     check_matrix,
     column_major,
     contiguous,
+    no_derivative,
     tensor_spec,
+    warn_once,
 )
 from flambeau.ops.linalg.triangular import linalg_solve_triangular
 from flambeau.ops.registry import OPS
@@ -93,7 +95,7 @@ def qr_gradient(g0: Any, g1: Any, y0: Any, y1: Any, A_like: Spec, mode: str) -> 
     methods=(),
     grad={"A": lambda g0, g1, y0, y1, A_like, mode: qr_gradient(g0, g1, y0, y1, A_like, mode)},
 )
-def linalg_qr(call, A, mode="reduced"):  # type: ignore[no-untyped-def]
+def linalg_qr(call, A, mode="reduced"):
     """Q with orthonormal columns and an upper triangular R with A = Q R; `mode` is "reduced",
     "complete" (Q is square) or "r" (only R).
 
@@ -129,27 +131,24 @@ def linalg_qr(call, A, mode="reduced"):  # type: ignore[no-untyped-def]
 
 
 @composite
-def qr(input, some=True):  # type: ignore[no-untyped-def]
+def qr(input, some=True):
     """Q and R of a QR factorisation; the older name of linalg.qr.
 
     >>> torch.qr(torch.eye(2)).R.shape
     torch.Size([2, 2])
     """
     OPS["qr"].check_tensor(input, "input")
+    warn_once(
+        "torch.qr is deprecated in favor of torch.linalg.qr and will be removed in a future PyTorch "
+        "release.\nThe boolean parameter 'some' has been replaced with a string parameter 'mode'.\n"
+        "Q, R = torch.qr(A, some)\nshould be replaced with\n"
+        "Q, R = torch.linalg.qr(A, 'reduced' if some else 'complete')"
+    )
     return return_types.qr.of(*linalg_qr.call(input, "reduced" if some else "complete"))
 
 
-def no_derivative(name: str) -> Any:
-    """A rule for what torch does not differentiate either."""
-
-    def rule(g: Any) -> Any:
-        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
-
-    return rule
-
-
-@structured(grad=no_derivative("geqrf"))
-def geqrf(call, input):  # type: ignore[no-untyped-def]
+@structured(grad=no_derivative("the derivative for 'geqrf' is not implemented."))
+def geqrf(call, input):
     """R and the reflectors of Q packed into one matrix, and the reflectors' factors.
 
     >>> torch.geqrf(torch.ones(2, 1)).tau.shape
@@ -260,7 +259,7 @@ def check_same_batch(name: str, argument: str, batch: Any, input: Spec) -> None:
         "tau": lambda g, y, input, tau: chain_gradient(g, y, input, tau, False)[1],
     },
 )
-def linalg_householder_product(call, input, tau):  # type: ignore[no-untyped-def]
+def linalg_householder_product(call, input, tau):
     """The first columns of the product of the reflectors that geqrf returns.
 
     >>> torch.linalg.householder_product(*torch.geqrf(torch.ones(2, 1))).shape
@@ -289,7 +288,7 @@ def copied_vector(program: Program, source: Window) -> Window:
 
 
 @composite
-def orgqr(input, input2):  # type: ignore[no-untyped-def]
+def orgqr(input, input2):
     """The first columns of a product of reflectors; the older name of householder_product.
 
     >>> torch.orgqr(*torch.geqrf(torch.ones(2, 1))).shape
@@ -355,7 +354,7 @@ def applied_gradient(which: int) -> Any:
         ),
     }
 )
-def ormqr(call, input, input2, input3, left=True, transpose=False):  # type: ignore[no-untyped-def]
+def ormqr(call, input, input2, input3, left=True, transpose=False):
     """Q @ input3 (input3 @ Q if not `left`, with Q.mH for `transpose`), Q as the reflectors of geqrf.
 
     >>> torch.ormqr(torch.zeros(2, 1), torch.zeros(1), torch.ones(2, 1))

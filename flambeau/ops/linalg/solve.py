@@ -68,7 +68,7 @@ def inverse_plan(call: Any, A: Any, with_info: bool, check: bool) -> Any:
 
 
 @structured(public=None, methods=(), node="LinalgInvExBackward", grad={"A": inverse_gradient})
-def linalg_inv(call, A):  # type: ignore[no-untyped-def]
+def linalg_inv(call, A):
     """The inverse of a square matrix.
 
     >>> torch.linalg.inv(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
@@ -79,7 +79,7 @@ def linalg_inv(call, A):  # type: ignore[no-untyped-def]
 
 
 @structured(public=None, methods=(), grad={"A": inverse_gradient})
-def linalg_inv_ex(call, A, *, check_errors=False):  # type: ignore[no-untyped-def]
+def linalg_inv_ex(call, A, *, check_errors=False):
     """The inverse, and 0 or the number of the first zero on the diagonal of U.
 
     >>> torch.linalg.inv_ex(torch.zeros(2, 2)).info
@@ -92,7 +92,7 @@ linalg_inv.failure = linalg_inv_ex.failure = failure("linalg.inv", "inv")
 
 
 @composite
-def inverse(input):  # type: ignore[no-untyped-def]
+def inverse(input):
     """The inverse of a square matrix; the older name of linalg.inv.
 
     >>> torch.inverse(torch.eye(1) * 2)
@@ -198,7 +198,7 @@ SOLVE_RULES = {"A": matrix_gradient, "B": right_gradient}
 
 
 @structured(public=None, methods=(), node="LinalgSolveExBackward", grad=SOLVE_RULES)
-def linalg_solve(call, A, B, *, left=True):  # type: ignore[no-untyped-def]
+def linalg_solve(call, A, B, *, left=True):
     """The solution of A X = B (X A = B if not `left`) for a square matrix A.
 
     >>> torch.linalg.solve(2 * torch.eye(2), torch.ones(2, 1))
@@ -209,7 +209,7 @@ def linalg_solve(call, A, B, *, left=True):  # type: ignore[no-untyped-def]
 
 
 @structured(public=None, methods=(), grad=SOLVE_RULES)
-def linalg_solve_ex(call, A, B, *, left=True, check_errors=False):  # type: ignore[no-untyped-def]
+def linalg_solve_ex(call, A, B, *, left=True, check_errors=False):
     """The solution, and 0 or the number of the first zero on the diagonal of U.
 
     >>> torch.linalg.solve_ex(torch.zeros(1, 1), torch.ones(1)).info

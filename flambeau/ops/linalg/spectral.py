@@ -153,7 +153,7 @@ def decompose(program: Program, job: str, S: Any, U: Any, Vh: Any) -> None:
     methods=(),
     grad={"A": svd_rule},
 )
-def linalg_svd(call, A, full_matrices=True, *, driver=None):  # type: ignore[no-untyped-def]
+def linalg_svd(call, A, full_matrices=True, *, driver=None):
     """U, S, Vh with A = U diag(S) Vh; without `full_matrices` only the vectors that S belongs to.
 
     >>> torch.linalg.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).S
@@ -181,7 +181,7 @@ def linalg_svd(call, A, full_matrices=True, *, driver=None):  # type: ignore[no-
 
 
 @structured(name="_svdvals", public=None, methods=())
-def values_alone(call, A):  # type: ignore[no-untyped-def]
+def values_alone(call, A):
     """Singular values, where no gradient is wanted."""
     spec = checked_svd(call, A, None)
     *batch, rows, columns = spec.shape
@@ -284,7 +284,7 @@ def hermitian_steps(program: Program, job: str, letter: str, values: Window, V: 
     methods=(),
     grad={"input": hermitian_gradient},
 )
-def linalg_eigh(call, input, UPLO="L"):  # type: ignore[no-untyped-def]
+def linalg_eigh(call, input, UPLO="L"):
     """Eigenvalues (from the least up) and eigenvectors of a Hermitian matrix, whose lower triangle
     is read (UPLO "U": the upper one).
 
@@ -301,7 +301,7 @@ def linalg_eigh(call, input, UPLO="L"):  # type: ignore[no-untyped-def]
 
 
 @structured(name="_eigvalsh", public=None, methods=())
-def hermitian_values(call, input, UPLO="L"):  # type: ignore[no-untyped-def]
+def hermitian_values(call, input, UPLO="L"):
     """Eigenvalues of a Hermitian matrix, where no gradient is wanted."""
     spec = checked_eigh(call, input, UPLO)
     *batch, n, _ = spec.shape
@@ -411,7 +411,7 @@ def eig_failure(name: str) -> Callable[[Any, int], Exception]:
     methods=(),
     grad={"input": eigen_gradient},
 )
-def linalg_eig(call, input):  # type: ignore[no-untyped-def]
+def linalg_eig(call, input):
     """Complex eigenvalues and eigenvectors (as columns, of norm 1) of a square matrix.
 
     >>> torch.linalg.eig(torch.tensor([[0.0, -1.0], [1.0, 0.0]])).eigenvalues
@@ -428,7 +428,7 @@ def linalg_eig(call, input):  # type: ignore[no-untyped-def]
 
 
 @structured(name="_eigvals", public=None, methods=())
-def eigen_values(call, input):  # type: ignore[no-untyped-def]
+def eigen_values(call, input):
     """Eigenvalues, where no gradient is wanted."""
     spec = checked_eig(call, input, "linalg.eigvals")
     *batch, n, _ = spec.shape

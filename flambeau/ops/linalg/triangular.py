@@ -19,6 +19,7 @@ from flambeau.ops.linalg.common import (
     check_kernel,
     column_major,
     tensor_spec,
+    warn_once,
 )
 from flambeau.runtime.lapack import Program, Window
 
@@ -87,7 +88,7 @@ def side_gradient(g: Any, A: Any, upper: bool, left: bool, unitriangular: bool) 
 
 
 @structured(public=None, methods=(), grad={"A": coefficient_gradient, "B": side_gradient})
-def linalg_solve_triangular(call, A, B, *, upper, left=True, unitriangular=False):  # type: ignore[no-untyped-def]
+def linalg_solve_triangular(call, A, B, *, upper, left=True, unitriangular=False):
     """Solves A X = B (X A = B if not `left`) for a triangular A; its other triangle is not read.
 
     >>> torch.linalg.solve_triangular(2 * torch.eye(1), torch.ones(1, 1), upper=False)
@@ -154,7 +155,7 @@ def older_coefficient_gradient(
 
 
 @structured(grad={"input": older_side_gradient, "A": older_coefficient_gradient})
-def triangular_solve(call, input, A, upper=True, transpose=False, unitriangular=False):  # type: ignore[no-untyped-def]
+def triangular_solve(call, input, A, upper=True, transpose=False, unitriangular=False):
     """Solves A X = input (A.mT X = input with `transpose`) for a triangular A; also a copy of A.
 
     >>> torch.triangular_solve(torch.ones(1, 1), 2 * torch.eye(1)).solution
@@ -167,6 +168,13 @@ def triangular_solve(call, input, A, upper=True, transpose=False, unitriangular=
                 f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it "
                 f"has {spec.ndim} dimensions instead"
             )
+    warn_once(
+        "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be "
+        "removed in a future PyTorch release.\ntorch.linalg.solve_triangular has its arguments "
+        "reversed and does not return a copy of one of the inputs.\n"
+        "X = torch.triangular_solve(B, A).solution\nshould be replaced with\n"
+        "X = torch.linalg.solve_triangular(A, B)."
+    )
     check_older_dtype(a, b)
     check_older(a, b)
     check_kernel("triangular_solve_cpu", a)
