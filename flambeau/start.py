@@ -16,18 +16,18 @@ from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import TAKES_INDEX
-from flambeau.runtime.objects import REVISE
+from flambeau.runtime.objects import REFRESH, REVISE
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "arithmetic", "comparison", "rounding", "choice", "elementary", "activation", "reduce",
+    "arithmetic", "comparison", "rounding", "choice", "elementary", "powers", "gamma_functions", "complex_numbers", "bessel_functions", "activation", "reduce",
     "extrema", "statistics", "norms", "softmax", "scan", "sort", "quantile", "unique", "view",
     "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
     "matmul", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky",
     "linalg.qr", "linalg.spectral", "linalg.least_squares", "linalg.norms", "linalg.functions",
-    "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank", "settings", "values",
+    "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank", "fft", "settings", "values",
     "duplication", "losses", "classification", "conv", "pool", "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented
@@ -49,7 +49,7 @@ def start() -> None:
         if started:
             return
         from flambeau.autograd.graph import Edge, Node
-        from flambeau.autograd.inplace import revise
+        from flambeau.autograd.inplace import refresh, revise
         from flambeau.ops.plan import Plan
         from flambeau.runtime.native import NativeCore
         from flambeau.tensor import Tensor
@@ -59,6 +59,7 @@ def start() -> None:
             Tensor, getattr(engine, "Parameter", Tensor), Node, Edge, Plan, miss, fallback, fail
         )
         core.know(REVISE, revise)
+        core.know(REFRESH, refresh)
         engine.core = core
         started = True
         for name in OP_MODULES:

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flambeau.autograd.graph import AccumulateGrad, Node, _handle, target
+from flambeau.autograd.graph import AccumulateGrad, current, Node, _handle, target
 from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import device
@@ -56,13 +56,14 @@ class Tensor(metaclass=TensorMeta):
     tensor(10)
     """
 
-    __slots__ = ("_storage", "_spec", "_offset", "_node", "_base", "__weakref__", "__dict__")
+    __slots__ = ("_storage", "_spec", "_offset", "_node", "_base", "_seen", "__weakref__", "__dict__")
 
     _storage: Any
     _spec: Spec
     _offset: int
     _node: Any
     _base: Tensor | None
+    _seen: int
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         from flambeau.ops.legacy import legacy_constructor
@@ -261,7 +262,7 @@ class Tensor(metaclass=TensorMeta):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to or through this tensor."""
-        return self._node is not None
+        return current(self) is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -304,7 +305,7 @@ class Tensor(metaclass=TensorMeta):
     @property
     def grad_fn(self) -> Node | None:
         """The graph node that made this tensor; None for leaves."""
-        node, _ = target(self._node)
+        node, _ = target(current(self))
         return None if type(node) is AccumulateGrad else node
 
     @property

@@ -11,7 +11,7 @@ import importlib as _importlib
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.autograd.graph import AccumulateGrad, Edge, Node
+from flambeau.autograd.graph import AccumulateGrad, current, Edge, Node
 from flambeau.autograd.modes import enable_grad as enable_grad
 from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import no_grad as no_grad
@@ -39,7 +39,7 @@ def _edge(tensor: Any) -> Any:
     if isinstance(tensor, (Node, Edge)):
         return tensor
     node = getattr(tensor, "edge", None)  # autograd.graph.GradientEdge
-    return node if node is not None else tensor._node
+    return node if node is not None else current(tensor)
 
 
 def _unit(output: Any) -> Any:
@@ -55,7 +55,7 @@ def _root_gradients(
     """(edge, gradient) of every root: ones for scalars; torch's errors for what does not fit."""
     roots = []
     for position, (output, grad) in enumerate(zip(outputs, grads, strict=True)):
-        if output._node is None:
+        if current(output) is None:
             raise errors.no_gradient(position)
         if grad is None:
             if output.numel() != 1:
@@ -180,22 +180,29 @@ def grad(
     return tuple(found)
 
 
+#: names of other files of this folder: (file, name in it; "" for the file itself)
+LATE = {
+    "function": ("function", ""),
+    "functional": ("functional", ""),
+    "graph": ("graph", ""),
+    "forward_ad": ("forward_ad", ""),
+    "anomaly_mode": ("anomaly_mode", ""),
+    "Function": ("function", "Function"),
+    "Variable": ("function", "Variable"),
+    "NestedIOFunction": ("function", "NestedIOFunction"),
+    "gradcheck": ("gradcheck", "gradcheck"),
+    "gradgradcheck": ("gradcheck", "gradgradcheck"),
+    "detect_anomaly": ("anomaly_mode", "detect_anomaly"),
+    "set_detect_anomaly": ("anomaly_mode", "set_detect_anomaly"),
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Submodules and classes that are rarely needed, at their first use."""
-    if name in (
-        "function",
-        "functional",
-        "gradcheck",
-        "profiler",
-        "forward_ad",
-        "graph",
-        "anomaly_mode",
-    ):
-        return _importlib.import_module(f"flambeau.autograd.{name}")
-    if name in ("Function", "Variable"):
-        return getattr(_importlib.import_module("flambeau.autograd.function"), name)
-    if name in ("detect_anomaly", "set_detect_anomaly"):
-        return getattr(_importlib.import_module("flambeau.autograd.anomaly_mode"), name)
-    if name == "gradgradcheck":
-        return _importlib.import_module("flambeau.autograd.gradcheck").gradgradcheck
-    raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")
+    """Submodules and names that are rarely needed, at their first use."""
+    if name not in LATE:
+        raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")
+    file, inner = LATE[name]
+    module = _importlib.import_module(f"flambeau.autograd.{file}")
+    value = getattr(module, inner) if inner else module
+    globals()[name] = value  # the function `gradcheck` stands where its file of that name was put
+    return value

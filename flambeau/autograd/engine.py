@@ -11,13 +11,12 @@ result can be differentiated again; without, pointwise rules run as one fused ke
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from flambeau.autograd import fused
-from flambeau.autograd.graph import AccumulateGrad, Edge, Node, edge_to, target
+from flambeau.autograd.graph import AccumulateGrad, Edge, Node, edge_to, producer, target
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
 from flambeau.ops.rules import INCOMING, SAVED
@@ -34,6 +33,11 @@ class Anomaly:
 
     enabled = False
     check_nan = True
+
+    @classmethod
+    def switch(cls, enabled: bool, check_nan: bool) -> None:
+        """Turns the checks on or off."""
+        cls.enabled, cls.check_nan = enabled, check_nan
 
 
 def run(
@@ -315,7 +319,7 @@ def backward(node: Node, grads: list[Any], create: bool) -> list[Any]:
         if version is not None and saved[place]._storage.version != version:
             raise modified(node, version)
     if create:
-        saved = restored(node)
+        saved = tuple(restored(node))
     elif type(plan.op) is Pointwise:
         return fused.backward(plan, edges, saved, grads[0])
     found: list[Any] = [None] * len(edges)
@@ -411,19 +415,15 @@ def modified(node: Node, version: int) -> RuntimeError:
         if saved[i + 1] is not None and saved[i]._storage.version != saved[i + 1]
     )
     tensor, count = saved[position], len(node.edges)
+    maker: Node | None = node
     if position // 2 >= count:
-        maker, index = node, position // 2 - count
+        index = position // 2 - count
     else:
         maker, index = target(tensor._node)
-    producer = None
-    if maker is not None and type(maker) is not AccumulateGrad:
-        name = maker.name()
-        name = (
-            f"torch::autograd::{name}"
-            if name.startswith("Copy")
-            else name.replace("Backward", "").removesuffix("0")
-        )
-        producer = f"output {index} of {name}"
     return errors.modified_in_place(
-        tensor.dtype.tensor_type, tuple(tensor.shape), producer, tensor._storage.version, version
+        tensor.dtype.tensor_type,
+        tuple(tensor.shape),
+        producer(maker, index),
+        tensor._storage.version,
+        version,
     )

@@ -22,7 +22,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.autograd.graph import Node, edge_to
+from flambeau.autograd.graph import Node, edge_to, producer, target
 from flambeau.autograd.inplace import adopt, check_modifiable
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad
 from flambeau.core import errors
@@ -62,11 +62,12 @@ class BackwardCFunction(Node, FunctionCtx):
     def __init__(self, owner: type[Function], needs: tuple[bool, ...], edges: tuple[Any, ...]):
         super().__init__(None, edges, ())
         self.owner, self.needs_input_grad = owner, needs
-        self.to_save: Sequence[Any] = ()
-        self.dirty_tensors: Sequence[Any] = ()
-        self.non_differentiable: Sequence[Any] = ()
+        self.to_save = ()
+        self.dirty_tensors = ()
+        self.non_differentiable = ()
         self.materialize_grads = True
         self.kept: list[tuple[Any, Any, int]] | None = []
+        self.input_specs: list[Any] = []
         self.output_specs: list[Any] = []
 
     def name(self) -> str:
@@ -110,8 +111,7 @@ class BackwardCFunction(Node, FunctionCtx):
                 raise errors.modified_in_place(
                     tensor.dtype.tensor_type,
                     tuple(tensor.shape),
-                    origin if isinstance(origin, int) else 0,
-                    self.name() if isinstance(origin, int) else "",
+                    producer(*((self, origin) if isinstance(origin, int) else target(origin))),
                     tensor._storage.version,
                     version,
                 )

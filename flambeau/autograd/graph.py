@@ -6,7 +6,8 @@ ops are made by native code (runtime.execution.record) and hold the op's plan, t
 inputs' nodes, and the operands that the gradient rule names with their versions. autograd.engine
 walks it:
 
-    y = (x * 2).tanh()          # y._node: Node(plan of tanh), edges (Node(plan of mul),), saved (..., y', version)
+    y = (x * 2).tanh()
+    # y._node: Node(plan of tanh), edges (Node(plan of mul),), saved (..., y', version)
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Node:
     @property
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes."""
-        return self.__dict__.setdefault("_metadata", {})
+        found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
+        return found
 
     def _hooks(self) -> NodeHooks:
         if self.hooks is None:
@@ -127,6 +129,16 @@ def target(edge: Any) -> tuple[Node | None, int]:
     return edge, 0
 
 
+def producer(node: Node | None, index: int) -> str | None:
+    """What made a tensor, as error texts say it: "output 0 of Mul"; None for leaves."""
+    if node is None or type(node) is AccumulateGrad:
+        return None
+    name = node.name()
+    if name.startswith("Copy"):
+        return f"output {index} of torch::autograd::{name}"
+    return f"output {index} of {name.replace('Backward', '').removesuffix('0')}"
+
+
 def edge_to(node: Node, index: int) -> Any:
     """The edge object for output `index` of `node`."""
     return node if index == 0 else Edge(node, index)
@@ -156,3 +168,16 @@ class AccumulateGrad(Node):
     def variable(self) -> Any:
         """The leaf tensor, or None when it is gone."""
         return self.reference()
+
+
+def current(tensor: Any) -> Any:
+    """The tensor's place in the graph. Of a view whose base was changed in place since it was made, this
+    is a window of the base's new place (see autograd.inplace.refresh).
+    """
+    base = tensor._base
+    if base is not None and base._node is not None:
+        if getattr(tensor, "_seen", None) != tensor._storage.version:
+            from flambeau.autograd.inplace import refresh
+
+            refresh(tensor)
+    return tensor._node

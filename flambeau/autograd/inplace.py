@@ -20,6 +20,7 @@ from flambeau.autograd.graph import target as target_of
 from flambeau.autograd.modes import is_grad_enabled, no_grad
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.runtime.plan_block import B_INPLACE, B_KIND, KIND_PYTHON, KIND_VIEW
 from flambeau.runtime.system import engine
 
 UNSHARED = 2  # references to a twin that no graph node keeps: its name, and getrefcount's argument
@@ -64,7 +65,7 @@ def check_modifiable(target: Any) -> None:
     node, index = target_of(target._node)
     if type(node) is AccumulateGrad:
         raise errors.leaf_modified()
-    if getattr(node, "many_views", False):
+    if node is not None and getattr(node, "many_views", False):
         raise RuntimeError(
             f"Output {index} of {node.name().removesuffix('Backward0')} is a view and is being "
             "modified inplace. This view is the "
@@ -143,6 +144,46 @@ def adopt(target: Any, edge: Any) -> None:
     before = base._node
     base._node = CopySlices(before, edge, base._spec, target._spec, target._offset - base._offset)
     target._node = Window(base._node, base._spec, target._spec, target._offset - base._offset)
+    target._seen = target._storage.version
+
+
+def refresh(view: Any) -> None:
+    """A view of a tensor that was changed in place becomes a window of what that tensor is now."""
+    view._seen = view._storage.version
+    base = view._base
+    if view._node is None:
+        stale = was_changed(base._node)
+    else:
+        stale = not hangs_from(view._node, base._node)
+    if stale:
+        if view.dtype is not base.dtype:
+            raise NotImplementedError(
+                "gradients through a view as another dtype whose base was changed in place"
+            )
+        view._node = Window(base._node, base._spec, view._spec, view._offset - base._offset)
+
+
+def was_changed(edge: Any) -> bool:
+    """Whether a tensor's last change was one in place."""
+    node, _ = target_of(edge)
+    if node is None or node.plan is None:
+        return isinstance(node, (CopySlices, Overwritten))
+    return bool(node.plan.words[B_INPLACE] >= 0)
+
+
+def hangs_from(edge: Any, goal: Any) -> bool:
+    """Whether a view's node leads, through nodes of views, to this place in the graph."""
+    end = target_of(goal)
+    while edge is not None:
+        if target_of(edge) == end:
+            return True
+        node, _ = target_of(edge)
+        assert node is not None
+        is_view = node.plan is None or node.plan.words[B_KIND] in (KIND_VIEW, KIND_PYTHON)
+        if not is_view or not node.edges:
+            return False
+        edge = node.edges[0]
+    return False
 
 
 def in_place(name: str) -> Any:

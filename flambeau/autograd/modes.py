@@ -92,7 +92,7 @@ def _wrap_generator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with mode.clone():
             generator = function(*args, **kwargs)
-            step: Callable[[], Any] = lambda: next(generator)  # noqa: E731
+            step: Callable[[], Any] = functools.partial(next, generator)
         while True:
             try:
                 with mode.clone():
@@ -101,12 +101,12 @@ def _wrap_generator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., 
                 return stop.value
             try:
                 sent = yield value
-                step = lambda sent=sent: generator.send(sent)  # noqa: E731
+                step = functools.partial(generator.send, sent)
             except GeneratorExit:
                 generator.close()
                 raise
-            except BaseException as error:
-                step = lambda error=error: generator.throw(error)  # noqa: E731
+            except BaseException as error:  # noqa: BLE001 (it is the generator's to handle)
+                step = functools.partial(generator.throw, error)
 
     return wrapper
 

@@ -46,7 +46,8 @@ def at_least(x: Expr, bound: float) -> Expr:
     return where(x < bound, bound, x)
 
 
-# -- modified Bessel functions -----------------------------------------------------------------------
+# -- modified Bessel functions
+# -----------------------------------------------------------------------
 
 
 @in_double
@@ -54,7 +55,9 @@ def i0e(x: Expr) -> Expr:
     """exp(-|x|) I0(x)."""
     size = x.abs()
     large = at_least(size, 8.0)
-    return where(size <= 8, series("I0E_SMALL", size), series("I0E_LARGE", 1 / large) / large.sqrt())
+    return where(
+        size <= 8, series("I0E_SMALL", size), series("I0E_LARGE", 1 / large) / large.sqrt()
+    )
 
 
 @in_double
@@ -68,7 +71,9 @@ def i1e(x: Expr) -> Expr:
     """exp(-|x|) I1(x)."""
     size = x.abs()
     large = at_least(size, 8.0)
-    value = where(size <= 8, size * series("I1E_SMALL", size), series("I1E_LARGE", 1 / large) / large.sqrt())
+    value = where(
+        size <= 8, size * series("I1E_SMALL", size), series("I1E_LARGE", 1 / large) / large.sqrt()
+    )
     return where(x < 0, -value, value)
 
 
@@ -91,7 +96,9 @@ def _second_kind(x: Expr, small: Expr, large: str, scaled: bool) -> Expr:
 
 def _k0(x: Expr, scaled: bool) -> Expr:
     near = where((x <= 0) | (x > 2), 1.0, x)
-    return _second_kind(x, series("K0_SMALL", near * near) - (near * 0.5).log() * i0(near), "K0_LARGE", scaled)
+    return _second_kind(
+        x, series("K0_SMALL", near * near) - (near * 0.5).log() * i0(near), "K0_LARGE", scaled
+    )
 
 
 def _k1(x: Expr, scaled: bool) -> Expr:
@@ -105,7 +112,8 @@ modified_bessel_k1 = in_double(lambda x: _k1(x, False))
 scaled_modified_bessel_k0 = in_double(lambda x: _k0(x, True))
 scaled_modified_bessel_k1 = in_double(lambda x: _k1(x, True))
 
-# -- Bessel functions --------------------------------------------------------------------------------
+# -- Bessel functions
+# --------------------------------------------------------------------------------
 
 
 def _wave(order: int, size: Expr, second: bool) -> Expr:
@@ -145,7 +153,9 @@ def _second(x: Expr, near: Expr, far: Expr) -> Expr:
 def bessel_y0(x: Expr) -> Expr:
     """Y0(x)."""
     near = where((x <= 0) | (x > 5), 1.0, x)
-    small = series("Y0_SMALL", near * near) + TWO_OVER_PI * near.log() * series("J0_SMALL", near * near)
+    small = series("Y0_SMALL", near * near) + TWO_OVER_PI * near.log() * series(
+        "J0_SMALL", near * near
+    )
     return _second(x, small, _wave(0, x, True))
 
 
@@ -162,7 +172,9 @@ def bessel_y1(x: Expr) -> Expr:
 def spherical_bessel_j0(x: Expr) -> Expr:
     """sin(x) / x."""
     small, square = x.abs() < 0.5, x * x
-    near = 1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72 * (1 - square / 110))))
+    near = 1 - square / 6 * (
+        1 - square / 20 * (1 - square / 42 * (1 - square / 72 * (1 - square / 110)))
+    )
     return where(x.isinf(), 0.0, where(small, near, x.sin() / where(small, 1.0, x)))
 
 
@@ -181,7 +193,8 @@ def airy_ai(x: Expr) -> Expr:
     return where(x.isinf(), where(x > 0, 0.0, NAN), where(x.isnan(), x, value))
 
 
-# -- normal distribution -----------------------------------------------------------------------------
+# -- normal distribution
+# -----------------------------------------------------------------------------
 
 
 @in_double
@@ -204,6 +217,10 @@ def ndtri(p: Expr) -> Expr:
     inverse = 1 / at_least(r, 6.0)
     far = series("NDTRI_FAR", inverse) * -inverse.log()
     tail = r + where(r <= 6, near, far) / r
-    value = where(centre.abs() <= 0.38, centre * series("NDTRI_CENTRE", square), where(centre < 0, -tail, tail))
+    value = where(
+        centre.abs() <= 0.38,
+        centre * series("NDTRI_CENTRE", square),
+        where(centre < 0, -tail, tail),
+    )
     ends = where(p == 0, -INFINITY, where(p == 1, INFINITY, value))
     return where((p < 0) | (p > 1), NAN, ends)

@@ -235,7 +235,11 @@ def _log10(z: Pair) -> Pair:
 
 @rule("log1p")
 def _log1p(z: Pair) -> Pair:
-    return log((z[0] + 1, z[1]))
+    # |1 + z|**2 - 1 without the 1 that would swallow a small z
+    excess = z[0] * (2 + z[0]) + z[1] * z[1]
+    near = excess.abs() < 0.5
+    size = where(near, 0.5 * where(near, excess, 0.0).log1p(), (z[0] + 1).hypot(z[1]).log())
+    return size, z[1].atan2(z[0] + 1)
 
 
 @rule("sqrt")
@@ -305,4 +309,55 @@ def _cos(z: Pair) -> Pair:
 @rule("tan")
 def _tan(z: Pair) -> Pair:
     x, y = tanh(_times_i(z))
+    return y, -x
+
+
+# Inverse functions: Kahan, Branch cuts for complex elementary functions, 1987.
+
+
+def _one_minus(z: Pair) -> Pair:
+    return 1 - z[0], -z[1]
+
+
+def _one_plus(z: Pair) -> Pair:
+    return 1 + z[0], z[1]
+
+
+@rule("asin")
+def asin(z: Pair) -> Pair:
+    below, above = sqrt(_one_minus(z)), sqrt(_one_plus(z))
+    real = z[0].atan2(below[0] * above[0] - below[1] * above[1])
+    return real, (below[0] * above[1] - below[1] * above[0]).asinh()
+
+
+@rule("acos")
+def acos(z: Pair) -> Pair:
+    below, above = sqrt(_one_minus(z)), sqrt(_one_plus(z))
+    real = 2 * below[0].atan2(above[0])
+    return real, (above[0] * below[1] - above[1] * below[0]).asinh()
+
+
+@rule("acosh")
+def _acosh(z: Pair) -> Pair:
+    below, above = sqrt((z[0] - 1, z[1])), sqrt(_one_plus(z))
+    real = (below[0] * above[0] + below[1] * above[1]).asinh()
+    return real, 2 * below[1].atan2(above[0])
+
+
+@rule("asinh")
+def _asinh(z: Pair) -> Pair:
+    x, y = asin(_times_i(z))
+    return y, -x
+
+
+@rule("atanh")
+def atanh(z: Pair) -> Pair:
+    x, y = z
+    real = 0.25 * (4 * x / ((1 - x) * (1 - x) + y * y)).log1p()
+    return real, 0.5 * (2 * y).atan2((1 - x) * (1 + x) - y * y)
+
+
+@rule("atan")
+def _atan(z: Pair) -> Pair:
+    x, y = atanh(_times_i(z))
     return y, -x

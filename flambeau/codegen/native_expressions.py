@@ -342,8 +342,8 @@ class ExpressionCompiler(Intrinsics):
 
     def on_Call(self, node: ast.Call) -> Value:
         function = self.evaluate(node.func)
-        # Signature(...)(address)(arguments)
-        if function is self and isinstance(node.func, ast.Call):
+        unknown = function is self
+        if unknown and isinstance(node.func, ast.Call):  # Signature(...)(address)(arguments)
             signature = self.evaluate(node.func.func)
             if isinstance(signature, Signature):
                 address = self.value(node.func.args[0])

@@ -186,7 +186,8 @@ def divisor_gradient(g: Any, input: Any, other: Any, rounding_mode: Any) -> Any:
 def div(input, other, *, rounding_mode=None):
     """`input / other`; rounded down ("floor") or towards zero ("trunc") if asked.
 
-    >>> torch.div(torch.tensor([7, -7]), 2), torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
+    >>> x = torch.tensor([7, -7])
+    >>> torch.div(x, 2), torch.div(x, 2, rounding_mode="floor")
     (tensor([ 3.5000, -3.5000]), tensor([ 3, -4]))
     """
     if rounding_mode is None:

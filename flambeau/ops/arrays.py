@@ -91,6 +91,8 @@ def place(array: Any, spec: Spec) -> Any:
     """An array as a fresh tensor of exactly this spec."""
     import numpy
 
+    if not spec.numel:
+        return empty(spec)
     array = numpy.asarray(array)
     if (
         array.base is None

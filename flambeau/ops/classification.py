@@ -2,8 +2,8 @@
 
     loss, weight = picked_loss(log_probabilities, target, None, "mean", -100)
 
-Called by nn.functional.class_loss for matrices (samples, classes). The gradient is one pass too, and linear, so that its own gradient
-is the loss again.
+Called by nn.functional.class_loss for matrices (samples, classes). The gradient is one pass too,
+and linear, so that its own gradient is the loss again.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def address(name: str, dtype: str, weighted: bool) -> int:
     node="NllLossBackward",
     grad={
         "input": lambda g0, target, weight, y1, input_like, reduction, ignore_index: (
-            picked_back.call(
-                g0, target, y1, weight, input_like.shape[1], reduction, ignore_index
-            )
+            picked_back.call(g0, target, y1, weight, input_like.shape[1], reduction, ignore_index)
         )
     },
 )
@@ -141,9 +139,9 @@ picked_loss.failure = lambda plan, code: IndexError(f"Target {code // 2} is out 
     methods=(),
     node="NllLossBackwardBackward",
     grad={
-        "incoming": lambda g, target, weight, reduction, ignore_index: (
-            picked_loss.call(g, target, weight, reduction, ignore_index)[0]
-        )
+        "incoming": lambda g, target, weight, reduction, ignore_index: picked_loss.call(
+            g, target, weight, reduction, ignore_index
+        )[0]
     },
 )
 def picked_back(call, incoming, target, total, weight, classes, reduction, ignore_index):

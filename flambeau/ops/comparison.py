@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.codegen.expr import where as choose
-from flambeau.core import dtype as dtypes
 from flambeau.ops.kinds import BOOL_RESULT, pointwise
 
 # ---- comparison ---------------------------------------------------------------------------------

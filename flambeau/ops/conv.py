@@ -1,8 +1,9 @@
 """Convolution in any number of dimensions, its transpose, and the gradients of both: three linear
 ops that are each other's derivatives, so gradients of any order follow from two rules each.
 
-    convolution        y = sum over the window of x * w           (or, transposed, x spread over windows by w)
-    convolution_weight the gradient of the weight: products of x and g summed over batch and positions
+    convolution          y = sum over the window of x * w; transposed: x spread over windows by w
+    convolution_weight   the gradient of the weight: products of x and g summed over batch and
+                         positions
 
 The work is one matrix product per group on unrolled windows (im2col; Chellapilla, Puri and Simard,
 2006). Called through `flambeau.ops.nn.convolution` by nn.functional.conv.
@@ -18,6 +19,7 @@ from flambeau.core import errors
 from flambeau.ops.kinds import structured
 
 Sizes = Sequence[int]
+WHOLE = (slice(None), slice(None))  # every item of the batch, every channel
 
 
 def window_view(
@@ -110,12 +112,9 @@ def spread(
             slice(o * d, o * d + s * (c - 1) + 1, s) if c else slice(0, 0)
             for o, d, s, c in zip(offset, dilation, stride, counts, strict=True)
         )
-        full[(slice(None), slice(None), *where)] += numpy.moveaxis(
-            values[(slice(None), *offset)], 1, 0
-        )
-    return full[
-        (slice(None), slice(None), *(slice(p, p + n) for p, n in zip(padding, space, strict=True)))
-    ]
+        full[WHOLE + where] += numpy.moveaxis(values[WHOLE[:1] + offset], 1, 0)
+    inner = tuple(slice(p, p + n) for p, n in zip(padding, space, strict=True))
+    return full[WHOLE + inner]
 
 
 def forward(x: Any, w: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:

@@ -15,7 +15,6 @@ from typing import Any
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
-from flambeau.core.strides import expand_strides
 from flambeau.ops import from_data
 from flambeau.ops.index import _index, index_at, index_plan, resolve
 from flambeau.ops.kernels.masks import Found
@@ -227,7 +226,7 @@ def as_index(item: Any) -> Any:
         return item
     if isinstance(item, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(item).__name__}'")
-    if isinstance(item, SEQUENCES) or hasattr(item, "__array__") and getattr(item, "ndim", 0):
+    if isinstance(item, SEQUENCES) or hasattr(item, "__array__") and getattr(item, "ndim", None):
         return sequence_tensor(item)
     if hasattr(item, "__index__"):
         return item.__index__()

@@ -61,7 +61,7 @@ class Layout:
         )  # fmt: skip
         self.sizes = tuple(table.shape[d] for d in self.dims)
         if 0 in self.sizes and 0 not in self.index_shape:
-            raise IndexError(f"index is out of bounds for dimension with size 0")
+            raise IndexError("index is out of bounds for dimension with size 0")
 
     def nest(self, itemsize: int, row_strides: Sequence[int], pairs: bool) -> Nest:
         """The loop nest over the rows, whose side has these strides (in elements)."""

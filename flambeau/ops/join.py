@@ -59,13 +59,13 @@ class Join(Structured):
 
     def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """A call that native code left to Python, mostly because the list is longer than a plan takes."""
-        tensors = args[0] if args else None
+        tensors: Any = args[0] if args else None
         if type(tensors) in (list, tuple) and len(tensors) > MAX_INPUTS and not kwargs and len(args) <= 2:
             kind, dim = engine.Tensor, args[1] if len(args) == 2 else 0
             specs = tuple([t._spec for t in tensors if type(t) is kind])
             if len(specs) == len(tensors) and type(dim) is int and all(s.dtype is specs[0].dtype for s in set(specs)):
                 return join_many(self.node_name, tensors, prepare(self.layout, specs, dim), self.rule)
-        return run(self, args, kwargs)
+        return run(self, tuple(args), kwargs)
 
 
 def join(**options: Any) -> Callable[[Callable[..., Any]], Join]:

@@ -164,7 +164,7 @@ _mask_assign = MaskedFill(
     promotes=("input",),
     numbers="static",
     check=check_masked_fill,
-    grad=masked_fill.rules.functions,
+    grad=masked_fill.rules.functions if masked_fill.rules else None,
     node="IndexPutBackward",
 )
 
@@ -430,7 +430,8 @@ def _masked_scatter(call, input, mask, source):
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """A copy with the elements of `source`, in order, where the mask is true.
 
-    >>> torch.masked_scatter(torch.zeros(3), torch.tensor([True, False, True]), torch.tensor([1.0, 2.0]))
+    >>> mask = torch.tensor([True, False, True])
+    >>> torch.masked_scatter(torch.zeros(3), mask, torch.tensor([1.0, 2.0]))
     tensor([1., 0., 2.])
     """
     shape = broadcast_shapes(input.shape, mask.shape)

@@ -71,9 +71,9 @@ def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool, bias_step:
     if kind in blas.INTEGERS:
         params = [m, n, k, *a.strides[-2:], *b.strides[-2:], n, 1, *steps, step_c]
     else:
-        (trans_a, lda), (trans_b, ldb) = (
-            blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b)
-        )
+        left, right = (blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b))
+        assert left is not None and right is not None
+        (trans_a, lda), (trans_b, ldb) = left, right
         function = blas.function_address(f"cblas_{blas.LETTERS[kind]}gemm")
         parts = 2 if output.dtype.is_complex else 1
         params = [

@@ -4,7 +4,8 @@ writing.
 Ops with a plan set `out_check` (ops.registry.with_out calls it); composites pass their result
 through `into`:
 
-    gather.out_check = same_dtype("Expected out tensor to have dtype {wanted}, but got {given} instead")
+    text = "Expected out tensor to have dtype {wanted}, but got {given} instead"
+    gather.out_check = same_dtype(text)
     return into(result, out, input, index)
 """
 

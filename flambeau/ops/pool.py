@@ -16,6 +16,7 @@ from flambeau.ops.conv import window_view
 from flambeau.ops.kinds import structured
 
 Sizes = Sequence[int]
+WHOLE = (slice(None), slice(None))  # every item of the batch, every channel
 
 
 def pooled_size(
@@ -253,14 +254,8 @@ def average_back(
                 slice(o, o + s * (c - 1) + 1, s)
                 for o, s, c in zip(offset, stride, counts, strict=True)
             )
-            full[(slice(None), slice(None), *where)] += shares
-        return full[
-            (
-                slice(None),
-                slice(None),
-                *(slice(p, p + n) for p, n in zip(padding, space, strict=True)),
-            )
-        ]
+            full[WHOLE + where] += shares
+        return full[WHOLE + tuple(slice(p, p + n) for p, n in zip(padding, space, strict=True))]
 
     return call.numpy(("input",), [input._spec.like(tuple(shape))], run)
 
@@ -358,12 +353,10 @@ def adaptive_max_pool_with_indices(call, input, sizes):
         spans = [bins(n, m) for n, m in zip(space, sizes, strict=True)]
         for at in numpy.ndindex(*sizes):
             window = tuple(slice(*spans[axis][i]) for axis, i in enumerate(at))
-            flat = array[(slice(None), slice(None), *window)].reshape(*x.shape[:2], -1)
+            flat = array[WHOLE + window].reshape(*x.shape[:2], -1)
             best = flat.argmax(-1)
-            values[(slice(None), slice(None), *at)] = numpy.take_along_axis(
-                flat, best[..., None], -1
-            )[..., 0]
-            index[(slice(None), slice(None), *at)] = places[window].reshape(-1)[best]
+            values[WHOLE + at] = numpy.take_along_axis(flat, best[..., None], -1)[..., 0]
+            index[WHOLE + at] = places[window].reshape(-1)[best]
         return values, index
 
     shape = (*x.shape[:2], *sizes)

@@ -4,7 +4,8 @@ Values that meet at one place are added, multiplied or compared (ops.kernels.ind
 divides by a count made the same way. The gradients follow torch's definitions: a product's factors
 get the product of the others, extremes share evenly.
 
-    >>> torch.zeros(2).scatter_reduce(0, torch.tensor([0, 0, 1]), torch.tensor([1.0, 2.0, 3.0]), "mean", include_self=False)
+    >>> index, source = torch.tensor([0, 0, 1]), torch.tensor([1.0, 2.0, 3.0])
+    >>> torch.zeros(2).scatter_reduce(0, index, source, "mean", include_self=False)
     tensor([1.5000, 3.0000])
 """
 

@@ -33,6 +33,7 @@ def retyped(plan: Any, size_before: int, size_after: int, shift: int = 0) -> Any
             x._storage, plan.outputs[0], position // size_after + shift
         )
         result._base = x if x._base is None else x._base
+        result._seen = result._storage.version
         record(plan, [x], [result])
         return result
 

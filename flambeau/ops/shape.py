@@ -21,7 +21,7 @@ from flambeau.core.strides import (
 )
 from flambeau.ops.arrays import as_array, from_array
 from flambeau.ops.kernels.strided import Window, copy_all, copy_each
-from flambeau.ops.kinds import composite, structured
+from flambeau.ops.kinds import Dims, Sizes, composite, structured
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.view import int_list
 
@@ -40,7 +40,7 @@ def unrepeat(g: Any, shape: Any, repeats: Any) -> Any:
 
 
 @structured(public=None, grad=lambda g, input_like, repeats: unrepeat(g, input_like.shape, repeats))
-def repeat(call, input, repeats: Sizes):  # noqa: F821
+def repeat(call, input, repeats: Sizes):
     """The tensor put side by side `repeats[d]` times along each dimension.
 
     >>> torch.tensor([1, 2]).repeat(2, 2)
@@ -207,7 +207,7 @@ def flip_plan(call: Any, spec: Spec, dims: Any) -> Any:
 
 
 @structured(grad=lambda g, dims: g.flip(dims))
-def flip(call, input, dims: Dims):  # noqa: F821
+def flip(call, input, dims: Dims):
     """A copy with the elements along `dims` in reverse order.
 
     >>> torch.flip(torch.tensor([1, 2, 3]), (0,))

@@ -75,14 +75,14 @@ def cut(
         node = Pieces(name, input._node, specs, join, dim)
         for k, piece in enumerate(pieces):
             piece._node = edge_to(node, k)
-    return pieces  # type: ignore[no-any-return]
+    return pieces
 
 
 def check_input(input: Any, name: str) -> Spec:
     """The spec of the tensor to cut."""
     if not isinstance(input, engine.Tensor):
         raise errors.argument_type_error(name, "input", 1, "Tensor", input)
-    return input._spec  # type: ignore[no-any-return]
+    return input._spec
 
 
 @lru_cache(4096)
@@ -244,7 +244,7 @@ def tensor_split(
     >>> torch.tensor_split(torch.arange(5), (1, 3))
     (tensor([0]), tensor([1, 2]), tensor([3, 4]))
     """
-    where = next((v for v in (indices_or_sections, indices, sections) if v is not None), None)
+    where: Any = next((v for v in (indices_or_sections, indices, sections) if v is not None), None)
     spec = check_input(input, "tensor_split")
     if spec.ndim == 0:
         raise RuntimeError(

@@ -6,7 +6,10 @@ answers with `call.update(tensors, kernel address, params, ...)`. Both public fo
 `NAME_` runs the kernel on the target (through autograd.inplace where gradients are concerned),
 `NAME` copies the target first.
 
-    @update(grad={"input": lambda g, dim, index: g.scatter(dim, index, 0), "src": lambda g, dim, index: g.gather(dim, index)})
+    @update(grad={
+        "input": lambda g, dim, index: g.scatter(dim, index, 0),
+        "src": lambda g, dim, index: g.gather(dim, index),
+    })
     def _scatter(call, input, dim, index, src, mode="set"):
         ...
         return call.update(["input", "index", "src"], address, params, items)

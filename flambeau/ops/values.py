@@ -129,7 +129,7 @@ def __complex__(self: Any) -> complex:
 
 def __format__(self: Any, specification: str) -> str:
     if self._spec.ndim == 0 and self._spec.device.type != "meta" and type(self) is engine.Tensor:
-        return self.item().__format__(specification)  # type: ignore[no-any-return]
+        return self.item().__format__(specification)
     return object.__format__(self, specification)
 
 

@@ -24,7 +24,7 @@ from flambeau.core import layout as layouts
 from flambeau.core.shape import infer_shape, wrap_dim, wrap_dims
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides, expand_strides, is_channels_last, view_strides
-from flambeau.ops.kinds import composite, structured, view
+from flambeau.ops.kinds import Dims, Sizes, composite, structured, view
 from flambeau.ops.retype import view_dtype
 
 PROPERTIES = ("T", "mT", "H", "mH")
@@ -44,7 +44,7 @@ def int_list(sizes: Any) -> tuple[int, ...]:
 
 
 @structured(name="view", public=None, grad=lambda g, input_like: g.reshape(input_like.shape))
-def view_(call, input, size: Sizes):  # noqa: F821
+def view_(call, input, size: Sizes):
     """The same elements under another shape, or seen as another dtype; never copies.
 
     >>> torch.arange(6).view(2, -1)
@@ -62,7 +62,7 @@ def view_(call, input, size: Sizes):  # noqa: F821
 
 
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
-def reshape(call, input, shape: Sizes):  # noqa: F821
+def reshape(call, input, shape: Sizes):
     """The same elements under another shape: a view where strides allow it, else a copy.
 
     >>> torch.arange(6).reshape(3, 2).T.reshape(6)
@@ -331,7 +331,7 @@ def adjoint_plan(call: Any, input: Any, spec: Spec) -> Any:
 
 
 @view(grad=lambda g, dims: g.permute(inverse_order(dims)))
-def permute(input, dims: Dims):  # noqa: F821
+def permute(input, dims: Dims):
     """The dimensions in the given order.
 
     >>> torch.zeros(2, 3, 4).permute(2, 0, 1).shape
@@ -405,7 +405,7 @@ def moved(spec: Spec, name: str, source: Any, destination: Any) -> tuple[Any, An
 
 
 @structured(grad=lambda g, input_like: g.reshape(input_like.shape))
-def squeeze(call, input, dim: Dims = None):  # noqa: F821
+def squeeze(call, input, dim: Dims = None):
     """Without the dimensions of size 1: all of them, or those named.
 
     >>> torch.zeros(1, 2, 1).squeeze(-1).shape
@@ -460,7 +460,7 @@ def unsqueezed(spec: Spec, dim: int) -> tuple[list[int], list[int]]:
 
 
 @view(grad=lambda g, input_like: g.sum_to_size(input_like.shape))
-def expand(input, size: Sizes, *, implicit=False):  # noqa: F821
+def expand(input, size: Sizes, *, implicit=False):
     """Dimensions of size 1 stretched, new ones put in front, without copying; -1 keeps a size.
 
     >>> torch.tensor([[1], [2]]).expand(-1, 3)
@@ -474,7 +474,7 @@ def expand(input, size: Sizes, *, implicit=False):  # noqa: F821
 
 
 @view(node="ExpandBackward", grad=lambda g, input_like: g.sum_to_size(input_like.shape))
-def broadcast_to(input, size: Sizes):  # noqa: F821
+def broadcast_to(input, size: Sizes):
     """NumPy's name of `expand`.
 
     >>> torch.tensor([1, 2]).broadcast_to((2, 2))

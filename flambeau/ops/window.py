@@ -226,6 +226,7 @@ def strided_view(call: Any, input: Any, output: Spec, offset: int) -> Any:
     plan = call.plan(["input"], [output], start=offset, base=input._offset)
     result = engine.core.make_tensor(input._storage, output, offset)
     result._base = input if input._base is None else input._base
+    result._seen = result._storage.version
     record(plan, [input], [result])
     return result
 

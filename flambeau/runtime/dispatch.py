@@ -32,7 +32,7 @@ from flambeau.codegen.native import (
     ptrp,
     stack,
 )
-from flambeau.runtime.execution import as_tuple, execute, new_tensor
+from flambeau.runtime.execution import as_tuple, execute, new_tensor, is_stale, mark_seen, refresh
 from flambeau.runtime.indexing import add_index
 from flambeau.runtime.memory import (
     Py_DecRef,
@@ -137,6 +137,10 @@ def run_python_plan(block: i64p, operands: ptrp) -> ptr:
     inputs = stack(ptr, MAX_INPUTS)
     for i in range(block[B_INPUTS]):
         inputs[i] = operands[block[B_INPUT + 3 * i + 2]]
+        if block[B_INPUT + 3 * i] >= 0:
+            if is_stale(inputs[i]) != 0:
+                if refresh(inputs[i]) == 0:
+                    return None
     arguments = as_tuple(inputs, block[B_INPUTS])
     result = PyObject_Call(ptr(block[B_RUN]), arguments, None)
     Py_DecRef(arguments)
@@ -307,6 +311,7 @@ def make_windows(self: ptr, args: ptrp, nargs: i64) -> ptr:
             return None
         Py_IncRef(base)
         set_slot(window, world[SLOT_BASE], base)
+        mark_seen(window)
         Py_DecRef(ptr(world[NONE]))
         PyTuple_SetItem(result, i, window)
     return result

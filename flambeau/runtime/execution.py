@@ -46,9 +46,11 @@ from flambeau.runtime.objects import (
     NODE_TYPE,
     NONE,
     PARAMETER_TYPE,
+    REFRESH,
     SLOT_BASE,
     SLOT_NODE,
     SLOT_OFFSET,
+    SLOT_SEEN,
     SLOT_SPEC,
     SLOT_STORAGE,
     TENSOR_TYPE,
@@ -296,7 +298,47 @@ def as_tuple(items: ptrp, n: i64) -> ptr:
 
 
 @native
-def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, numbers: i64p) -> i64:
+def is_stale(x: ptr) -> i64:
+    """Whether x is a view of a recorded tensor whose memory was written since x was made."""
+    base = slot(x, world[SLOT_BASE])
+    if i64(base) == world[NONE]:
+        return 0
+    if i64(slot(base, world[SLOT_NODE])) == world[NONE]:
+        return 0
+    seen = slot(x, world[SLOT_SEEN])
+    if seen == None:  # noqa: E711
+        return 1
+    return 1 if as_integer(seen) != i64p(slot(x, world[SLOT_STORAGE]))[VERSION] else 0
+
+
+@native
+def refresh(x: ptr) -> i64:
+    """Gives a view its place in the graph that its base has now; 0 when that fails."""
+    arguments = PyTuple_New(1)
+    Py_IncRef(x)
+    PyTuple_SetItem(arguments, 0, x)
+    result = PyObject_Call(ptr(world[REFRESH]), arguments, None)
+    Py_DecRef(arguments)
+    if result == None:  # noqa: E711
+        return 0
+    Py_DecRef(result)
+    return 1
+
+
+@native
+def mark_seen(view: ptr) -> void:
+    """Notes the version of the memory that a new view shows."""
+    version = i64p(slot(view, world[SLOT_STORAGE]))[VERSION]
+    set_slot(view, world[SLOT_SEEN], PyLong_FromLongLong(version))
+
+
+FAILED = -1  # in place of the bits of collect_inputs: an exception is set
+
+
+@native
+def collect_inputs(
+    block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, numbers: i64p, mode: i64
+) -> i64:
     """Orders the operands as the plan wants them, finds their data;
     returns the bits of those that need a gradient.
     """
@@ -312,6 +354,10 @@ def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, num
             if i64(offset) != world[ZERO]:
                 place = as_integer(offset) * size
             buffers[i] = ptr(storage[DATA]) + place
+            if mode & NO_GRAD == 0:
+                if unlikely(is_stale(x) != 0):
+                    if refresh(x) == 0:
+                        return FAILED
             if i64(slot(x, world[SLOT_NODE])) != world[NONE]:
                 needs = needs | (i64(1) << i)
         else:
@@ -351,6 +397,7 @@ def view_of(block: i64p, x: ptr, moved_by: i64p) -> ptr:
         base = x
     Py_IncRef(base)
     set_slot(result, world[SLOT_BASE], base)
+    mark_seen(result)
     Py_DecRef(ptr(world[NONE]))
     return result
 
@@ -444,7 +491,9 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     """
     inputs, numbers = stack(ptr, MAX_INPUTS), stack(i64, 2 * MAX_INPUTS)
     buffers, outputs = stack(ptr, MAX_BUFFERS), stack(ptr, MAX_OUTPUTS)
-    needs = collect_inputs(block, operands, inputs, buffers, numbers)
+    needs = collect_inputs(block, operands, inputs, buffers, numbers, mode)
+    if needs == FAILED:
+        return None
     if block[B_KIND] == KIND_INPUT:
         Py_IncRef(inputs[0])
         return inputs[0]

@@ -11,7 +11,8 @@ one matrix of the batch after the other, over threads when there is enough work:
     info, pivots = program.scratch(8), program.scratch(8 * n)
     program.copy(a, inverse)
     program.call("getrf", n, n, inverse, n, pivots, info)
-    program.call("getri", n, inverse, n, pivots, WORK, LWORK, info, guard=info)   # skipped where info is not 0
+    # skipped where info is not 0
+    program.call("getri", n, inverse, n, pivots, WORK, LWORK, info, guard=info)
     program.fail_on(info)
     return program.finish(work=n**3)
 
@@ -72,14 +73,14 @@ def run_steps(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             bases[FIRST_BUFFER + b] = i64(buffers[b])
         rest = item
         dim = params + params[BATCH]
-        for d in range(params[RANK]):
+        for _ in range(params[RANK]):
             digit = rest % dim[0]
             rest = rest // dim[0]
             for b in range(params[BUFFERS]):
                 bases[FIRST_BUFFER + b] += digit * dim[1 + b]
             dim = dim + (1 + params[BUFFERS])
         step = params + params[PROGRAM]
-        for s in range(params[STEPS]):
+        for _ in range(params[STEPS]):
             guard: i64p = ptr(bases[step[1]] + step[2])
             if guard[0] == 0:
                 for k in range(step[3]):
@@ -302,7 +303,8 @@ class Program:
         self.helper(matrices.report, info, self.number(kind), Place(FLAG_BASE, 0), Place(ITEM, 0))
 
     def _element_size(self, kind: str) -> int:
-        return {"work": self.itemsize, "rwork": self.real_size, "iwork": 8}[kind]
+        sizes: dict[str, int] = {"work": self.itemsize, "rwork": self.real_size, "iwork": 8}
+        return sizes[kind]
 
     def _add(self, address: int, arguments: Sequence[Any], guard: Place | None) -> None:
         places = []

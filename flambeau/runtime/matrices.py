@@ -71,18 +71,18 @@ def copy_matrix(source: ptr, target: ptr, table: i64p) -> void:
                 first = first if first < bottom else bottom
             a: UP = source + (first * table[2] + j * table[3])
             b: UP = target + (top * table[4] + j * table[5])
-            for i in range(top, first):
+            for _ in range(top, first):
                 b[0] = U(0)
                 if COMPLEX:
                     b[1] = U(0)
                 b = ptr(b) + table[4]
-            for i in range(first, last):
+            for _ in range(first, last):
                 b[0] = a[0]
                 if COMPLEX:
                     b[1] = a[1]
                 a = ptr(a) + table[2]
                 b = ptr(b) + table[4]
-            for i in range(last, bottom):
+            for _ in range(last, bottom):
                 b[0] = U(0)
                 if COMPLEX:
                     b[1] = U(0)

@@ -205,7 +205,8 @@ class NativeCore:
         members = {
             objects.SLOT_STORAGE: (tensor, "_storage"), objects.SLOT_SPEC: (tensor, "_spec"),
             objects.SLOT_OFFSET: (tensor, "_offset"), objects.SLOT_NODE: (tensor, "_node"),
-            objects.SLOT_BASE: (tensor, "_base"), objects.SPEC_SHAPE: (Spec, "shape"),
+            objects.SLOT_BASE: (tensor, "_base"),
+            objects.SLOT_SEEN: (tensor, "_seen"), objects.SPEC_SHAPE: (Spec, "shape"),
             objects.SPEC_STRIDES: (Spec, "strides"), objects.SPEC_CONTIGUOUS: (Spec, "contiguous"),
             objects.SPEC_ITEMSIZE: (Spec, "itemsize"), objects.NODE_PLAN: (node, "plan"),
             objects.NODE_EDGES: (node, "edges"), objects.NODE_SAVED: (node, "saved"),

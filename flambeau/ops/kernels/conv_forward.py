@@ -579,7 +579,14 @@ def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int],
         direct = False
         strips = cut(task, direct, staged, threads, work)
     alone = alone and strips.images == 1 and strips.columns == p.counts[2]
-    even = tile.lanes if alone and not direct and COMPUTE[task.x.dtype.name] == task.x.dtype.name and p.step[2] * steps_of(task.x)[4] <= 2 else 0
+    even = (
+        tile.lanes
+        if alone
+        and not direct
+        and COMPUTE[task.x.dtype.name] == task.x.dtype.name
+        and p.step[2] * steps_of(task.x)[4] <= 2
+        else 0
+    )
     layout = Layout(p, strips.images, strips.rows, strips.columns, even)
     blocks = -(-task.rows // tile.rows)
     padding, tables = layout.words(task.x, WORDS)

@@ -106,9 +106,16 @@ def fill_channel(
             top = row0 - words[UP] if row0 > words[UP] else i64(0)
             bottom = row0 + rows + words[DOWN] if row0 + rows + words[DOWN] < plane[2] else plane[2]
             left = column0 - words[LEFT] if column0 > words[LEFT] else i64(0)
-            right = column0 + columns + words[RIGHT] if column0 + columns + words[RIGHT] < plane[3] else plane[3]
+            right = (
+                column0 + columns + words[RIGHT]
+                if column0 + columns + words[RIGHT] < plane[3]
+                else plane[3]
+            )
             height, width = bottom - top if bottom > top and right > left else i64(0), right - left
-            first = channel + ((top * words[STEP_ROW] + plane[0]) * words[X_ROW] + (left * words[STEP_COLUMN] + plane[1]) * words[X_COLUMN])
+            first = channel + (
+                (top * words[STEP_ROW] + plane[0]) * words[X_ROW]
+                + (left * words[STEP_COLUMN] + plane[1]) * words[X_COLUMN]
+            )
             place = target + (j * words[PLANES] + f) * words[PLANE]
             before = words[GUARD] + (words[UP] + top - row0) * words[PITCH] + left - column0
             for b in range(images):
@@ -126,9 +133,13 @@ def fill_channel(
                             copy_row(row + y * words[PITCH], source + y * below, width, step)
                     elif here > 0:
                         if width == words[PITCH] and width == below and step == 1:  # one piece
-                            CopyRows(words[COPY_ROWS])(row, source, 1, here * width, here * width, below)
+                            CopyRows(words[COPY_ROWS])(
+                                row, source, 1, here * width, here * width, below
+                            )
                         else:
-                            CopyRows(words[COPY_ROWS])(row, source, here, width, words[PITCH], below)
+                            CopyRows(words[COPY_ROWS])(
+                                row, source, here, width, words[PITCH], below
+                            )
 
 
 @native
@@ -186,7 +197,13 @@ class Layout:
     """
 
     def __init__(self, planes: Planes, images: int, rows: int, columns: int, lanes: int = 0):
-        self.planes, self.images, self.rows, self.columns, self.aligned = planes, images, rows, columns, lanes > 0
+        self.planes, self.images, self.rows, self.columns, self.aligned = (
+            planes,
+            images,
+            rows,
+            columns,
+            lanes > 0,
+        )
         (self.up, self.down), (self.left, self.right) = planes.reach(1), planes.reach(2)
         whole = columns >= planes.counts[2]
         self.pitch = planes.pitch(2) if whole else columns + self.left + self.right
@@ -195,7 +212,11 @@ class Layout:
         self.guard = self.left
         if lanes:
             self.guard, self.pitch = -(-self.left // lanes) * lanes, -(-self.pitch // lanes) * lanes
-        self.plane = self.guard + total * self.pitch + (-(-self.right // lanes) * lanes if lanes else self.right)
+        self.plane = (
+            self.guard
+            + total * self.pitch
+            + (-(-self.right // lanes) * lanes if lanes else self.right)
+        )
         if self.plane % 512 < 16:
             self.plane += 16  # planes a multiple of 2 KB apart would share few lines of the cache
         self.channel = len(planes.slices) * len(planes.planes) * self.plane
@@ -222,7 +243,11 @@ class Layout:
             entries += [row, column, p.extent(f, 1), p.extent(f, 2)]
         kind = spec.dtype.name
         apart = p.step[2] * steps_of(spec)[4]
-        copy = copy_rows_address(kind, apart, self.aligned) if COMPUTE[kind] == kind and apart in (1, 2) else 0
+        copy = (
+            copy_rows_address(kind, apart, self.aligned)
+            if COMPUTE[kind] == kind and apart in (1, 2)
+            else 0
+        )
         words = [
             *steps_of(spec), *p.step, p.space[0], len(p.slices), tables, len(p.planes),
             tables + len(p.slices), self.up, self.down, self.left, self.right, self.pitch,

@@ -182,21 +182,51 @@ def row_addresses(text: Text, tile: Tile) -> list[str]:
 LAYOUT_WORDS = 7
 
 
-def masked_stores(text: Text, tile: Tile, sums: list[list[str]]) -> None:
-    """Stores the positions that are results: the image's rows are `pitch` apart in the padded
-    image, closer in the result.
+class Place(NamedTuple):
+    """Where a masked tile writes: its rows' addresses, the layout's words, and row,
+    column and image of the first position.
     """
-    scalar, vector, suffix = header(tile)
+
+    rows: list[str]
+    words: list[str]
+    start: tuple[str, str, str]
+
+
+def find_place(text: Text, tile: Tile) -> Place:
+    """The tile's place in the result; its lines are fetched while the sums are computed."""
+    scalar = header(tile)[0]
     words = [
         text(f"load i64, ptr {text(f'getelementptr i64, ptr %layout, i64 {k}')}")
         for k in range(LAYOUT_WORDS)
     ]
-    pitch, columns, plane_rows, rows, row_step, image_step, images = words
+    pitch, _, plane_rows, _, row_step, image_step, _ = words
     plane = text(f"mul nsw i64 {pitch}, {plane_rows}")
     image = text(f"udiv i64 %first, {plane}")
     rest = text(f"urem i64 %first, {plane}")
     row, column = text(f"udiv i64 {rest}, {pitch}"), text(f"urem i64 {rest}, {pitch}")
+    distance = text(
+        f"add nsw i64 {text(f'mul nsw i64 {row}, {row_step}')}, "
+        f"{text(f'mul nsw i64 {image}, {image_step}')}"
+    )
+    distance = text(f"add nsw i64 {distance}, {column}")
     places = row_addresses(text, tile)
+    for place in places:
+        for j in range(tile.vectors):
+            line = text(
+                f"getelementptr {scalar}, ptr {place}, i64 "
+                f"{text(f'add nsw i64 {distance}, {j * tile.lanes}')}"
+            )
+            text.do(f"call void @llvm.prefetch.p0(ptr {line}, i32 1, i32 3, i32 1)")
+    return Place(places, words, (column, row, image))
+
+
+def masked_stores(text: Text, tile: Tile, sums: list[list[str]], found: Place) -> None:
+    """Stores the positions that are results: the image's rows are `pitch` apart in the padded
+    image, closer in the result.
+    """
+    scalar, vector, suffix = header(tile)
+    pitch, columns, plane_rows, rows, row_step, image_step, images = found.words
+    places, (column, row, image) = found.rows, found.start
     lanes = f"<{tile.lanes} x i32>"
     count = f"<{', '.join(f'i32 {i}' for i in range(tile.lanes))}>"
     before, state = "done", (column, row, image)
@@ -273,9 +303,10 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
     scalar, vector, suffix = header(tile)
     text = Text()
     text.label("entry")
+    place = find_place(text, tile) if masked else None
     sums = product_loop(text, tile)
-    if masked:
-        masked_stores(text, tile, sums)
+    if place is not None:
+        masked_stores(text, tile, sums, place)
     else:
         places = row_addresses(text, tile)
         for r in reversed(range(tile.rows)):
@@ -302,7 +333,7 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
 @functools.cache
 def product_address(tile: Tile, masked: bool) -> int:
     """Machine code of the tile."""
-    name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_{'masked' if masked else 'plain'}_3"
+    name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_{'masked' if masked else 'plain'}_4"
     return load(name, lambda: product_tile(tile, masked, name))[name]
 
 
@@ -484,7 +515,8 @@ def depthwise_tile(tile: Tile, groups: Groups, name: str) -> str:
     here = text(f"call i64 @llvm.smin.i64(i64 %column, i64 {end})")
     ahead = text(f"mul nsw i64 %row.step, {tile.rows}")
     ahead = text(f"add nsw i64 {ahead}, {here}")
-    for target in targets:  # the same rows of the next call: their lines are fetched while this one computes
+    # the same rows of the next call: their lines are fetched while this one computes
+    for target in targets:
         place = text(f"getelementptr {scalar}, ptr {target}, i64 {ahead}")
         text.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
     sums, first = [start] * tile.rows, 0
@@ -539,27 +571,41 @@ def depthwise_address(tile: Tile, groups: Groups) -> int:
 
 
 def load_row(text: Text, dtype: str, lanes: int, stride: int, place: str, left: str) -> str:
-    """`lanes` elements of a row, `stride` (1 or 2) apart, of which `left` exist; zeros after them."""
+    """`lanes` elements of a row, `stride` (1 or 2) apart, of which `left` exist;
+    zeros after them.
+    """
     scalar, align, short = ELEMENT[dtype]
     vector = f"<{lanes} x {scalar}>"
     order = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
     present = text(f"sub nsw i64 {text(f'mul nsw i64 {left}, {stride}')}, {stride - 1}")
     parts = []
     for part in range(stride):
-        count = text(f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {present}, {part * lanes}')}, i64 {lanes})")
+        count = text(
+            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {present}, {part * lanes}')}, "
+            f"i64 {lanes})"
+        )
         limit = splat(text, text(f"trunc i64 {count} to i32"), "i32", lanes)
         mask = text(f"icmp slt <{lanes} x i32> {order}, {limit}")
         source = text(f"getelementptr {scalar}, ptr {place}, i64 {part * lanes}")
-        parts.append(text(
-            f"call {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr {source}, i32 {align}, <{lanes} x i1> {mask}, {vector} zeroinitializer)"
-        ))  # fmt: skip
-    return parts[0] if stride == 1 else shuffle(text, vector, parts[0], parts[1], range(0, 2 * lanes, 2))
+        parts.append(
+            text(
+                f"call {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr {source}, i32 {align}, "
+                f"<{lanes} x i1> {mask}, {vector} zeroinitializer)"
+            )
+        )
+    return (
+        parts[0]
+        if stride == 1
+        else shuffle(text, vector, parts[0], parts[1], range(0, 2 * lanes, 2))
+    )
 
 
 def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
-    """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that lie `stride` apart.
+    """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that
+    lie `stride` apart.
 
-    With `padded`, target rows are whole vectors, and are filled up with zeros; else nothing but the elements is written.
+    With `padded`, target rows are whole vectors, and are filled up with zeros; else nothing but the
+    elements is written.
     """
     scalar, align, short = ELEMENT[dtype]
     lanes = machine_vectors()[0] // align
@@ -569,7 +615,9 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     whole = text(f"and i64 %columns, {-lanes}")
     rest = text(f"sub nsw i64 %columns, {whole}")
     limit = splat(text, text(f"trunc i64 {rest} to i32"), "i32", lanes)
-    mask = text(f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}")
+    mask = text(
+        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
+    )
     partial = text(f"icmp sgt i64 {rest}, 0")
     text.do("br label %row")
     text.label("row")
@@ -588,7 +636,10 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
         value = text(f"load {vector}, ptr {place}, align {align}")
     else:
         value = load_row(text, dtype, lanes, stride, place, text("sub nsw i64 %columns, %i"))
-    text.do(f"store {vector} {value}, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %i')}, align {align}")
+    text.do(
+        f"store {vector} {value}, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %i')}, "
+        f"align {align}"
+    )
     text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
     text.do("br label %vectors")
     text.label("tail")
@@ -600,7 +651,10 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     if padded:
         text.do(f"store {vector} {value}, ptr {target}, align {align}")
     else:
-        text.do(f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, i32 {align}, <{lanes} x i1> {mask})")
+        text.do(
+            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
+            f"i32 {align}, <{lanes} x i1> {mask})"
+        )
     text.do("br label %zeros")
     text.label("zeros")
     if padded:
@@ -610,7 +664,10 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
         text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
         text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
         text.label("clear")
-        text.do(f"store {vector} zeroinitializer, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %z')}, align {align}")
+        text.do(
+            f"store {vector} zeroinitializer, ptr "
+            f"{text(f'getelementptr {scalar}, ptr %to, i64 %z')}, align {align}"
+        )
         text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
         text.do("br label %blank")
     else:
@@ -623,12 +680,20 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     text.label("done")
     text.do("ret void")
     declarations = [
-        f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, <{lanes} x i1>, {vector})",
+        (
+            f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, <{lanes} x i1>, "
+            f"{vector})"
+        ),
         f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, <{lanes} x i1>)",
         "declare i64 @llvm.smin.i64(i64, i64)",
     ]
-    arguments = "ptr noalias %target, ptr noalias readonly %source, i64 %rows, i64 %columns, i64 %target.step, i64 %source.step"
-    return "\n".join([*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"])
+    arguments = (
+        "ptr noalias %target, ptr noalias readonly %source, i64 %rows, i64 %columns, "
+        "i64 %target.step, i64 %source.step"
+    )
+    return "\n".join(
+        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
+    )
 
 
 @functools.cache

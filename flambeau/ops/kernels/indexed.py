@@ -132,7 +132,7 @@ def move_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
             else:
                 a[i] = T(combine(C(a[i]), C(b[i])))
         return
-    for i in range(count):
+    for _ in range(count):
         if MODE == SET:
             a[0] = b[0]
         else:

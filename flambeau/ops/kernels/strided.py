@@ -65,7 +65,7 @@ def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
             for i in range(count):
                 a[i] = value
             return
-        for i in range(count):
+        for _ in range(count):
             a[0] = value
             a = ptr(a) + target_step
         return
@@ -78,7 +78,7 @@ def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
             a[i] = b[0]
             b = ptr(b) + source_step
         return
-    for i in range(count):
+    for _ in range(count):
         a[0] = b[0]
         a = ptr(a) + target_step
         b = ptr(b) + source_step
@@ -98,7 +98,7 @@ def copy_lines(target: ptr, source: ptr, params: i64p, start: i64, stop: i64) ->
         b = b + (rest % axis[0]) * axis[1]
         a = a + (rest % axis[0]) * axis[2]
         rest = rest // axis[0]
-    for line in range(start, stop):
+    for _ in range(start, stop):
         copy_line(a, b, params[INNER], params[INNER_TARGET], params[INNER_SOURCE])
         for k in range(rank):
             dim = rank - 1 - k

@@ -1,4 +1,5 @@
-"""Cholesky factorisation of Hermitian positive-definite matrices, and solving and inverting with it.
+"""Cholesky factorisation of Hermitian positive-definite matrices, and solving and inverting with
+it.
 
     >>> torch.linalg.cholesky(torch.tensor([[4.0, 2.0], [2.0, 10.0]]))
     tensor([[2., 0.],
@@ -34,7 +35,8 @@ from flambeau.runtime.lapack import Program
 
 
 def factor_gradient(g: Any, y: Any, upper: bool) -> Any:
-    """inv(L.mH) P(L.mH g) inv(L), where P halves the diagonal of the lower triangle and makes it Hermitian.
+    """inv(L.mH) P(L.mH g) inv(L), where P halves the diagonal of the lower triangle and makes it
+    Hermitian.
 
     Iain Murray: Differentiation of the Cholesky decomposition (2016), section 3.1.
     """

@@ -1,8 +1,8 @@
 """Functions of matrices: powers, the exponential, condition numbers, inverses of tensors.
 
-    >>> torch.linalg.matrix_power(torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
-    tensor([[1., 3.],
-            [0., 1.]])
+>>> torch.linalg.matrix_power(torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
+tensor([[1., 3.],
+        [0., 1.]])
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ def exponential_gradient(g: Any, input: Any) -> Any:
     return linalg_matrix_exp.call(cat.call([top, bottom], -2)).narrow(-2, 0, n).narrow(-1, n, n)
 
 
-@structured(
-    public="matrix_exp", methods=("matrix_exp",), grad={"input": exponential_gradient}
-)
+@structured(public="matrix_exp", methods=("matrix_exp",), grad={"input": exponential_gradient})
 def linalg_matrix_exp(call, input):
     """The exponential of a square matrix.
 
@@ -218,9 +216,7 @@ def linalg_tensorinv(input: Any, ind: int = 2, *, out: Any = None) -> Any:
     order = numel(shape[ind:])
     inverse, info = linalg_inv_ex.call(input.reshape(order, order))
     if info.device.type != "meta" and info.item():
-        raise RuntimeError(
-            "Failed to invert the input tensor, because it is singular."
-        )
+        raise RuntimeError("Failed to invert the input tensor, because it is singular.")
     result = inverse.reshape(*shape[ind:], *shape[:ind])
     return result if out is None else out.resize_(result.shape).copy_(result)
 

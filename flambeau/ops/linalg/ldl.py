@@ -1,4 +1,5 @@
-"""LDL factorisation of Hermitian and symmetric matrices that need not be definite, and solving with it.
+"""LDL factorisation of Hermitian and symmetric matrices that need not be definite, and solving with
+it.
 
     >>> LD, pivots = torch.linalg.ldl_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
     >>> torch.linalg.ldl_solve(LD, pivots, torch.ones(2, 1))
@@ -121,8 +122,7 @@ def linalg_ldl_solve(call, LD, pivots, B, *, hermitian=False):
     tensor([[0.5000]])
     """
     ld, places, b = (
-        tensor_spec(call, value, name)
-        for value, name in ((LD, "LD"), (pivots, "pivots"), (B, "B"))
+        tensor_spec(call, value, name) for value, name in ((LD, "LD"), (pivots, "pivots"), (B, "B"))
     )
     check_solve(ld, places, b)
     if places.dtype not in (dtypes.int32, dtypes.int64):

@@ -1,9 +1,9 @@
 """Least squares: lstsq, the pseudo-inverse, and the rank of a matrix.
 
-    >>> A = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
-    >>> torch.linalg.lstsq(A, torch.tensor([[1.0], [3.0], [5.0]])).solution
-    tensor([[1.0000],
-            [2.0000]])
+>>> A = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+>>> torch.linalg.lstsq(A, torch.tensor([[1.0], [3.0], [5.0]])).solution
+tensor([[1.0000],
+        [2.0000]])
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
+from flambeau.ops.choice import where
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.linalg.common import (
     check_matrix,
@@ -26,9 +27,8 @@ from flambeau.ops.linalg.common import (
     real_dtype,
     tensor_spec,
 )
-from flambeau.ops.linalg.solve import column, is_vector
+from flambeau.ops.linalg.solve import column
 from flambeau.ops.linalg.spectral import linalg_eigh, linalg_eigvalsh, linalg_svd, linalg_svdvals
-from flambeau.ops.choice import where
 from flambeau.ops.registry import OPS, is_tensor
 from flambeau.runtime import matrices
 from flambeau.runtime.blas import LETTERS
@@ -101,7 +101,7 @@ def call_driver(program: Program, problem: Problem, packed: Window, right: Windo
         program.call("gels", "N", rows, columns, count, *sides, WORK, LWORK, info)
         program.fail_on(info)
         return
-    values = program.output(3, 1) if driver != "gelsy" else None
+    values: Any = program.output(3, 1) if driver != "gelsy" else None
     if values is None:
         values = program.scratch(8 * columns)
         program.helper(matrices.clear_words, values, program.number(columns))
@@ -240,8 +240,9 @@ def tolerances(name: str, input: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
 
 
 def pseudo_inverse_gradient(g: Any, y: Any, input: Any) -> Any:
-    """Golub and Pereyra: The differentiation of pseudo-inverses and nonlinear least squares problems
-    whose variables separate (1973), with the products in the order that costs least."""
+    """Golub and Pereyra: The differentiation of pseudo-inverses and nonlinear least squares
+    problems whose variables separate (1973), with the products in the order that costs least.
+    """
     A, Y, adjoint = input, y, y.mH
     gh = g.mH
     if A.shape[-2] <= A.shape[-1]:

@@ -1,7 +1,7 @@
 """LU factorisation with exchanges of rows, and what follows from it: lu_solve and determinants.
 
-`A = P L U`; LAPACK packs L (unit lower) and U (upper) into one matrix, and notes with which row each
-row was exchanged, counting from 1.
+`A = P L U`; LAPACK packs L (unit lower) and U (upper) into one matrix, and notes with which row
+each row was exchanged, counting from 1.
 
     >>> P, L, U = torch.linalg.lu(torch.tensor([[1.0, 2.0], [4.0, 4.0]]))
     >>> U
@@ -18,6 +18,7 @@ from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.ops.choice import where
 from flambeau.ops.join import cat
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.linalg.common import (
@@ -38,7 +39,6 @@ from flambeau.ops.linalg.common import (
     warn_once,
 )
 from flambeau.ops.linalg.triangular import linalg_solve_triangular
-from flambeau.ops.choice import where
 from flambeau.ops.registry import OPS
 from flambeau.runtime import matrices
 from flambeau.runtime.lapack import Place, Program, Window
@@ -106,11 +106,19 @@ def triangles_gradient(lower: Any, upper: Any, P: Any, L: Any, U: Any) -> Any:
     rest = None
     if columns > count:
         U2 = U.narrow(-1, count, columns - count)
-        rest = upper.narrow(-1, count, columns - count) if upper is not None else U2.new_zeros(tuple(U2.shape))
+        rest = (
+            upper.narrow(-1, count, columns - count)
+            if upper is not None
+            else U2.new_zeros(tuple(U2.shape))
+        )
         inner = inner - (rest @ U2.mH).tril(-1)
     if rows > count:
         L2 = L.narrow(-2, count, rows - count)
-        rest = lower.narrow(-2, count, rows - count) if lower is not None else L2.new_zeros(tuple(L2.shape))
+        rest = (
+            lower.narrow(-2, count, rows - count)
+            if lower is not None
+            else L2.new_zeros(tuple(L2.shape))
+        )
         inner = inner - (L2.mH @ rest).triu()
     triangular = linalg_solve_triangular.call
     first = triangular(U1.mH, inner, upper=False, left=False)
@@ -128,7 +136,9 @@ def packed_gradient(g: Any, y: Any, y1: Any) -> Any:
     """The gradient of A from that of the packed factors."""
     P, L, U = lu_unpack.call(y, y1)
     count = L.shape[-1]
-    return triangles_gradient(g.narrow(-1, 0, count).tril(-1), g.narrow(-2, 0, count).triu(), P, L, U)
+    return triangles_gradient(
+        g.narrow(-1, 0, count).tril(-1), g.narrow(-2, 0, count).triu(), P, L, U
+    )
 
 
 @structured(public=None, methods=(), grad={"A": packed_gradient})
@@ -337,7 +347,9 @@ def check_lu_solve(lu: Spec, pivots: Spec, b: Spec, left: bool) -> None:
 def factors_gradient(
     g: Any, y: Any, LU: Any, pivots: Any, B_like: Any, left: bool, adjoint: bool
 ) -> Any:
-    """The gradient of the packed factors: first that of the matrix A = P L U, then through the product."""
+    """The gradient of the packed factors: first that of the matrix A = P L U,
+    then through the product.
+    """
     P, L, U = lu_unpack.call(LU, pivots)
     back = linalg_lu_solve.call(LU, pivots, g, left=left, adjoint=not adjoint)
     if left:
@@ -367,8 +379,7 @@ def linalg_lu_solve(call, LU, pivots, B, *, left=True, adjoint=False):
             [0.2500]])
     """
     lu, places, b = (
-        tensor_spec(call, value, name)
-        for value, name in ((LU, "LU"), (pivots, "pivots"), (B, "B"))
+        tensor_spec(call, value, name) for value, name in ((LU, "LU"), (pivots, "pivots"), (B, "B"))
     )
     check_lu_solve(lu, places, b, left)
     batch, n = batch_of(lu, b), lu.shape[-1]
@@ -389,10 +400,19 @@ def linalg_lu_solve(call, LU, pivots, B, *, left=True, adjoint=False):
 
 
 def substitute(
-    program: Program, factors: Window, pivots: Place, result: Window, count: int, left: bool, adjoint: bool,
-    info: Place, guard: Place | None = None,
-) -> None:  # fmt: skip
-    """Adds the steps that solve with the factors, in place; XA = B is solved as A.mT X.mT = B.mT."""
+    program: Program,
+    factors: Window,
+    pivots: Place,
+    result: Window,
+    count: int,
+    left: bool,
+    adjoint: bool,
+    info: Place,
+    guard: Place | None = None,
+) -> None:
+    """Adds the steps that solve with the factors, in place;
+    XA = B is solved as A.mT X.mT = B.mT.
+    """
     n, is_complex = factors.shape[0], program.is_complex
     mark = "N" if left else "T"
     if adjoint:
@@ -401,7 +421,9 @@ def substitute(
     sizes = program.table([*result.shape, *result.steps])
     if turn:
         program.helper(matrices.conjugate, result, sizes, guard=guard)
-    program.call("getrs", mark, n, count, factors, max(1, n), pivots, result, max(1, n), info, guard=guard)
+    program.call(
+        "getrs", mark, n, count, factors, max(1, n), pivots, result, max(1, n), info, guard=guard
+    )
     if turn:
         program.helper(matrices.conjugate, result, sizes, guard=guard)
 
@@ -428,7 +450,8 @@ def lu_solve(input, LU_data, LU_pivots):
 
 
 def adjugate_gradient(g: Any, A: Any, y: Any) -> Any:
-    """The gradient of det for singular matrices too, from A = U diag(S) Vh: the adjugate's transpose.
+    """The gradient of det for singular matrices too, from A = U diag(S) Vh: the adjugate's
+    transpose.
 
     Each singular value is replaced by the product of all others (Higham, What is the adjugate of a
     matrix?, 2020).
@@ -504,7 +527,9 @@ def determinant_plan(call: Any, spec: Spec, logarithm: bool) -> Any:
 
 
 def log_determinant_gradient(g0: Any, g1: Any, y0: Any, y2: Any, y3: Any, A: Any) -> Any:
-    """G = inv(A.mH) times a number: that of the logarithm, and for complex matrices that of the phase."""
+    """G = inv(A.mH) times a number: that of the logarithm,
+    and for complex matrices that of the phase.
+    """
     number = g1
     if A.dtype.is_complex and g0 is not None:
         turning = (g0.conj() * y0).imag
@@ -562,4 +587,3 @@ def logdet(input):
     if input.dtype.is_complex:
         return sign.log() + logarithm
     return where(sign == -1.0, float("nan"), logarithm)
-

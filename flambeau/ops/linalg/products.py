@@ -1,7 +1,7 @@
 """Products: cross, vecdot, chains of matrices, Vandermonde matrices, and views of diagonals.
 
-    >>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
-    tensor([0, 0, 1])
+>>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
+tensor([0, 0, 1])
 """
 
 from __future__ import annotations
@@ -201,7 +201,8 @@ def linalg_multi_dot(tensors: Any, *, out: Any = None) -> Any:
         if items[i].shape[1] != items[i + 1].shape[0]:
             sizes = [errors.brackets(items[k].shape) for k in (i, i + 1)]
             raise RuntimeError(
-                f"multi_dot(): tensors {i} and {i + 1} with shapes {sizes[0]} and {sizes[1]} cannot "
+                f"multi_dot(): tensors {i} and {i + 1} with shapes {sizes[0]} and "
+                f"{sizes[1]} cannot "
                 "be multiplied"
             )
     splits = best_splits([x.shape[0] for x in items] + [items[-1].shape[1]])

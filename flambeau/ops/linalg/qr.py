@@ -1,7 +1,7 @@
 """QR factorisation, and products of Householder reflectors, which LAPACK keeps Q as.
 
-`geqrf` packs R and the vectors v of the reflectors I - tau v v.mH into one matrix; `householder_product`
-multiplies the reflectors, `ormqr` applies them to a matrix.
+`geqrf` packs R and the vectors v of the reflectors I - tau v v.mH into one matrix;
+`householder_product` multiplies the reflectors, `ormqr` applies them to a matrix.
 
     >>> Q, R = torch.linalg.qr(torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
     >>> R.abs()
@@ -64,9 +64,10 @@ def square_gradient(g_q: Any, g_r: Any, Q: Any, R: Any) -> Any:
 
 
 def qr_gradient(g0: Any, g1: Any, y0: Any, y1: Any, A_like: Spec, mode: str) -> Any:
-    """A wide matrix is [A1 A2] with A1 = Q R1 and R2 = Q.mH A2: what comes through R2 goes to A2 and,
-    by way of Q, to A1 (Roberts and Roberts: QR and LQ decomposition matrix backpropagation
-    algorithms for square, wide, and deep matrices, 2020)."""
+    """A wide matrix is [A1 A2] with A1 = Q R1 and R2 = Q.mH A2: what comes through R2 goes to A2
+    and, by way of Q, to A1 (Roberts and Roberts: QR and LQ decomposition matrix backpropagation
+    algorithms for square, wide, and deep matrices, 2020).
+    """
     if mode == "r":
         raise RuntimeError(
             "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please "
@@ -139,7 +140,8 @@ def qr(input, some=True):
     """
     OPS["qr"].check_tensor(input, "input")
     warn_once(
-        "torch.qr is deprecated in favor of torch.linalg.qr and will be removed in a future PyTorch "
+        "torch.qr is deprecated in favor of torch.linalg.qr and will be removed in a future "
+        "PyTorch "
         "release.\nThe boolean parameter 'some' has been replaced with a string parameter 'mode'.\n"
         "Q, R = torch.qr(A, some)\nshould be replaced with\n"
         "Q, R = torch.linalg.qr(A, 'reduced' if some else 'complete')"
@@ -181,9 +183,7 @@ def reflectors(packed: Any, count: int) -> Any:
     return below + cat.call([ones, ones.new_zeros((missing, ones.shape[1]))], 0)
 
 
-def chain_gradient(
-    g: Any, y: Any, packed: Any, tau: Any, reverse: bool
-) -> tuple[Any, Any]:
+def chain_gradient(g: Any, y: Any, packed: Any, tau: Any, reverse: bool) -> tuple[Any, Any]:
     """The gradients of `packed` and `tau` where y = P1 P2 ... Pk C with Pi = I - tau_i v_i v_i.mH;
     with `reverse`, y = Pk.mH ... P1.mH C.
 
@@ -355,7 +355,8 @@ def applied_gradient(which: int) -> Any:
     }
 )
 def ormqr(call, input, input2, input3, left=True, transpose=False):
-    """Q @ input3 (input3 @ Q if not `left`, with Q.mH for `transpose`), Q as the reflectors of geqrf.
+    """Q @ input3 (input3 @ Q if not `left`, with Q.mH for `transpose`), Q as the reflectors of
+    geqrf.
 
     >>> torch.ormqr(torch.zeros(2, 1), torch.zeros(1), torch.ones(2, 1))
     tensor([[1.],

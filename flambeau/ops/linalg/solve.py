@@ -1,4 +1,5 @@
-"""Inverses and solutions of square systems: inv, solve and their forms that report instead of failing.
+"""Inverses and solutions of square systems: inv, solve and their forms that report instead of
+failing.
 
     >>> A = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
     >>> torch.linalg.solve(A, torch.ones(2))
@@ -42,8 +43,9 @@ from flambeau.runtime.lapack import Program, Window
 
 
 def inverse_gradient(g: Any, y: Any) -> Any:
-    """-inv(A).mH g inv(A).mH, see Giles: Collected matrix derivative results for forward and reverse
-    mode algorithmic differentiation (2008), section 2.2.3."""
+    """-inv(A).mH g inv(A).mH, see Giles: Collected matrix derivative results for forward and
+    reverse mode algorithmic differentiation (2008), section 2.2.3.
+    """
     adjoint = y.mH
     return -(adjoint @ g @ adjoint)
 
@@ -139,7 +141,9 @@ def column(window: Window) -> Window:
 
 
 def solve_plan(call: Any, A: Any, B: Any, left: bool, check: bool, make: Any) -> Any:
-    """A plan of the solution, with LU and pivots for the gradient, and info; `make` picks what is returned."""
+    """A plan of the solution, with LU and pivots for the gradient, and info;
+    `make` picks what is returned.
+    """
     a, b = tensor_spec(call, A, "A"), tensor_spec(call, B, "B")
     name = "linalg.solve"
     check_floating(name, a)

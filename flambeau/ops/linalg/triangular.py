@@ -1,9 +1,9 @@
 """Equations with triangular matrices: solve_triangular and the older triangular_solve.
 
-    >>> A = torch.tensor([[2.0, 1.0], [0.0, 4.0]])
-    >>> torch.linalg.solve_triangular(A, torch.ones(2, 1), upper=True)
-    tensor([[0.3750],
-            [0.2500]])
+>>> A = torch.tensor([[2.0, 1.0], [0.0, 4.0]])
+>>> torch.linalg.solve_triangular(A, torch.ones(2, 1), upper=True)
+tensor([[0.3750],
+        [0.2500]])
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def substitution(
     """Adds the steps that solve op(A) X = B in place of B; `mark` says which op: N, T or C."""
     matrix, leading, by_rows = program.readable(a)
     triangle = "U" if upper else "L"
-    if by_rows and mark == "C" and program.is_complex:  # A.mH of rows: no mark says "conjugate only"
+    # A.mH of rows: no mark says "conjugate only"
+    if by_rows and mark == "C" and program.is_complex:
         column_wise = program.matrix(*a.shape)
         program.copy(a, column_wise)
         matrix, leading, by_rows = column_wise, max(1, a.shape[0]), False
@@ -98,9 +99,7 @@ def linalg_solve_triangular(call, A, B, *, upper, left=True, unitriangular=False
     check_equation("linalg.solve_triangular", a, b, left)
     check_kernel("triangular_solve_cpu", a)
     if a.dtype is not b.dtype:
-        return call.op.call(
-            A, B.to(a.dtype), upper=upper, left=left, unitriangular=unitriangular
-        )
+        return call.op.call(A, B.to(a.dtype), upper=upper, left=left, unitriangular=unitriangular)
     return triangular_plan(call, ("A", "B"), a, b, upper, "N", left, unitriangular, False)
 
 
@@ -130,9 +129,7 @@ def check_older_dtype(a: Spec, b: Spec) -> None:
         )
 
 
-def older_side_gradient(
-    g0: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool
-) -> Any:
+def older_side_gradient(g0: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> Any:
     """The gradient of b: the solution for the adjoint of op(A)."""
     if g0 is None:
         return None

@@ -1,0 +1,554 @@
+"""Discrete Fourier transforms: torch.fft.
+
+Three ops do the work, each over several dimensions at once: complex to complex, real to complex, complex to
+real. The public functions sort out sizes, dimensions and normalisation. NumPy transforms; a result's
+memory is laid out as torch's: the other dimensions first, then those transformed.
+
+    >>> torch.fft.rfft(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    tensor([1.+0.j, 1.+0.j, 1.+0.j])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from flambeau.core import dtype as dtypes
+from flambeau.core.shape import wrap_dim
+from flambeau.core.spec import Spec
+from flambeau.core.strides import contiguous_strides
+from flambeau.ops.join import cat
+from flambeau.ops.kinds import composite, structured
+from flambeau.ops.outputs import into
+from flambeau.ops.ranges import arange
+from flambeau.ops.registry import OPS
+from flambeau.ops.shape import roll
+
+NONE, ROOT, FULL = range(3)  # scale: 1, 1 / sqrt(n), 1 / n
+NUMPY_NORM = {True: ("backward", "ortho", "forward"), False: ("forward", "ortho", "backward")}
+
+# ---- the transforms --------------------------------------------------------------------------
+
+
+def sorted_dims(spec: Spec, dims: Sequence[int], keep_last: bool) -> list[int]:
+    """The dimensions in the order of their strides, the greatest first; the last may have to stay."""
+    last = list(dims[-1:]) if keep_last else []
+    rest = list(dims[:-1]) if keep_last else list(dims)
+    return sorted(rest, key=lambda d: -spec.strides[d]) + last
+
+
+def result_spec(spec: Spec, shape: Sequence[int], dims: Sequence[int], dtype: Any) -> Spec:
+    """The result's spec: in memory the dimensions that are not transformed come first."""
+    batch = [d for d in range(spec.ndim) if d not in dims]
+    order = sorted(batch, key=lambda d: -spec.strides[d]) + list(dims)
+    strides = [0] * spec.ndim
+    for d, stride in zip(order, contiguous_strides([shape[d] for d in order]), strict=True):
+        strides[d] = stride
+    return Spec.of(tuple(shape), tuple(strides), dtype, spec.device)
+
+
+def transform(call: Any, output: Spec, compute: Any) -> Any:
+    """A plan that lets NumPy compute; empty tensors need nothing."""
+
+    def run(array: Any) -> Any:
+        import numpy
+
+        if not output.numel:
+            return numpy.empty(tuple(output.shape), output.dtype.numpy_name)
+        return compute(numpy.fft, array)
+
+    return call.numpy(["input"], [output], run)
+
+
+@structured(
+    public="_fft_c2c",
+    methods=(),
+    node="FftC2CBackward",
+    grad=lambda g, dim, normalization, forward: _fft_c2c.call(g, dim, normalization, not forward),
+)
+def _fft_c2c(call, input, dim, normalization, forward):
+    """Complex to complex over the dimensions `dim`."""
+    spec = input._spec
+    dims = sorted_dims(spec, dim, False)
+    output = result_spec(spec, spec.shape, dims, spec.dtype)
+    norm = NUMPY_NORM[forward][normalization]
+
+    def compute(fft: Any, x: Any) -> Any:
+        return (fft.fftn if forward else fft.ifftn)(x, axes=dims, norm=norm)
+
+    return transform(call, output, compute)
+
+
+def half_gradient(g: Any, input_like: Spec, dim: Any, normalization: int, onesided: bool) -> Any:
+    """The adjoint of the real transform; frequencies that were left out count as zeros."""
+    if onesided:
+        last, size = dim[-1], input_like.shape[dim[-1]]
+        missing = list(g.shape)
+        missing[last] = size - g.shape[last]
+        g = cat.call([g, g.new_zeros(missing)], last)
+    return _fft_c2c.call(g, dim, normalization, False).real
+
+
+@structured(public="_fft_r2c", methods=(), node="FftR2CBackward", grad=half_gradient)
+def _fft_r2c(call, input, dim, normalization, onesided):
+    """Real to complex; `onesided` leaves out the frequencies of the last dimension that follow by symmetry."""
+    spec = input._spec
+    dims = sorted_dims(spec, dim, True)
+    shape = list(spec.shape)
+    if onesided:
+        shape[dims[-1]] = shape[dims[-1]] // 2 + 1
+    output = result_spec(spec, shape, dims, spec.dtype.to_complex())
+    norm = NUMPY_NORM[True][normalization]
+
+    def compute(fft: Any, x: Any) -> Any:
+        return (fft.rfftn if onesided else fft.fftn)(x, axes=dims, norm=norm)
+
+    return transform(call, output, compute)
+
+
+def real_gradient(g: Any, dim: Any, normalization: int) -> Any:
+    """The adjoint of the transform to real numbers: frequencies that stand for two count twice."""
+    half = _fft_r2c.call(g, dim, normalization, True)
+    last = dim[-1]
+    size, doubled = half.shape[last], g.shape[last] - half.shape[last]
+    if doubled <= 0:
+        return half
+    factors = [1.0] + [2.0] * doubled + [1.0] * (size - 1 - doubled)
+    shape = [1] * half.ndim
+    shape[last] = size
+    return half * g.new_tensor(factors).reshape(shape)
+
+
+@structured(public="_fft_c2r", methods=(), node="FftC2RBackward", grad=real_gradient)
+def _fft_c2r(call, input, dim, normalization, last_dim_size):
+    """Complex to real: inverse of the one-sided transform, to a last dimension of the given size."""
+    spec = input._spec
+    dims = sorted_dims(spec, dim, True)
+    shape = list(spec.shape)
+    shape[dims[-1]] = last_dim_size
+    output = result_spec(spec, shape, dims[-1:], spec.dtype.to_real())
+    norm = NUMPY_NORM[False][normalization]
+
+    def compute(fft: Any, x: Any) -> Any:
+        if dims[:-1]:
+            x = fft.ifftn(x, axes=dims[:-1], norm=norm)
+        return fft.irfft(x, last_dim_size, axis=dims[-1], norm=norm)
+
+    return transform(call, output, compute)
+
+
+# ---- arguments -------------------------------------------------------------------------------
+
+
+def scale_of(norm: str | None, forward: bool) -> int:
+    """The normalisation that a name means for a transform in this direction."""
+    if norm is None or norm == "backward":
+        return NONE if forward else FULL
+    if norm == "forward":
+        return FULL if forward else NONE
+    if norm == "ortho":
+        return ROOT
+    raise RuntimeError(f'Invalid normalization mode: "{norm}"')
+
+
+def promoted(input: Any, to_complex: bool = False) -> Any:
+    """The input in a dtype that can be transformed."""
+    dtype = input.dtype
+    if dtype.category < 2:
+        dtype = dtypes.get_default_dtype()
+    if dtype.name not in ("float32", "float64", "complex64", "complex128"):
+        raise RuntimeError(f"Unsupported dtype {dtype.scalar_name}")
+    if to_complex:
+        dtype = dtype.to_complex()
+    return input if dtype is input.dtype else input.to(dtype)
+
+
+def check_size(n: int) -> None:
+    """torch's error for transforms of nothing."""
+    if n < 1:
+        raise RuntimeError(f"Invalid number of data points ({n}) specified")
+
+
+def resized(x: Any, dims: Sequence[int], sizes: Sequence[int]) -> Any:
+    """Cut or padded with zeros to the given sizes."""
+    for d, size in zip(dims, sizes, strict=True):
+        have = x.shape[d]
+        if size < have:
+            x = x.narrow(d, 0, size)
+        elif size > have:
+            missing = list(x.shape)
+            missing[d] = size - have
+            x = cat.call([x, x.new_zeros(missing)], d)
+    return x
+
+
+def sizes_and_dims(input: Any, s: Any, dim: Any) -> tuple[list[int], list[int]]:
+    """The sizes and dimensions of a transform over several dimensions, after torch's checks."""
+    s = [s] if isinstance(s, int) else s
+    dim = [dim] if isinstance(dim, int) else dim
+    dims: list[int] = []
+    if dim is not None:
+        dims = [wrap_dim(d, input.ndim, wrap_scalar=False) for d in dim]
+        if len(set(dims)) != len(dims):
+            raise RuntimeError("FFT dims must be unique")
+    if s is None:
+        if dim is None:
+            dims = list(range(input.ndim))
+        sizes = [input.shape[d] for d in dims]
+    else:
+        if dim is not None and len(dims) != len(s):
+            raise RuntimeError("When given, dim and shape arguments must have the same length")
+        if len(s) > input.ndim:
+            raise RuntimeError(
+                f"Got shape with {len(s)} values but input tensor only has {input.ndim} dimensions."
+            )
+        if dim is None:
+            dims = list(range(input.ndim - len(s), input.ndim))
+        sizes = [input.shape[d] if n == -1 else n for n, d in zip(s, dims, strict=True)]
+    for n in sizes:
+        check_size(n)
+    return sizes, dims
+
+
+def real_sizes_and_dims(name: str, input: Any, s: Any, dim: Any) -> tuple[list[int], list[int], int]:
+    """The same for transforms to real numbers; also the size of the last dimension of the result."""
+    given = [s] if isinstance(s, int) else s
+    sizes, dims = sizes_and_dims(input, s, dim)
+    if not dims:
+        raise RuntimeError(f"{name} must transform at least one axis")
+    last = sizes[-1]
+    if given is None or given[-1] == -1:
+        last = 2 * (input.shape[dims[-1]] - 1)
+    check_size(last)
+    sizes[-1] = last // 2 + 1
+    return sizes, dims, last
+
+
+# ---- one dimension ---------------------------------------------------------------------------
+
+
+def to_complex(name: str, input: Any, n: Any, dim: int, norm: Any, forward: bool) -> Any:
+    """fft and ifft."""
+    x = promoted(OPS[name].check_tensor(input, "input"))
+    d = wrap_dim(dim, x.ndim, wrap_scalar=False)
+    size = x.shape[d] if n is None else n
+    check_size(size)
+    x, scale = resized(x, [d], [size]), scale_of(norm, forward)
+    if x.dtype.is_complex:
+        return _fft_c2c.call(x, (d,), scale, forward)
+    result = _fft_r2c.call(x, (d,), scale, False)
+    return result if forward else result.conj()
+
+
+def half_of(name: str, input: Any, n: Any, dim: int, norm: Any, forward: bool) -> Any:
+    """rfft and ihfft."""
+    OPS[name].check_tensor(input, "input")
+    if input.dtype.is_complex:
+        short = name.removeprefix("fft_")
+        raise RuntimeError(
+            f"{short} expects a real input tensor, but got {input.dtype.scalar_name}"
+        )
+    x = promoted(input)
+    d = wrap_dim(dim, x.ndim, wrap_scalar=False)
+    size = x.shape[d] if n is None else n
+    check_size(size)
+    result = _fft_r2c.call(resized(x, [d], [size]), (d,), scale_of(norm, forward), True)
+    return result if forward else result.conj()
+
+
+def to_real(name: str, input: Any, n: Any, dim: int, norm: Any, forward: bool) -> Any:
+    """irfft and hfft."""
+    x = promoted(OPS[name].check_tensor(input, "input"), True)
+    d = wrap_dim(dim, x.ndim, wrap_scalar=False)
+    size = 2 * (x.shape[d] - 1) if n is None else n
+    check_size(size)
+    x, scale = resized(x, [d], [size // 2 + 1]), scale_of(norm, forward)
+    return _fft_c2r.call(x.conj() if forward else x, (d,), scale, size)
+
+
+@composite(public=None, methods=())
+def fft_fft(
+    input: Any, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Any = None
+) -> Any:
+    """The discrete Fourier transform along `dim`.
+
+    >>> torch.fft.fft(torch.tensor([1.0, 0.0]))
+    tensor([1.+0.j, 1.+0.j])
+    """
+    return into(to_complex("fft_fft", input, n, dim, norm, True), out)
+
+
+@composite(public=None, methods=())
+def fft_ifft(
+    input: Any, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Any = None
+) -> Any:
+    """The inverse transform along `dim`.
+
+    >>> torch.fft.ifft(torch.tensor([2.0, 0.0]))
+    tensor([1.+0.j, 1.+0.j])
+    """
+    return into(to_complex("fft_ifft", input, n, dim, norm, False), out)
+
+
+@composite(public=None, methods=())
+def fft_rfft(
+    input: Any, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Any = None
+) -> Any:
+    """The transform of real numbers: its first half, from which the rest follows.
+
+    >>> torch.fft.rfft(torch.ones(4))
+    tensor([4.+0.j, 0.+0.j, 0.+0.j])
+    """
+    return into(half_of("fft_rfft", input, n, dim, norm, True), out)
+
+
+@composite(public=None, methods=())
+def fft_irfft(
+    input: Any, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Any = None
+) -> Any:
+    """The inverse of rfft, to `n` real numbers.
+
+    >>> torch.fft.irfft(torch.tensor([4.0, 0.0, 0.0]))
+    tensor([1., 1., 1., 1.])
+    """
+    return into(to_real("fft_irfft", input, n, dim, norm, False), out)
+
+
+@composite(public=None, methods=())
+def fft_hfft(
+    input: Any, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Any = None
+) -> Any:
+    """The transform of a signal whose second half mirrors its first: real numbers.
+
+    >>> torch.fft.hfft(torch.tensor([1.0, 1.0]))
+    tensor([2., 0.])
+    """
+    return into(to_real("fft_hfft", input, n, dim, norm, True), out)
+
+
+@composite(public=None, methods=())
+def fft_ihfft(
+    input: Any, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Any = None
+) -> Any:
+    """The inverse of hfft.
+
+    >>> torch.fft.ihfft(torch.tensor([2.0, 0.0]))
+    tensor([1.-0.j, 1.-0.j])
+    """
+    return into(half_of("fft_ihfft", input, n, dim, norm, False), out)
+
+
+# ---- several dimensions ----------------------------------------------------------------------
+
+
+def many_to_complex(input: Any, s: Any, dim: Any, norm: Any, forward: bool) -> Any:
+    """fftn and ifftn."""
+    x = promoted(input, True)
+    sizes, dims = sizes_and_dims(x, s, dim)
+    x, scale = resized(x, dims, sizes), scale_of(norm, forward)
+    return _fft_c2c.call(x, tuple(dims), scale, forward) if dims else x.clone()
+
+
+def many_halves(input: Any, s: Any, dim: Any, norm: Any, name: str) -> Any:
+    """rfftn and ihfftn."""
+    forward = name == "rfftn"
+    if input.dtype.is_complex:
+        text = f"{name} expects a real-valued input tensor, but got"
+        text = text if forward else "Only supports floating-point dtypes, but found:"
+        raise RuntimeError(f"{text} {input.dtype.scalar_name}")
+    x = promoted(input)
+    sizes, dims = sizes_and_dims(x, s, dim)
+    if not dims:
+        raise RuntimeError(f"{name} must transform at least one axis")
+    x, scale = resized(x, dims, sizes), scale_of(norm, forward)
+    if forward:
+        return _fft_r2c.call(x, tuple(dims), scale, True)
+    half = _fft_r2c.call(x, tuple(dims[-1:]), scale, True).conj()
+    return _fft_c2c.call(half, tuple(dims[:-1]), scale, False) if dims[:-1] else half
+
+
+def many_to_real(input: Any, s: Any, dim: Any, norm: Any, name: str) -> Any:
+    """irfftn and hfftn."""
+    forward = name == "hfftn"
+    x = promoted(input, True)
+    sizes, dims, last = real_sizes_and_dims(name, x, s, dim)
+    x, scale = resized(x, dims, sizes), scale_of(norm, forward)
+    if not forward:
+        return _fft_c2r.call(x, tuple(dims), scale, last)
+    if dims[:-1]:
+        x = _fft_c2c.call(x, tuple(dims[:-1]), scale, True)
+    return _fft_c2r.call(x.conj(), tuple(dims[-1:]), scale, last)
+
+
+Dims = Sequence[int]
+
+
+@composite(public=None, methods=())
+def fft_fftn(
+    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The transform over several dimensions (all if none are named).
+
+    >>> torch.fft.fftn(torch.ones(2, 2))[0, 0]
+    tensor(4.+0.j)
+    """
+    OPS["fft_fftn"].check_tensor(input, "input")
+    return into(many_to_complex(input, s, dim, norm, True), out)
+
+
+@composite(public=None, methods=())
+def fft_ifftn(
+    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The inverse transform over several dimensions.
+
+    >>> torch.fft.ifftn(torch.ones(2, 2))[0, 0]
+    tensor(1.+0.j)
+    """
+    OPS["fft_ifftn"].check_tensor(input, "input")
+    return into(many_to_complex(input, s, dim, norm, False), out)
+
+
+@composite(public=None, methods=())
+def fft_rfftn(
+    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The transform of real numbers over several dimensions, half of it in the last.
+
+    >>> torch.fft.rfftn(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+    """
+    OPS["fft_rfftn"].check_tensor(input, "input")
+    return into(many_halves(input, s, dim, norm, "rfftn"), out)
+
+
+@composite(public=None, methods=())
+def fft_irfftn(
+    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The inverse of rfftn.
+
+    >>> torch.fft.irfftn(torch.fft.rfftn(torch.ones(2, 4))).shape
+    torch.Size([2, 4])
+    """
+    OPS["fft_irfftn"].check_tensor(input, "input")
+    return into(many_to_real(input, s, dim, norm, "irfftn"), out)
+
+
+@composite(public=None, methods=())
+def fft_hfftn(
+    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The transform of signals that mirror themselves, over several dimensions.
+
+    >>> torch.fft.hfftn(torch.ones(2, 2)).shape
+    torch.Size([2, 2])
+    """
+    OPS["fft_hfftn"].check_tensor(input, "input")
+    return into(many_to_real(input, s, dim, norm, "hfftn"), out)
+
+
+@composite(public=None, methods=())
+def fft_ihfftn(
+    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The inverse of hfftn.
+
+    >>> torch.fft.ihfftn(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+    """
+    OPS["fft_ihfftn"].check_tensor(input, "input")
+    return into(many_halves(input, s, dim, norm, "ihfftn"), out)
+
+
+def _two_dimensional(name: str) -> None:
+    """Registers NAME2: NAMEn over the last two dimensions."""
+    general = OPS[f"fft_{name}n"]
+
+    def function(
+        input: Any, s: Dims | None = None, dim: Dims = (-2, -1), norm: str | None = None, *,
+        out: Any = None,
+    ) -> Any:  # fmt: skip
+        OPS[f"fft_{name}2"].check_tensor(input, "input")
+        return general.call(input, s, dim, norm, out=out)
+
+    function.__name__ = function.__qualname__ = f"fft_{name}2"
+    function.__doc__ = f"torch.fft.{name}n over two dimensions, the last ones if none are named."
+    composite(function, public=None, methods=())
+
+
+for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+    _two_dimensional(_name)
+
+
+# ---- helpers ---------------------------------------------------------------------------------
+
+
+def check_frequency_dtype(name: str, dtype: Any) -> None:
+    """torch's error for integer frequencies."""
+    if dtype is not None and dtype.category < 2:
+        raise RuntimeError(f"{name} requires a floating point or complex dtype")
+
+
+@composite(public=None, methods=())
+def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
+    """The frequencies that belong to the elements of a transform of n samples, d apart.
+
+    >>> torch.fft.fftfreq(4)
+    tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
+    """
+    check_frequency_dtype("fftfreq", dtype)
+    counts = arange(n, dtype=dtype or dtypes.get_default_dtype(), **options)
+    wrapped = counts.detach() - n * (counts.detach() >= (n + 1) // 2).to(counts.dtype)
+    result = wrapped.mul(1 / (n * d) if n * d else math.inf)
+    return into(result.requires_grad_(options.get("requires_grad", False)), out)
+
+
+@composite(public=None, methods=())
+def fft_rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
+    """The frequencies of the elements of rfft of n samples, d apart.
+
+    >>> torch.fft.rfftfreq(4)
+    tensor([0.0000, 0.2500, 0.5000])
+    """
+    check_frequency_dtype("rfftfreq", dtype)
+    counts = arange(int(n / 2) + 1, dtype=dtype or dtypes.get_default_dtype(), **options)
+    result = counts.detach().mul(1 / (n * d) if n * d else math.inf)
+    return into(result.requires_grad_(options.get("requires_grad", False)), out)
+
+
+def shifted(input: Any, dim: Any, back: bool) -> Any:
+    """Rolls each dimension by half of its size."""
+    dims = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    wrapped = [wrap_dim(d, input.ndim) for d in dims]
+    sizes = [input.shape[d] for d in wrapped]
+    return roll.call(input, [(n + 1) // 2 if back else n // 2 for n in sizes], wrapped)
+
+
+@composite(public=None, methods=())
+def fft_fftshift(input: Any, dim: Dims | None = None) -> Any:
+    """Moves the frequency 0 from the beginning to the middle.
+
+    >>> torch.fft.fftshift(torch.tensor([0, 1, 2, -2, -1]))
+    tensor([-2, -1,  0,  1,  2])
+    """
+    OPS["fft_fftshift"].check_tensor(input, "input")
+    return shifted(input, dim, False)
+
+
+@composite(public=None, methods=())
+def fft_ifftshift(input: Any, dim: Dims | None = None) -> Any:
+    """Undoes fftshift.
+
+    >>> torch.fft.ifftshift(torch.tensor([-2, -1, 0, 1, 2]))
+    tensor([ 0,  1,  2, -2, -1])
+    """
+    OPS["fft_ifftshift"].check_tensor(input, "input")
+    return shifted(input, dim, True)
