@@ -266,6 +266,7 @@ def finish(
             continue
         dirty = any(result is d for d in node.dirty_tensors)
         if dirty:
+            result._storage.version += 1  # beside what the operations inside counted, as in torch
             if active:
                 with enable_grad():
                     check_modifiable(result)

@@ -217,7 +217,9 @@ def _check(
     chosen = [values[i] for i in places]
     if not outputs:
         return
-    for k, result in enumerate(outputs):
+    for k in range(len(outputs)):
+        outputs = _outputs(func, values)  # anew: the differences below change the inputs' memory
+        result = outputs[k]
         if not result.requires_grad:
             columns = None
         else:

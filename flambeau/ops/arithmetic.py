@@ -81,6 +81,13 @@ def is_bool(value: Any) -> bool:
     return isinstance(value, bool) or getattr(value, "dtype", None) is dtypes.bool_
 
 
+def number_of_overload(base: str, *names: str) -> Any:
+    """torch numbers an op's overloads: 1 where these operands are numbers, 0 for tensors."""
+    return lambda **arguments: base + (
+        "0" if any(hasattr(arguments[n], "dtype") for n in names) else "1"
+    )
+
+
 @pointwise(
     methods=("add", "__add__", "__radd__"), check=check_alpha, plain_numbers="all",
     grad={"input": lambda g: g, "other": lambda g, alpha: scaled(g, conjugate(alpha))},
@@ -122,7 +129,7 @@ def sub(input, other, *, alpha=1):
 
 
 @pointwise(
-    methods=("__rsub__",), check=check_subtraction, inplace=False, node="RsubBackward",
+    methods=("__rsub__",), check=check_subtraction, inplace=False, node=number_of_overload("RsubBackward", "other"),
     grad={"input": lambda g, alpha: -scaled(g, conjugate(alpha)), "other": lambda g: g},
 )  # fmt: skip
 def rsub(input, other, *, alpha=1):
@@ -338,7 +345,7 @@ def abs(input):
     return input if input.dtype.startswith("uint") or input.dtype == "bool" else input.abs()
 
 
-@pointwise(
+@pointwise(node="PowBackward", 
     promote=lambda input: INT_TO_LONG if is_bool(input) else SAME,
     grad=lambda g, input: g * conjugate(2 * input),
 )

@@ -10,6 +10,9 @@ reading of an index, shared by both sides.
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from flambeau.core import dtype as dtypes
@@ -18,7 +21,7 @@ from flambeau.core.spec import Spec
 from flambeau.ops import from_data
 from flambeau.ops.index import _index, index_at, index_plan, resolve
 from flambeau.ops.kernels.masks import Found
-from flambeau.ops.kinds import Call, composite, structured
+from flambeau.ops.kinds import Call, Structured, composite
 from flambeau.ops.mask import (
     _mask_take,
     as_mask,
@@ -280,7 +283,27 @@ def is_basic(index: Any) -> bool:
     )
 
 
-@structured(
+class GetItem(Structured):
+    """`x[index]`: always two arguments. Ints and the bounds of slices are no part of a plan's key
+    (see runtime.indexing).
+    """
+
+    takes_index = True
+
+    def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The tensor and the index."""
+        return {"input": args[0], "index": args[1]}
+
+
+def int_tensor(values: list[int]) -> Any:
+    """A list of ints as an index."""
+    words = (ctypes.c_int64 * len(values))(*values)
+    storage = engine.core.make_borrowed(ctypes.addressof(words), 8 * len(values), words, 0)
+    return engine.core.make_tensor(storage, Spec.of((len(values),), None, dtypes.int64), 0)
+
+
+@partial(
+    GetItem,
     public=None,
     methods=("__getitem__",),
     grad=lambda g, input_like, y_like, steps, place: g._window_backward(
@@ -293,6 +316,8 @@ def getitem(call, input, index):
     >>> torch.arange(4)[1:3]
     tensor([1, 2])
     """
+    if type(index) is list and input.ndim and index and all(type(i) is int for i in index):
+        return input._index([int_tensor(index)], (0,))
     reading = Reading(input._spec, index)
     if is_basic(index):
         return window_plan(call, reading)
@@ -317,9 +342,6 @@ def getitem(call, input, index):
 def delegate(op: Any, places: Any, **arguments: Any) -> Any:
     """Another op's plan for operands of this call."""
     return op.function(Call(op, arguments, places), **arguments)
-
-
-getitem.takes_index = True
 
 
 def window_plan(call: Any, reading: Reading) -> Any:
