@@ -56,7 +56,7 @@ newaxis = None
 SUBMODULES = (
     "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions", "fft", "func",
     "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim", "printing", "random",
-    "return_types", "serialization", "special", "testing", "utils", "version",
+    "return_types", "serialization", "signal", "special", "testing", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {

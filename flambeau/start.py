@@ -20,15 +20,17 @@ from flambeau.runtime.objects import REFRESH, REVISE
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
-    "arithmetic", "comparison", "rounding", "choice", "elementary", "powers", "gamma_functions", "complex_numbers", "bessel_functions", "activation", "reduce",
-    "extrema", "statistics", "norms", "softmax", "scan", "sort", "quantile", "unique", "view",
-    "retype", "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "shape",
+    "arithmetic", "comparison", "rounding", "choice", "elementary", "powers", "gamma_functions",
+    "complex_numbers", "bessel_functions", "activation", "reduce", "extrema", "statistics", "norms",
+    "softmax", "scan", "sort", "quantile", "unique", "view", "dimensions", "retype", "window",
+    "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "matmul", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky",
-    "linalg.qr", "linalg.spectral", "linalg.least_squares", "linalg.norms", "linalg.functions",
-    "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank", "fft", "settings", "values",
-    "duplication", "losses", "classification", "conv", "pool", "nn",
+    "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
+    "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.least_squares", "linalg.norms",
+    "linalg.functions", "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank",
+    "fft", "windows", "stft", "settings", "values", "duplication", "losses", "classification",
+    "conv", "pool", "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})

@@ -56,7 +56,16 @@ class Tensor(metaclass=TensorMeta):
     tensor(10)
     """
 
-    __slots__ = ("_storage", "_spec", "_offset", "_node", "_base", "_seen", "__weakref__", "__dict__")
+    __slots__ = (
+        "_storage",
+        "_spec",
+        "_offset",
+        "_node",
+        "_base",
+        "_seen",
+        "__weakref__",
+        "__dict__",
+    )
 
     _storage: Any
     _spec: Spec
@@ -434,12 +443,8 @@ class Tensor(metaclass=TensorMeta):
 
     def detach(self) -> Tensor:
         """The same memory without the graph."""
-        alias = engine.core.make_tensor(self._storage, self._spec, self._offset)
-        return (
-            alias
-            if type(self) is Tensor or type(self) is engine.Parameter
-            else alias.as_subclass(type(self))
-        )  # type: ignore[no-any-return]
+        alias: Tensor = engine.core.make_tensor(self._storage, self._spec, self._offset)
+        return alias if type(self) in (Tensor, engine.Parameter) else alias.as_subclass(type(self))
 
     def detach_(self) -> Tensor:
         """Cuts this tensor from its graph, in place."""
@@ -463,12 +468,8 @@ class Tensor(metaclass=TensorMeta):
         """
         core, storage = engine.core, self._storage
         alias = core.make_borrowed(storage.data, storage.nbytes, storage, storage.flags)
-        made = core.make_tensor(alias, self._spec, self._offset)
-        return (
-            made
-            if type(self) is Tensor or type(self) is engine.Parameter
-            else made.as_subclass(type(self))
-        )  # type: ignore[no-any-return]
+        made: Tensor = core.make_tensor(alias, self._spec, self._offset)
+        return made if type(self) in (Tensor, engine.Parameter) else made.as_subclass(type(self))
 
     @data.setter
     def data(self, value: Tensor) -> None:

@@ -353,8 +353,9 @@ def _asinh(z: Pair) -> Pair:
 @rule("atanh")
 def atanh(z: Pair) -> Pair:
     x, y = z
-    real = 0.25 * (4 * x / ((1 - x) * (1 - x) + y * y)).log1p()
-    return real, 0.5 * (2 * y).atan2((1 - x) * (1 + x) - y * y)
+    size = x.abs()  # odd in x; for x < 0 the logarithm's argument would cancel
+    real = 0.25 * (4 * size / ((1 - size) * (1 - size) + y * y)).log1p()
+    return real.copysign(x), 0.5 * (2 * y).atan2((1 - x) * (1 + x) - y * y)
 
 
 @rule("atan")

@@ -324,21 +324,6 @@ def stack_size_mismatch(first: Sequence[int], other: Sequence[int], number: int)
     )
 
 
-def conv_channels(
-    groups: int, weight: Sequence[int], input: Sequence[int], expected: int, got: int
-) -> RuntimeError:
-    return RuntimeError(
-        f"Given groups={groups}, weight of size {brackets(weight)}, expected "
-        f"input{brackets(input)} to have {expected} channels, but got {got} channels instead"
-    )
-
-
-def batch_size_mismatch(input_size: int, target_size: int) -> ValueError:
-    return ValueError(
-        f"Expected input batch_size ({input_size}) to match target batch_size ({target_size})."
-    )
-
-
 # -- dtypes, values, memory ------------------------------------------------------------------------
 
 

@@ -201,11 +201,15 @@ def div(input, other, *, rounding_mode=None):
         return input / other
     if rounding_mode == "floor":
         return input.floor_divide(other)
-    return (
-        (input / other).trunc()
-        if input.dtype.startswith("float")
-        else (input - input.fmod(other)).floor_divide(other)
-    )
+    if not input.dtype.startswith("float"):
+        return (input - input.fmod(other)).floor_divide(other)
+    return rounded_as(input, input / other).trunc()
+
+
+def rounded_as(stored: Any, value: Any) -> Any:
+    """`value`, rounded to half precision where `stored` is in it: torch rounds every step there."""
+    dtype = str(stored.value[1]) if stored.op == "input" else ""
+    return value.to(dtype) if dtype in ("float16", "bfloat16") else value
 
 
 @pointwise(

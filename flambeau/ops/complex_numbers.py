@@ -121,6 +121,18 @@ def polar(abs, angle):
     return joined(abs * angle.cos(), abs * angle.sin())
 
 
+def check_out(target: Any, inputs: Any, result: Any) -> None:
+    """torch's error for an output of another dtype."""
+    if target.dtype is not result.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {result.dtype.scalar_name} but got scalar type "
+            f"{target.dtype.scalar_name} for argument 'out'"
+        )
+
+
+complex.out_check = polar.out_check = check_out
+
+
 # ---- degrees ---------------------------------------------------------------------------------------
 
 

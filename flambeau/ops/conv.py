@@ -1,12 +1,12 @@
 """Convolution in any number of dimensions, its transpose, and the gradients of both: three linear
 ops that are each other's derivatives, so gradients of any order follow from two rules each.
 
-    convolution          y = sum over the window of x * w; transposed: x spread over windows by w
-    convolution_weight   the gradient of the weight: products of x and g summed over batch and
-                         positions
+    convolution         y = sum over the window of x * w (or, transposed, x spread over windows by w)
+    convolution_weight  the gradient of the weight: products of x and g, summed over batch and space
 
-The work is one matrix product per group on unrolled windows (im2col; Chellapilla, Puri and Simard,
-2006). Called through `flambeau.ops.nn.convolution` by nn.functional.conv.
+Floating dtypes run in native code (ops.kernels.conv_forward, conv_weight); integers and complex
+numbers on NumPy arrays (ops.kernels.conv_arrays). Called through `flambeau.ops.nn.convolution` by
+nn.functional.conv.
 """
 
 from __future__ import annotations
@@ -16,161 +16,103 @@ from math import prod
 from typing import Any
 
 from flambeau.core import errors
-from flambeau.ops.kinds import structured
+from flambeau.core.spec import Spec
+from flambeau.core.strides import channels_last_strides, suggests_channels_last
+from flambeau.ops.kernels import conv_arrays, conv_forward, conv_weight
+from flambeau.ops.kernels.conv_padding import COMPUTE
+from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes
+from flambeau.ops.kinds import Call, structured
+from flambeau.ops.registry import engine
+from flambeau.runtime.threads import parallel_for
 
 Sizes = Sequence[int]
-WHOLE = (slice(None), slice(None))  # every item of the batch, every channel
 
 
-def window_view(
-    numpy: Any, x: Any, kernel: Sizes, stride: Sizes, dilation: Sizes, counts: Sizes
-) -> Any:
-    """All windows of x (batch, channels, *space) as a view (batch, channels, *kernel,
-    *positions).
-    """
-    base = x.strides
-    steps = [s * d for s, d in zip(base[2:], dilation, strict=True)]
-    moves = [s * t for s, t in zip(base[2:], stride, strict=True)]
-    shape = (*x.shape[:2], *kernel, *counts)
-    return numpy.lib.stride_tricks.as_strided(
-        x, shape, (*base[:2], *steps, *moves), writeable=False
-    )
+def three(sizes: Sizes, fill: int) -> tuple[int, ...]:
+    """Numbers for three dimensions: the missing ones come first."""
+    return (*(fill,) * (3 - len(sizes)), *sizes)
 
 
-def padded(numpy: Any, x: Any, padding: Sizes) -> Any:
-    """x with zeros around its spatial dimensions."""
-    if not any(padding):
-        return numpy.ascontiguousarray(x)
-    return numpy.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
+def is_native(*specs: Spec) -> bool:
+    """Whether native code computes on such operands."""
+    return specs[0].dtype.name in COMPUTE and specs[0].ndim <= 5 and all(s.numel for s in specs)
 
 
-def positions(
-    space: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
+def threading() -> tuple[int, int]:
+    """Where native code finds the parallel loop, and the number of threads."""
+    return engine.core.address(parallel_for), engine.core.threads()
+
+
+def result_space(
+    x: Spec,
+    kernel: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
 ) -> tuple[int, ...]:
-    """Number of window positions along each dimension."""
+    """The spatial sizes of the result."""
+    if not transposed:
+        return conv_arrays.positions(x.shape[2:], kernel, stride, padding, dilation)
     return tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True)
-    )
-
-
-def columns(
-    numpy: Any,
-    x: Any,
-    kernel: Sizes,
-    stride: Sizes,
-    padding: Sizes,
-    dilation: Sizes,
-    groups: int,
-    counts: Sizes,
-) -> Any:
-    """The windows as matrices (groups, channels per group * kernel, batch * positions)."""
-    views = window_view(numpy, padded(numpy, x, padding), kernel, stride, dilation, counts)
-    batch, channels = x.shape[:2]
-    d = len(kernel)
-    grouped = (
-        views.reshape(batch, groups, channels // groups, *kernel, *counts)
-        if groups == 1
-        else split_groups(numpy, views, groups)
-    )
-    order = (1, 2, *range(3, 3 + d), 0, *range(3 + d, 3 + 2 * d))
-    return grouped.transpose(order).reshape(
-        groups, channels // groups * prod(kernel), batch * prod(counts)
-    )
-
-
-def split_groups(numpy: Any, views: Any, groups: int) -> Any:
-    """The channel dimension as (groups, channels per group), still a view."""
-    batch, channels, *rest = views.shape
-    s = views.strides
-    return numpy.lib.stride_tricks.as_strided(
-        views,
-        (batch, groups, channels // groups, *rest),
-        (s[0], s[1] * (channels // groups), *s[1:]),
-        writeable=False,
-    )
-
-
-def spread(
-    numpy: Any,
-    cols: Any,
-    shape: Sizes,
-    kernel: Sizes,
-    stride: Sizes,
-    padding: Sizes,
-    dilation: Sizes,
-    counts: Sizes,
-) -> Any:
-    """The transpose of `columns`: every window's values added into an array of `shape`."""
-    batch, channels, *space = shape
-    full = numpy.zeros(
-        (batch, channels, *(n + 2 * p for n, p in zip(space, padding, strict=True))), cols.dtype
-    )
-    values = cols.reshape(channels, *kernel, batch, *counts)
-    for offset in numpy.ndindex(*kernel):
-        where = tuple(
-            slice(o * d, o * d + s * (c - 1) + 1, s) if c else slice(0, 0)
-            for o, d, s, c in zip(offset, dilation, stride, counts, strict=True)
-        )
-        full[WHOLE + where] += numpy.moveaxis(values[WHOLE[:1] + offset], 1, 0)
-    inner = tuple(slice(p, p + n) for p, n in zip(padding, space, strict=True))
-    return full[WHOLE + inner]
-
-
-def forward(x: Any, w: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
-    """Plain convolution of arrays."""
-    import numpy
-
-    kernel = w.shape[2:]
-    counts = positions(x.shape[2:], kernel, stride, padding, dilation)
-    cols = columns(numpy, x, kernel, stride, padding, dilation, groups, counts)
-    y = w.reshape(groups, w.shape[0] // groups, -1) @ cols
-    return numpy.moveaxis(y.reshape(w.shape[0], x.shape[0], *counts), 1, 0)
-
-
-def transposed_forward(
-    x: Any, w: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int, extra: Sizes
-) -> Any:
-    """Transposed convolution of arrays; weight (in, out per group, *kernel)."""
-    import numpy
-
-    kernel, counts = w.shape[2:], x.shape[2:]
-    space = [
         (n - 1) * s - 2 * p + d * (k - 1) + o + 1
-        for n, s, p, d, k, o in zip(counts, stride, padding, dilation, kernel, extra, strict=True)
-    ]
-    channels = w.shape[1] * groups
-    rows = numpy.moveaxis(x, 1, 0).reshape(groups, w.shape[0] // groups, -1)
-    cols = w.reshape(groups, w.shape[0] // groups, -1).transpose(0, 2, 1) @ rows
-    return spread(
-        numpy, cols, (x.shape[0], channels, *space), kernel, stride, padding, dilation, counts
+        for n, s, p, d, k, o in zip(x.shape[2:], stride, padding, dilation, kernel, output_padding)
     )
 
 
-def weight_forward(
-    x: Any, g: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+def native_convolution(
+    call: Call,
+    names: Sequence[str],
+    out: Spec,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    groups: int,
 ) -> Any:
-    """sum over batch and positions of g * window(x): (channels of g, channels of x per group,
-    *kernel).
-    """
-    import numpy
-
-    counts = g.shape[2:]
-    cols = columns(numpy, x, kernel, stride, padding, dilation, groups, counts)
-    rows = numpy.moveaxis(g, 1, 0).reshape(groups, g.shape[1] // groups, -1)
-    return (rows @ cols.transpose(0, 2, 1)).reshape(g.shape[1], x.shape[1] // groups, *kernel)
+    """The plan of a convolution in native code."""
+    x, w = call.arguments["input"]._spec, call.arguments["weight"]._spec
+    kernel, channels = three(w.shape[2:], 1), x.shape[1] // groups
+    geometry = (
+        three(x.shape[2:], 1),
+        three(out.shape[2:], 1),
+        kernel,
+        three(stride, 1),
+        three(padding, 0),
+        three(dilation, 1),
+    )
+    steps = w.strides
+    if transposed:
+        planes, rows = transposed_planes(*geometry), w.shape[1]
+        weight = (channels * steps[0], steps[1], steps[0])
+    else:
+        planes, rows = forward_planes(*geometry), w.shape[0] // groups
+        weight = (rows * steps[0], steps[0], steps[1])
+    task = conv_forward.Task(
+        x, out, planes, groups, rows, channels, weight, kernel, three(steps[2:], 0), len(names) > 2
+    )
+    plan = call.plan(names, [out])
+    if plan.is_meta:
+        return plan.use_native(0, ())
+    params, scratch, work = conv_forward.convolve_params(task, *threading())
+    address = conv_forward.convolve_address(x.dtype.name)
+    return plan.use_native(address, params, 1, work, 1, scratch)
 
 
 def leftover(
     space: Sizes, result: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> tuple[int, ...]:
-    """The output_padding with which a transposed convolution
-    of `result` gives back exactly `space`.
-    """
+    """The output_padding with which a transposed convolution of `result` gives back `space`."""
     return tuple(
         n - ((m - 1) * s - 2 * p + d * (k - 1) + 1)
-        for n, m, k, s, p, d in zip(space, result, kernel, stride, padding, dilation, strict=True)
+        for n, m, k, s, p, d in zip(space, result, kernel, stride, padding, dilation)
     )
+
+
+def conjugate(x: Any) -> Any:
+    """The complex conjugate; a real tensor itself."""
+    return x.conj() if x.dtype.is_complex else x
 
 
 def input_gradient(
@@ -184,16 +126,20 @@ def input_gradient(
     groups: int,
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
-    if transposed:
-        full = convolution.call(
-            g, weight.conj(), None, stride, padding, dilation, False, (0,) * len(stride), groups
+    space, kernel = input_like.shape[2:], weight.shape[2:]
+    if not transposed:
+        extra = leftover(space, g.shape[2:], kernel, stride, padding, dilation)
+        return convolution.call(
+            g, conjugate(weight), None, stride, padding, dilation, True, extra, groups
         )
-        # an output padding of a stride or more adds windows that saw no input
-        for d in range(2, full.ndim):
+    none = (0,) * len(stride)
+    full = convolution.call(
+        g, conjugate(weight), None, stride, padding, dilation, False, none, groups
+    )
+    for d in range(2, full.ndim):  # an output padding >= stride adds windows that saw no input
+        if full.shape[d] != input_like.shape[d]:
             full = full.narrow(d, 0, input_like.shape[d])
-        return full
-    extra = leftover(input_like.shape[2:], g.shape[2:], weight.shape[2:], stride, padding, dilation)
-    return convolution.call(g, weight.conj(), None, stride, padding, dilation, True, extra, groups)
+    return full
 
 
 def weight_gradient(
@@ -206,109 +152,142 @@ def weight_gradient(
     transposed: bool,
     groups: int,
 ) -> Any:
-    """The gradient of the weight; transposed convolution has the roles of input
-    and gradient exchanged.
-    """
+    """The gradient of the weight; the transpose has the roles of input and gradient exchanged."""
     kernel = tuple(weight_like.shape[2:])
-    if transposed:
-        return convolution_weight.call(g, input.conj(), kernel, stride, padding, dilation, groups)
-    return convolution_weight.call(input.conj(), g, kernel, stride, padding, dilation, groups)
+    x, other = (g, conjugate(input)) if transposed else (conjugate(input), g)
+    return convolution_weight.call(x, other, kernel, stride, padding, dilation, groups)
 
 
-def sum_over_space(g: Any) -> Any:
-    """The gradient of the bias."""
+def bias_gradient(g: Any, input: Any, weight: Any) -> Any:
+    """The sum over batch and space; it names the operands because torch's gradient hangs on them."""
     return g.sum((0, *range(2, g.ndim)))
 
 
+def check_dtypes(x: Spec, w: Spec, bias: Spec | None) -> None:
+    """All operands have one dtype."""
+    if x.dtype is not w.dtype:
+        raise RuntimeError(
+            f"expected scalar type {x.dtype.scalar_name} but found {w.dtype.scalar_name}"
+        )
+    if bias is not None and bias.dtype is not x.dtype:
+        raise RuntimeError(
+            f"Input type ({x.dtype.c_name}) and bias type ({bias.dtype.c_name}) should be the same"
+        )
+
+
+def result_spec(x: Spec, w: Spec, shape: tuple[int, ...]) -> Spec:
+    """The result's spec: channels last where an operand is."""
+    last = [suggests_channels_last(s.shape, s.strides) for s in (x, w)]
+    return x.like(shape, channels_last_strides(shape) if any(last) else None)
+
+
 @structured(
-    public=None, methods=(), node="ConvolutionBackward",
-    grad={"input": input_gradient, "weight": weight_gradient, "bias": lambda g: sum_over_space(g)},
-)  # fmt: skip
+    public=None,
+    methods=(),
+    node="ConvolutionBackward",
+    grad={"input": input_gradient, "weight": weight_gradient, "bias": bias_gradient},
+)
 def convolution(
     call, input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
 ):
     """Convolution, or transposed convolution, of (batch, channels, *space)."""
     x, w = input._spec, weight._spec
-    if x.dtype is not w.dtype or bias is not None and bias._spec.dtype is not x.dtype:
-        raise RuntimeError(
-            (
-                f"Input type ({x.dtype.c_name}) and bias type ({bias._spec.dtype.c_name}) "
-                "should be "
-                "the same"
-            )
-            if x.dtype is w.dtype and bias is not None
-            else f"expected scalar type {x.dtype.scalar_name} but found {w.dtype.scalar_name}"
-        )
+    check_dtypes(x, w, None if bias is None else bias._spec)
     kernel = w.shape[2:]
-    if transposed:
-        channels = w.shape[1] * groups
-        space = tuple(
-            (n - 1) * s - 2 * p + d * (k - 1) + o + 1
-            for n, s, p, d, k, o in zip(
-                x.shape[2:], stride, padding, dilation, kernel, output_padding, strict=True
-            )
-        )
-    else:
-        channels, space = w.shape[0], positions(x.shape[2:], kernel, stride, padding, dilation)
+    channels = w.shape[1] * groups if transposed else w.shape[0]
+    space = result_space(x, kernel, stride, padding, dilation, transposed, output_padding)
     if any(n < 0 for n in space):
         raise errors.InternalError(
             f"convolution of {tuple(x.shape)} with {tuple(w.shape)} has no result"
         )
-    wide = "float32" if x.dtype.itemsize < 4 and x.dtype.is_floating_point else x.dtype.numpy_name
+    out = result_spec(x, w, (x.shape[0], channels, *space))
+    names = ("input", "weight") if bias is None else ("input", "weight", "bias")
+    if is_native(x, w, out):
+        return native_convolution(call, names, out, stride, padding, dilation, transposed, groups)
 
     def run(x_array: Any, w_array: Any, b_array: Any = None) -> Any:
-        x_array, w_array = x_array.astype(wide, copy=False), w_array.astype(wide, copy=False)
+        options = (stride, padding, dilation, groups)
         if transposed:
-            y = transposed_forward(
-                x_array, w_array, stride, padding, dilation, groups, output_padding
-            )
+            y = conv_arrays.transposed_forward(x_array, w_array, *options, output_padding)
         else:
-            y = forward(x_array, w_array, stride, padding, dilation, groups)
+            y = conv_arrays.forward(x_array, w_array, *options)
         return y if b_array is None else y + b_array.reshape(1, -1, *(1,) * len(kernel))
 
-    names = ("input", "weight") if bias is None else ("input", "weight", "bias")
-    return call.numpy(names, [x.like((x.shape[0], channels, *space))], run)
+    return call.numpy(names, [out], run)
 
 
 def weight_input_gradient(
-    g: Any, input_like: Any, other: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+    g: Any,
+    input_like: Any,
+    other: Any,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
 ) -> Any:
-    """convolution_weight is linear in both operands;
-    by its input it is a transposed convolution with g as weight.
+    """convolution_weight is linear in both operands; by its input it is a transposed convolution
+    with g as weight.
     """
-    extra = leftover(input_like.shape[2:], other.shape[2:], g.shape[2:], stride, padding, dilation)
-    return convolution.call(other, g.conj(), None, stride, padding, dilation, True, extra, groups)
+    kernel = g.shape[2:]
+    extra = leftover(input_like.shape[2:], other.shape[2:], kernel, stride, padding, dilation)
+    return convolution.call(
+        other, conjugate(g), None, stride, padding, dilation, True, extra, groups
+    )
 
 
 def weight_other_gradient(
-    g: Any, input: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+    g: Any,
+    input: Any,
+    other_like: Any,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
 ) -> Any:
     """By its second operand it is a plain convolution of the input with g as weight."""
-    return convolution.call(
-        input.conj(), g, None, stride, padding, dilation, False, (0,) * len(stride), groups
+    none = (0,) * len(stride)
+    full = convolution.call(
+        conjugate(input), g, None, stride, padding, dilation, False, none, groups
     )
+    for d in range(2, full.ndim):
+        if full.shape[d] != other_like.shape[d]:
+            full = full.narrow(d, 0, other_like.shape[d])
+    return full
 
 
 @structured(
-    public=None, methods=(), node="ConvolutionBackwardBackward",
+    public=None,
+    methods=(),
+    node="ConvolutionBackwardBackward",
     grad={"input": weight_input_gradient, "other": weight_other_gradient},
-)  # fmt: skip
+)
 def convolution_weight(call, input, other, kernel, stride, padding, dilation, groups):
     """Products of every window of `input` with `other`, summed over batch and positions."""
     x, g = input._spec, other._spec
-    wide = "float32" if x.dtype.itemsize < 4 and x.dtype.is_floating_point else x.dtype.numpy_name
-
-    def run(x_array: Any, g_array: Any) -> Any:
-        return weight_forward(
-            x_array.astype(wide, copy=False),
-            g_array.astype(wide, copy=False),
-            kernel,
-            stride,
-            padding,
-            dilation,
-            groups,
+    out = x.like((g.shape[1], x.shape[1] // groups, *kernel))
+    if not is_native(x, g, out):
+        return call.numpy(
+            ("input", "other"),
+            [out],
+            lambda x_array, g_array: conv_arrays.weight_forward(
+                x_array, g_array, kernel, stride, padding, dilation, groups
+            ),
         )
-
-    return call.numpy(
-        ("input", "other"), [x.like((g.shape[1], x.shape[1] // groups, *kernel))], run
+    plan = call.plan(("input", "other"), [out])
+    if plan.is_meta:
+        return plan.use_native(0, ())
+    planes = forward_planes(
+        three(x.shape[2:], 1),
+        three(g.shape[2:], 1),
+        three(kernel, 1),
+        three(stride, 1),
+        three(padding, 0),
+        three(dilation, 1),
     )
+    rows, channels = g.shape[1] // groups, x.shape[1] // groups
+    task = conv_weight.WeightTask(x, g, planes, groups, rows, channels)
+    params, scratch, work = conv_weight.weight_params(task, *threading())
+    return plan.use_native(conv_weight.weight_address(x.dtype.name), params, 1, work, 1, scratch)
+
+
+_ = prod

@@ -21,6 +21,8 @@ from flambeau.core.strides import expand_strides
 from flambeau.ops.kinds import Dims, Sizes, composite, structured, view
 from flambeau.ops.view import geometry, int_list
 
+PROPERTIES = ("T", "mT", "H", "mH")
+
 # ---- the order of dimensions ---------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.core import dtype as dtypes
+from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
@@ -491,8 +492,10 @@ for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
 # ---- helpers ---------------------------------------------------------------------------------
 
 
-def check_frequency_dtype(name: str, dtype: Any) -> None:
-    """torch's error for integer frequencies."""
+def check_frequencies(name: str, n: Any, dtype: Any) -> None:
+    """torch's errors for counts and dtypes."""
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise errors.argument_type_error(f"fft_{name}", "n", 1, "int", n)
     if dtype is not None and dtype.category < 2:
         raise RuntimeError(f"{name} requires a floating point or complex dtype")
 
@@ -504,7 +507,9 @@ def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, *
     >>> torch.fft.fftfreq(4)
     tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
     """
-    check_frequency_dtype("fftfreq", dtype)
+    check_frequencies("fftfreq", n, dtype)
+    if n < 0:
+        raise errors.negative_dimension((n,), n)
     counts = arange(n, dtype=dtype or dtypes.get_default_dtype(), **options)
     wrapped = counts.detach() - n * (counts.detach() >= (n + 1) // 2).to(counts.dtype)
     result = wrapped.mul(1 / (n * d) if n * d else math.inf)
@@ -518,7 +523,7 @@ def fft_rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, 
     >>> torch.fft.rfftfreq(4)
     tensor([0.0000, 0.2500, 0.5000])
     """
-    check_frequency_dtype("rfftfreq", dtype)
+    check_frequencies("rfftfreq", n, dtype)
     counts = arange(int(n / 2) + 1, dtype=dtype or dtypes.get_default_dtype(), **options)
     result = counts.detach().mul(1 / (n * d) if n * d else math.inf)
     return into(result.requires_grad_(options.get("requires_grad", False)), out)

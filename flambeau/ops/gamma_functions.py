@@ -14,6 +14,7 @@ from flambeau.codegen import bessel, special_loops
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.expr import where as choose
 from flambeau.core import errors
+from flambeau.ops.arithmetic import rounded_as
 from flambeau.ops.elementary import function
 from flambeau.ops.kinds import FLOAT, composite, pointwise
 from flambeau.ops.registry import OPS
@@ -87,17 +88,11 @@ def logit(input, eps=None):
     >>> torch.logit(torch.tensor([0.5, 0.75]))
     tensor([0.0000, 1.0986])
     """
-    half = stored_half(input)
+    stored = input
     if eps is not None:
         input = choose(input < eps, eps, choose(input > 1 - eps, 1 - eps, input))
-    odds = input / (1 - input)
-    return (odds.to(half) if half else odds).log()
-
-
-def stored_half(input: Expr) -> str:
-    """float16 or bfloat16 where the element is stored so: torch rounds each step of some functions."""
-    dtype = str(input.value[1]) if input.op == "input" else ""
-    return dtype if dtype in ("float16", "bfloat16") else ""
+    odds = input / rounded_as(stored, 1 - input)
+    return rounded_as(stored, odds).log()
 
 
 def outside(input: Any, eps: Any) -> Any:

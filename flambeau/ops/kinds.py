@@ -36,11 +36,8 @@ from flambeau.ops.registry import Op, Places, engine, is_tensor
 from flambeau.ops.rules import Rules
 
 SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
-INT_TO_LONG, COMPLEX_TO_FLOAT, NONE = (
-    Promotion.INT_TO_LONG,
-    Promotion.COMPLEX_TO_FLOAT,
-    Promotion.NONE,
-)
+INT_TO_LONG, COMPLEX_TO_FLOAT = Promotion.INT_TO_LONG, Promotion.COMPLEX_TO_FLOAT
+NONE = Promotion.NONE
 NUMBER_TYPES = (bool, int, float, complex)
 # a second parameter of these types may be given as ints spread out
 Dims: TypeAlias = Any
@@ -263,22 +260,7 @@ class Pointwise(Op):
         return as_expression(self.function(**values), compute)
 
 
-AUGMENTED = frozenset(
-    {
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "pow",
-        "and",
-        "or",
-        "xor",
-        "lshift",
-        "rshift",
-    }
-)
+AUGMENTED = frozenset("add sub mul truediv floordiv mod pow and or xor lshift rshift".split())
 
 
 def in_place_names(methods: Sequence[str]) -> list[str]:
@@ -337,18 +319,9 @@ class Reduce(Op):
         **common: Any,
     ):
         super().__init__(function, node=node if isinstance(node, str) else None, **common)
-        self.monoid, self.promote, self.outputs, self.param_rule = (
-            monoid,
-            promote,
-            outputs,
-            parameters,
-        )
-        self.finish, self.check, self.name_rule, self.empty_dim = (
-            finish,
-            check,
-            node if callable(node) else None,
-            empty_dim,
-        )
+        self.monoid, self.promote, self.outputs = monoid, promote, outputs
+        self.param_rule, self.finish, self.check = parameters, finish, check
+        self.name_rule, self.empty_dim = node if callable(node) else None, empty_dim
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         spec = self.check_tensor(arguments[self.first], self.first)._spec

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.autograd.inplace import in_place
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
@@ -419,10 +418,7 @@ def __rmatmul__(self: Any, other: Any) -> Any:
     return NotImplemented if not isinstance(other, engine.Tensor) else matmul.call(other, self)
 
 
-for _op in (mm, bmm, mv, dot, addmm, matmul):
+for _op in (mm, bmm, mv, dot, matmul):
     _op.out_check = same_dtype()
 
-METHODS = [
-    __rmatmul__,
-    *[in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")],
-]
+METHODS = [__rmatmul__]

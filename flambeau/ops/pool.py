@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from flambeau.core import dtype as dtypes
-from flambeau.ops.conv import window_view
+from flambeau.ops.kernels.conv_arrays import window_view
 from flambeau.ops.kinds import structured
 
 Sizes = Sequence[int]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.autograd.inplace import in_place
 from flambeau.core import errors
 from flambeau.core.strides import expand_strides
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.matmul import check_same_dtype, fill_plan
+from flambeau.ops.outputs import same_dtype
 from flambeau.ops.registry import engine
 from flambeau.runtime import blas
 
@@ -119,3 +121,8 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     tensor([[1., 1.]])
     """
     return combine("addr", input, vec1.outer(vec2), beta, alpha)
+
+
+addmm.out_check = same_dtype()
+
+METHODS = [in_place(name) for name in ("addmm", "addmv", "addr", "addbmm", "baddbmm")]

@@ -19,10 +19,11 @@ from flambeau.autograd.inplace import replace
 from flambeau.core.layout import contiguous_format
 from flambeau.core.spec import Spec
 from flambeau.ops.arrays import record
+from flambeau.ops.index_writing import check_vector_add
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into, same_dtype
 from flambeau.ops.registry import engine
-from flambeau.ops.scatter import check_scatter, check_vector_add
+from flambeau.ops.scatter import check_scatter
 
 MODES = {"sum": "add", "mean": "add", "prod": "multiply", "amax": "maximum", "amin": "minimum"}
 

@@ -25,8 +25,6 @@ from flambeau.core.strides import contiguous_strides, is_channels_last, view_str
 from flambeau.ops.kinds import Sizes, composite, structured
 from flambeau.ops.retype import view_dtype
 
-PROPERTIES = ("T", "mT", "H", "mH")
-
 
 def geometry(spec: Spec, shape: Sequence[int], strides: Sequence[int]) -> Spec:
     """The spec with another shape and other strides."""

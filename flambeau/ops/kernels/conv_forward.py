@@ -236,6 +236,7 @@ def finish(
         phase = params + params[PHASE_TABLE] + f * PHASE_WORDS
         a = slice * params[RESULT_SLICE] + phase[P_SLICE]
         step = params[RESULT_COLUMN]
+        apart = step * params[OUT_COLUMN]
         x0 = column0 * step + phase[P_COLUMN]
         count = (params[OUT_SIZE_COLUMN] - x0 + step - 1) // step
         count = count if count < columns else columns
@@ -397,6 +398,8 @@ class Task(NamedTuple):
     rows: int
     channels: int
     weight: tuple[int, int, int]
+    kernel: tuple[int, ...]
+    kernel_steps: tuple[int, ...]
     has_bias: bool
 
 
@@ -508,6 +511,14 @@ def cut(task: Task, direct: bool, staged: bool, threads: int, work: int) -> Stri
     return Strips(images, rows, columns, groups, max(1, parts))
 
 
+def tap_offset(task: Task, number: int) -> int:
+    """Where a tap's weight lies from the first one."""
+    offset = 0
+    for size, step in zip(reversed(task.kernel), reversed(task.kernel_steps), strict=True):
+        offset, number = offset + number % size * step, number // size
+    return offset
+
+
 def phase_words(
     task: Task, phase: Phase, layout: Layout | None, table: int, packed: int
 ) -> tuple[list[int], list[int]]:
@@ -530,12 +541,13 @@ def phase_words(
     )
     entries = [c * channel + place for c in range(together) for place in places]
     outer = task.channels // together if taps else 0
-    even = [t.weight for t in phase.taps] == list(range(taps)) and taps == task.weight[2]
+    weights = [tap_offset(task, tap.weight) for tap in phase.taps]
+    even = weights == list(range(taps)) and taps == task.weight[2]
     words = [
         *phase.start, taps, table, len(entries), outer, together * channel, table + taps, packed,
         taps * task.channels, int(even),
     ]  # fmt: skip
-    return words, [t.weight for t in phase.taps] + entries
+    return words, weights + entries
 
 
 def depthwise_tile_of(tile: Tile, phase: Phase) -> int:
@@ -552,7 +564,7 @@ def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int],
     size = ELEMENT[kind][1]
     tile = tile_for(kind, task.rows)
     tail = tile._replace(vectors=1)
-    staged = kind != task.out.dtype.name or p.result_step != (1, 1, 1)
+    staged = kind != task.out.dtype.name or p.result_step != (1, 1, 1) or steps_of(task.out)[4] != 1
     direct = is_direct(task, tile)
     alone = task.rows == task.channels == 1 and not staged and len(p.taps) <= MAX_UNROLLED
     if alone:
