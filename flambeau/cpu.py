@@ -1,7 +1,7 @@
 """`torch.cpu`: the CPU seen as a device.
 
-    >>> torch.cpu.is_available(), torch.cpu.device_count()
-    (True, 1)
+>>> torch.cpu.is_available(), torch.cpu.device_count()
+(True, 1)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def device_count() -> int:
 
 
 def current_device() -> str:
-    """"cpu"."""
+    """ "cpu"."""
     return "cpu"
 
 

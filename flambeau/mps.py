@@ -1,7 +1,7 @@
 """`torch.mps`: Apple GPUs are not used: truthful answers.
 
-    >>> torch.backends.mps.is_available()
-    False
+>>> torch.backends.mps.is_available()
+False
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ OP_MODULES = (
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
     "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
-    "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.least_squares", "linalg.norms",
+    "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
+    "linalg.least_squares", "linalg.norms",
     "linalg.functions", "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank",
-    "fft", "windows", "stft", "settings", "values", "duplication", "losses", "classification",
+    "fft", "fft_many", "fft_helpers", "windows", "stft", "settings", "values", "duplication", "losses", "classification",
     "conv", "pool", "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented

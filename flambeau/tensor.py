@@ -18,7 +18,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flambeau.autograd.graph import AccumulateGrad, current, Node, _handle, target
+from flambeau.autograd.graph import AccumulateGrad, Node, _handle, target
+from flambeau.autograd.inplace import current
 from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import device
@@ -245,21 +246,13 @@ class Tensor(metaclass=TensorMeta):
         """Number of the device, -1 for the CPU."""
         return -1 if self._spec.device.index is None else self._spec.device.index
 
-    is_cpu = property(
-        lambda self: self._spec.device.type == "cpu", doc="Whether the memory is the CPU's."
-    )
-    is_cuda = property(
-        lambda self: self._spec.device.type == "cuda", doc="Whether the memory is a GPU's."
-    )
-    is_meta = property(
-        lambda self: self._spec.device.type == "meta", doc="Whether there is no memory."
-    )
+    is_cpu = property(lambda self: self._spec.device.type == "cpu", doc="Memory of the CPU.")
+    is_cuda = property(lambda self: self._spec.device.type == "cuda", doc="Memory of a GPU.")
+    is_meta = property(lambda self: self._spec.device.type == "meta", doc="No memory.")
     is_mps = is_xpu = is_ipu = is_xla = is_mtia = is_vulkan = is_maia = property(
         lambda self: False, doc="False."
     )
-    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_nested = property(
-        lambda self: False, doc="False."
-    )
+    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_nested = is_mps
     names = property(lambda self: (None,) * self._spec.ndim, doc="Dimensions have no names.")
     is_shared = lambda self: False
 

@@ -11,7 +11,8 @@ import importlib as _importlib
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.autograd.graph import AccumulateGrad, current, Edge, Node
+from flambeau.autograd.graph import AccumulateGrad, Edge, Node
+from flambeau.autograd.inplace import current
 from flambeau.autograd.modes import enable_grad as enable_grad
 from flambeau.autograd.modes import inference_mode as inference_mode
 from flambeau.autograd.modes import no_grad as no_grad
@@ -204,5 +205,8 @@ def __getattr__(name: str) -> Any:
     file, inner = LATE[name]
     module = _importlib.import_module(f"flambeau.autograd.{file}")
     value = getattr(module, inner) if inner else module
-    globals()[name] = value  # the function `gradcheck` stands where its file of that name was put
+    for other, (place, inner) in LATE.items():
+        if place == file and inner:  # the function `gradcheck` hides its file of the same name
+            globals()[other] = getattr(module, inner)
+    globals()[name] = value
     return value

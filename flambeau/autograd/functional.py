@@ -4,7 +4,8 @@
     tensor([[1.0000, 0.0000],
             [0.0000, 2.7183]])
 
-Jacobian-vector products come from two backward passes: v -> J^T v is linear, and its derivative by v is J.
+Jacobian-vector products come from two backward passes: v -> J^T v is linear, and its derivative by
+v is J.
 """
 
 from __future__ import annotations
@@ -27,19 +28,25 @@ def _as_tuple(value: Any, name: str, function: str) -> tuple[bool, tuple[Any, ..
         if not isinstance(item, engine.Tensor):
             if isinstance(value, tuple):
                 raise TypeError(
-                    f"The {name} given to {function} must be either a Tensor or a tuple of Tensors but the value at index {i} has "
+                    f"The {name} given to {function} must be either a Tensor or a tuple of "
+                    f"Tensors but the value at index {i} has "
                     f"type {type(item)}."
                 )
             raise TypeError(
-                f"The {name} given to {function} must be either a Tensor or a tuple of Tensors but the given {name} has type {type(item)}."
+                f"The {name} given to {function} must be either a Tensor or a tuple of Tensors "
+                f"but the given {name} has type {type(item)}."
             )
     return isinstance(value, tuple), values
 
 
 def _prepared(inputs: Sequence[Any], create_graph: bool) -> tuple[Any, ...]:
-    """Inputs to differentiate by: views of the user's where their graph is wanted, else fresh leaves."""
+    """Inputs to differentiate by: views of the user's where their graph is wanted,
+    else fresh leaves.
+    """
     if create_graph:
-        return tuple(x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs)
+        return tuple(
+            x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in inputs
+        )
     return tuple(x.detach().requires_grad_() for x in inputs)
 
 
@@ -54,23 +61,40 @@ def _unpacked(values: tuple[Any, ...], many: bool) -> Any:
     return values if many else values[0]
 
 
-def _grads(outputs: Sequence[Any], inputs: Sequence[Any], cotangents: Any, create: bool, strict: str | None) -> tuple[Any, ...]:
+def _grads(
+    outputs: Sequence[Any], inputs: Sequence[Any], cotangents: Any, create: bool, strict: str | None
+) -> tuple[Any, ...]:
     """Gradients with zeros where an input was not used; torch's errors in strict mode."""
-    live = [(y, None if cotangents is None else v) for y, v in zip(outputs, cotangents or outputs, strict=True) if y.requires_grad]
+    live = [
+        (y, None if cotangents is None else v)
+        for y, v in zip(outputs, cotangents or outputs, strict=True)
+        if y.requires_grad
+    ]
     if not live:
         if strict:
             raise RuntimeError(
-                "Output 0 of the user-provided function does not require gradients. The outputs must be computed in a differentiable "
+                "Output 0 of the user-provided function does not require gradients. "
+                "The outputs must be computed in a differentiable "
                 "manner from the input when running in strict mode."
             )
         return tuple(x.new_zeros(x.shape) for x in inputs)
-    found = grad([y for y, _ in live], inputs, None if cotangents is None else [v for _, v in live], create_graph=create, retain_graph=True, allow_unused=True)
+    found = grad(
+        [y for y, _ in live],
+        inputs,
+        None if cotangents is None else [v for _, v in live],
+        create_graph=create,
+        retain_graph=True,
+        allow_unused=True,
+    )
     for i, g in enumerate(found):
         if strict and g is None:
             raise RuntimeError(
-                f"Output 0 of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+                f"Output 0 of the user-provided function is independent of input {i}. "
+                "This is not allowed in strict mode."
             )
-    return tuple(x.new_zeros(x.shape) if g is None else g for g, x in zip(found, inputs, strict=True))
+    return tuple(
+        x.new_zeros(x.shape) if g is None else g for g, x in zip(found, inputs, strict=True)
+    )
 
 
 def _vectors(v: Any, like: Sequence[Any], what: str, function: str) -> tuple[Any, ...]:
@@ -78,14 +102,22 @@ def _vectors(v: Any, like: Sequence[Any], what: str, function: str) -> tuple[Any
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
             raise RuntimeError(
-                f"The vector v can only be None if the {what} is a single Tensor with a single element."
+                (
+                    f"The vector v can only be None if the {what} is a single Tensor with a single "
+                    "element."
+                )
                 if what == "input"
-                else "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+                else (
+                    "The vector v can only be None if the user-provided function returns a "
+                    "single Tensor with a single element."
+                )
             )
         return (like[0].detach().new_ones(like[0].shape),)
     _, values = _as_tuple(v, "v", function)
     if len(values) != len(like):
-        raise RuntimeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(values)}.")
+        raise RuntimeError(
+            f"v is a tuple of invalid length: should be {len(like)} but got {len(values)}."
+        )
     for i, (a, b) in enumerate(zip(values, like, strict=True)):
         if a.shape != b.shape:
             where = f"Entry {i} in v" if len(values) > 1 else "v"
@@ -93,7 +125,13 @@ def _vectors(v: Any, like: Sequence[Any], what: str, function: str) -> tuple[Any
     return values
 
 
-def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def vjp(
+    func: Callable[..., Any],
+    inputs: Any,
+    v: Any = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> Any:
     """(func(inputs), v^T J).
 
     >>> torch.autograd.functional.vjp(torch.exp, torch.tensor([0.0]), torch.tensor([2.0]))
@@ -105,10 +143,18 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         many_out, outputs = _as_tuple(func(*values), "outputs of the user-provided function", "vjp")
         vectors = _vectors(v, outputs, "output", "vjp")
         found = _grads(outputs, values, vectors, create_graph, "vjp" if strict else None)
-    return _finished(_unpacked(outputs, many_out), create_graph), _finished(_unpacked(found, many), create_graph)
+    return _finished(_unpacked(outputs, many_out), create_graph), _finished(
+        _unpacked(found, many), create_graph
+    )
 
 
-def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def jvp(
+    func: Callable[..., Any],
+    inputs: Any,
+    v: Any = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> Any:
     """(func(inputs), J v).
 
     >>> torch.autograd.functional.jvp(torch.exp, torch.tensor([0.0]), torch.tensor([2.0]))
@@ -122,11 +168,18 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         cotangents = tuple(y.detach().new_zeros(y.shape).requires_grad_() for y in outputs)
         transposed = _grads(outputs, values, cotangents, True, "jvp" if strict else None)
         found = _grads(transposed, cotangents, vectors, create_graph, None)
-    return _finished(_unpacked(outputs, many_out), create_graph), _finished(_unpacked(found, many_out), create_graph)
+    return _finished(_unpacked(outputs, many_out), create_graph), _finished(
+        _unpacked(found, many_out), create_graph
+    )
 
 
 def jacobian(
-    func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, strategy: str = "reverse-mode"
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
 ) -> Any:
     """d outputs / d inputs: for each output and input a tensor of shape (*output, *input).
 
@@ -134,20 +187,32 @@ def jacobian(
     tensor([[1.]])
     """
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".')
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: '
+            'If your function has more outputs than inputs, "forward-mode" tends to be more '
+            'performant. Otherwise, prefer to use "reverse-mode".'
+        )
     with enable_grad():
         many, values = _as_tuple(inputs, "inputs", "jacobian")
         values = _prepared(values, create_graph)
-        many_out, outputs = _as_tuple(func(*values), "outputs of the user-provided function", "jacobian")
+        many_out, outputs = _as_tuple(
+            func(*values), "outputs of the user-provided function", "jacobian"
+        )
         rows = []
         for output in outputs:
             flat = output.reshape(-1)
             columns: list[list[Any]] = [[] for _ in values]
             for position in range(flat.numel()):
-                found = _grads([flat[position]], values, None, create_graph, "jacobian" if strict else None)
+                found = _grads(
+                    [flat[position]], values, None, create_graph, "jacobian" if strict else None
+                )
                 for column, g in zip(columns, found, strict=True):
                     column.append(g)
-            rows.append(tuple(_stacked(column, output, x) for column, x in zip(columns, values, strict=True)))
+            rows.append(
+                tuple(
+                    _stacked(column, output, x) for column, x in zip(columns, values, strict=True)
+                )
+            )
         result = tuple(_unpacked(row, many) for row in rows)
     return _finished(_unpacked(result, many_out), create_graph)
 
@@ -166,14 +231,21 @@ def _scalar(func: Callable[..., Any], values: Sequence[Any], function: str) -> A
     if many:
         raise RuntimeError(f"The function given to {function} should return a single Tensor")
     if outputs[0].numel() != 1:
-        raise RuntimeError(f"The Tensor returned by the function given to {function} should contain a single element")
+        raise RuntimeError(
+            f"The Tensor returned by the function given to {function} should contain a "
+            "single element"
+        )
     return outputs[0].reshape(())
 
 
 def hessian(
-    func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False,
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
-) -> Any:  # fmt: skip
+) -> Any:
     """Second derivatives of a function with one value.
 
     >>> torch.autograd.functional.hessian(lambda x: (x ** 3).sum(), torch.tensor([1.0, 2.0]))
@@ -190,25 +262,41 @@ def hessian(
     return jacobian(gradients, inputs, create_graph, False)
 
 
-def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def hvp(
+    func: Callable[..., Any],
+    inputs: Any,
+    v: Any = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> Any:
     """(func(inputs), Hessian v).
 
-    >>> torch.autograd.functional.hvp(lambda x: (x ** 3).sum(), torch.tensor([1.0]), torch.tensor([1.0]))
+    >>> x, v = torch.tensor([1.0]), torch.tensor([1.0])
+    >>> torch.autograd.functional.hvp(lambda x: (x**3).sum(), x, v)
     (tensor(1.), tensor([6.]))
     """
     return _second_product(func, inputs, v, create_graph, strict, "hvp")
 
 
-def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
+def vhp(
+    func: Callable[..., Any],
+    inputs: Any,
+    v: Any = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> Any:
     """(func(inputs), v^T Hessian): one more backward pass.
 
-    >>> torch.autograd.functional.vhp(lambda x: (x ** 3).sum(), torch.tensor([1.0]), torch.tensor([1.0]))
+    >>> x, v = torch.tensor([1.0]), torch.tensor([1.0])
+    >>> torch.autograd.functional.vhp(lambda x: (x**3).sum(), x, v)
     (tensor(1.), tensor([6.]))
     """
     return _second_product(func, inputs, v, create_graph, strict, "vhp")
 
 
-def _second_product(func: Callable[..., Any], inputs: Any, v: Any, create_graph: bool, strict: bool, name: str) -> Any:
+def _second_product(
+    func: Callable[..., Any], inputs: Any, v: Any, create_graph: bool, strict: bool, name: str
+) -> Any:
     """The Hessian is symmetric, so both products are the derivative of <gradient, v>."""
     with enable_grad():
         many, values = _as_tuple(inputs, "inputs", name)

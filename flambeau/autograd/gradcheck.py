@@ -105,7 +105,12 @@ def _checked(found: Any, value: Any) -> Any:
 
 
 def _compare_real(
-    numerical: Any, columns: list[list[Any]], which: int, place: tuple[int, int], atol: float, rtol: float
+    numerical: Any,
+    columns: list[list[Any]],
+    which: int,
+    place: tuple[int, int],
+    atol: float,
+    rtol: float,
 ) -> None:
     """torch's comparison and text for one pair of input and output."""
     n = [parts[0] for parts in numerical]
@@ -132,7 +137,13 @@ def _close(a: Any, b: Any, atol: float, rtol: float) -> bool:
 
 
 def _compare_complex(
-    numerical: Any, columns: list[list[Any]], which: int, place: tuple[int, int], result: Any, atol: float, rtol: float
+    numerical: Any,
+    columns: list[list[Any]],
+    which: int,
+    place: tuple[int, int],
+    result: Any,
+    atol: float,
+    rtol: float,
 ) -> None:
     """Compares real derivatives of both parts: torch's convention gives conj(d/dRe + i d/dIm)."""
     units = 2 if result.is_complex() else 1
@@ -145,7 +156,8 @@ def _compare_complex(
                 expected = complex(seen[0], seen[1]) if len(seen) == 2 else complex(seen[0])
                 if abs(complex(value) - expected) > atol + rtol * abs(expected):
                     raise GradcheckError(
-                        f"Jacobian mismatch for output {place[0]} with respect to input {place[1]},\n"
+                        f"Jacobian mismatch for output {place[0]} with respect to input "
+                        f"{place[1]},\n"
                         f"numerical:{expected}\nanalytical:{value}\n"
                     )
 
@@ -155,13 +167,16 @@ def _check_inputs(inputs: Sequence[Any]) -> list[int]:
     places = [i for i, x in enumerate(inputs) if _is_differentiable(x)]
     if not places:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, "
+            "but none of the them have requires_grad=True."
         )
     for i in places:
         if inputs[i].dtype.itemsize < (16 if inputs[i].is_complex() else 8):
             warnings.warn(
-                f"Input #{i} requires gradient and is not a double precision floating point or complex. "
-                "This check will likely fail if all the inputs are not of double precision floating point or complex. ",
+                f"Input #{i} requires gradient and is not a double precision floating point or "
+                "complex. "
+                "This check will likely fail if all the inputs are not of double precision "
+                "floating point or complex. ",
                 stacklevel=3,
             )
     return places
@@ -210,7 +225,13 @@ def gradcheck(
 
 
 def _check(
-    func: Callable[..., Any], values: Sequence[Any], places: list[int], eps: float, atol: float, rtol: float, nondet_tol: float
+    func: Callable[..., Any],
+    values: Sequence[Any],
+    places: list[int],
+    eps: float,
+    atol: float,
+    rtol: float,
+    nondet_tol: float,
 ) -> None:
     """The comparisons, output by output and input by input."""
     outputs = _outputs(func, values)
@@ -226,20 +247,27 @@ def _check(
             columns = _analytical(outputs, chosen, k)
             again = _analytical(_outputs(func, values), chosen, k)
             if any(
-                (a - b).abs().max().item() > nondet_tol for x, y in zip(columns, again, strict=True) for a, b in zip(x, y, strict=True) if a.numel()
+                (a - b).abs().max().item() > nondet_tol
+                for x, y in zip(columns, again, strict=True)
+                for a, b in zip(x, y, strict=True)
+                if a.numel()
             ):
                 raise GradcheckError(
-                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives "
+                    "Backward is not reentrant, i.e., running backward with same input and "
+                    "grad_output multiple times gives "
                     "different values, although analytical gradient matches numerical gradient."
                     f"The tolerance for nondeterminism was {nondet_tol}."
                 )
         for which, place in enumerate(places):
             numerical = _numerical(func, values, place, k, eps)
             if columns is None:
-                if any(part.abs().max().item() > atol for parts in numerical for part in parts if part.numel()):
-                    raise GradcheckError(
-                        "Numerical gradient for function expected to be zero"
-                    )
+                if any(
+                    part.abs().max().item() > atol
+                    for parts in numerical
+                    for part in parts
+                    if part.numel()
+                ):
+                    raise GradcheckError("Numerical gradient for function expected to be zero")
             elif chosen[which].is_complex() or result.is_complex():
                 _compare_complex(numerical, columns, which, (k, place), result, atol, rtol)
             else:

@@ -2,7 +2,7 @@
 
 A tensor's `_node` says how it came about: None (needs no gradient), an `AccumulateGrad` (a leaf
 that needs one), a `Node` (result 0 of that call) or an `Edge` (another result). Nodes of ordinary
-ops are made by native code (runtime.execution.record) and hold the op's plan, the edges to the
+ops are made by native code (runtime.records.record) and hold the op's plan, the edges to the
 inputs' nodes, and the operands that the gradient rule names with their versions. autograd.engine
 walks it:
 
@@ -168,16 +168,3 @@ class AccumulateGrad(Node):
     def variable(self) -> Any:
         """The leaf tensor, or None when it is gone."""
         return self.reference()
-
-
-def current(tensor: Any) -> Any:
-    """The tensor's place in the graph. Of a view whose base was changed in place since it was made, this
-    is a window of the base's new place (see autograd.inplace.refresh).
-    """
-    base = tensor._base
-    if base is not None and base._node is not None:
-        if getattr(tensor, "_seen", None) != tensor._storage.version:
-            from flambeau.autograd.inplace import refresh
-
-            refresh(tensor)
-    return tensor._node

@@ -147,6 +147,17 @@ def adopt(target: Any, edge: Any) -> None:
     target._seen = target._storage.version
 
 
+def current(tensor: Any) -> Any:
+    """The tensor's place in the graph. Of a view whose base was changed in place since it was made,
+    this is a window of the base's new place (see refresh).
+    """
+    base = tensor._base
+    if base is not None and base._node is not None:
+        if getattr(tensor, "_seen", None) != tensor._storage.version:
+            refresh(tensor)
+    return tensor._node
+
+
 def refresh(view: Any) -> None:
     """A view of a tensor that was changed in place becomes a window of what that tensor is now."""
     view._seen = view._storage.version

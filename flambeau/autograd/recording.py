@@ -1,4 +1,4 @@
-"""Recording of calls that run in Python; runtime.execution.record does the same natively.
+"""Recording of calls that run in Python; runtime.records.record does the same natively.
 
 record(plan, inputs, outputs)       # hangs a Node on the outputs if an input needs a gradient
 """
@@ -16,7 +16,7 @@ from flambeau.runtime.system import engine
 
 def record(plan: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
     """Makes the graph node of a call that ran in Python,
-    as runtime.execution.record does natively.
+    as runtime.records.record does natively.
     """
     gradient = plan.gradient
     tensor = engine.Tensor

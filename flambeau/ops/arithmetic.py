@@ -47,6 +47,8 @@ def check_alpha(input: Any, other: Any, alpha: Any = 1) -> None:
     """torch's errors for a scale factor that the dtypes cannot take."""
     kind = max(category(input), category(other))
     if not isinstance(alpha, (bool, int, float, complex)):
+        if getattr(alpha, "ndim", 1) == 0 and not alpha.requires_grad:
+            return  # a tensor of one number is a number
         raise errors.argument_type_error("add", "alpha", None, "Number", alpha)
     if isinstance(alpha, bool) and kind > 0:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
@@ -83,8 +85,8 @@ def is_bool(value: Any) -> bool:
 
 def number_of_overload(base: str, *names: str) -> Any:
     """torch numbers an op's overloads: 1 where these operands are numbers, 0 for tensors."""
-    return lambda **arguments: base + (
-        "0" if any(hasattr(arguments[n], "dtype") for n in names) else "1"
+    return lambda **arguments: (
+        base + ("0" if any(hasattr(arguments[n], "dtype") for n in names) else "1")
     )
 
 
@@ -129,9 +131,12 @@ def sub(input, other, *, alpha=1):
 
 
 @pointwise(
-    methods=("__rsub__",), check=check_subtraction, inplace=False, node=number_of_overload("RsubBackward", "other"),
+    methods=("__rsub__",),
+    check=check_subtraction,
+    inplace=False,
+    node=number_of_overload("RsubBackward", "other"),
     grad={"input": lambda g, alpha: -scaled(g, conjugate(alpha)), "other": lambda g: g},
-)  # fmt: skip
+)
 def rsub(input, other, *, alpha=1):
     """`other - alpha * input`.
 
@@ -349,7 +354,8 @@ def abs(input):
     return input if input.dtype.startswith("uint") or input.dtype == "bool" else input.abs()
 
 
-@pointwise(node="PowBackward", 
+@pointwise(
+    node="PowBackward",
     promote=lambda input: INT_TO_LONG if is_bool(input) else SAME,
     grad=lambda g, input: g * conjugate(2 * input),
 )

@@ -80,7 +80,7 @@ for _name, (_text, _compute) in WITHOUT_GRADIENT.items():
     special(_name, _compute, None, _text, kernel=f"{_name}_cpu")
 
 
-# ---- orthogonal polynomials --------------------------------------------------------------------------
+# ---- orthogonal polynomials ----------------------------------------------------------------------
 
 
 def polynomial(name: str, text: str, loop: str, shifted: bool = False) -> Any:
@@ -91,8 +91,14 @@ def polynomial(name: str, text: str, loop: str, shifted: bool = False) -> Any:
 
     body.__name__, body.__doc__ = f"special_{name}", text
     return pointwise(
-        public=f"_special_{name}", methods=(), inplace=False, promote=FLOAT, kernel=f"{name}_cpu", takes="f", plain_numbers="any",
-    )(body)  # fmt: skip
+        public=f"_special_{name}",
+        methods=(),
+        inplace=False,
+        promote=FLOAT,
+        kernel=f"{name}_cpu",
+        takes="f",
+        plain_numbers="any",
+    )(body)
 
 
 for _kind, _ordinal in (("t", "first"), ("u", "second"), ("v", "third"), ("w", "fourth")):

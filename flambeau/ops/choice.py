@@ -11,8 +11,8 @@ from typing import Any
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
-from flambeau.ops.comparison import truth
 from flambeau.ops.arithmetic import number_of_overload
+from flambeau.ops.comparison import truth
 from flambeau.ops.kinds import NONE, Pointwise, pointwise
 
 
@@ -92,7 +92,8 @@ def within(input: Any, min: Any, max: Any) -> Any:
     return input >= min if max is None else (input >= min) & (input <= max)
 
 
-@pointwise(node=number_of_overload("ClampBackward", "min", "max"), 
+@pointwise(
+    node=number_of_overload("ClampBackward", "min", "max"),
     promotes=("input", "min", "max"),
     methods=("clamp", "clip"),
     aliases=("clip",),

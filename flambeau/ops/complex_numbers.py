@@ -1,7 +1,7 @@
 """Pointwise ops, part eight: complex numbers and their parts, degrees, mantissas.
 
-    >>> torch.complex(torch.tensor([1.0]), torch.tensor([2.0]))
-    tensor([1.+2.j])
+>>> torch.complex(torch.tensor([1.0]), torch.tensor([2.0]))
+tensor([1.+2.j])
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from flambeau import return_types
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.expr import where as choose
 from flambeau.codegen.loops import plan_pointwise
 from flambeau.core import dtype as dtypes
 from flambeau.core.spec import Spec
 from flambeau.ops.arithmetic import is_complex
-from flambeau.ops.kinds import COMPLEX_TO_FLOAT, FLOAT, byte_strides, compute_name, pointwise, structured
-from flambeau import return_types
+from flambeau.ops.kinds import (
+    COMPLEX_TO_FLOAT,
+    FLOAT,
+    byte_strides,
+    compute_name,
+    pointwise,
+    structured,
+)
 
 
 @pointwise(
@@ -84,7 +91,9 @@ def check_parts(input: Any, other: Any) -> None:
 
 def joined(real: Expr, imag: Expr) -> Expr:
     """The complex expression of two parts."""
-    return Expr.make("complex", (real, imag), "complex128" if real.dtype == "float64" else "complex64")
+    return Expr.make(
+        "complex", (real, imag), "complex128" if real.dtype == "float64" else "complex64"
+    )
 
 
 def complex_result(compute: Any, **rest: Any) -> Any:
@@ -93,9 +102,13 @@ def complex_result(compute: Any, **rest: Any) -> Any:
 
 
 @pointwise(
-    check=lambda real, imag: check_parts(real, imag), result=complex_result, methods=(), inplace=False, plain_numbers="none",
+    check=lambda real, imag: check_parts(real, imag),
+    result=complex_result,
+    methods=(),
+    inplace=False,
+    plain_numbers="none",
     grad={"real": lambda g: g.real, "imag": lambda g: g.imag},
-)  # fmt: skip
+)
 def complex(real, imag):
     """Complex numbers of two parts.
 
@@ -106,12 +119,16 @@ def complex(real, imag):
 
 
 @pointwise(
-    check=lambda abs, angle: check_parts(abs, angle), result=complex_result, methods=(), inplace=False, plain_numbers="none",
+    check=lambda abs, angle: check_parts(abs, angle),
+    result=complex_result,
+    methods=(),
+    inplace=False,
+    plain_numbers="none",
     grad={
         "abs": lambda g, abs, angle: g.real * angle.cos() + g.imag * angle.sin(),
         "angle": lambda g, abs, angle: (g.imag * angle.cos() - g.real * angle.sin()) * abs,
     },
-)  # fmt: skip
+)
 def polar(abs, angle):
     """Complex numbers of absolute values and angles.
 
@@ -133,7 +150,7 @@ def check_out(target: Any, inputs: Any, result: Any) -> None:
 complex.out_check = polar.out_check = check_out
 
 
-# ---- degrees ---------------------------------------------------------------------------------------
+# ---- degrees -------------------------------------------------------------------------------------
 
 
 def check_degrees(name: str) -> Any:
@@ -166,11 +183,13 @@ def rad2deg(input):
     return input * (180 / math.pi)
 
 
-# ---- mantissas -------------------------------------------------------------------------------------
+# ---- mantissas -----------------------------------------------------------------------------------
 
 
 def split_power(x: Expr) -> tuple[Expr, Expr]:
-    """x = mantissa * 2**exponent, the mantissa between a half and one; 0, infinities and NaN stay."""
+    """x = mantissa * 2**exponent, the mantissa between a half and one; 0,
+    infinities and NaN stay.
+    """
     wide = x.to("float64")
     tiny = wide.abs() < 2.0**-1022
     bits = choose(tiny, wide * 2.0**54, wide).bitcast("int64")
@@ -201,5 +220,3 @@ def frexp(call, input):
         (mantissa, exponent), [spec.dtype.name], (spec.dtype.name, "int32"), spec.shape, strides
     )
     return plan.use_kernel(loops).finish(return_types.frexp.of)
-
-

@@ -1,7 +1,7 @@
 """Convolution in any number of dimensions, its transpose, and the gradients of both: three linear
 ops that are each other's derivatives, so gradients of any order follow from two rules each.
 
-    convolution         y = sum over the window of x * w (or, transposed, x spread over windows by w)
+    convolution         y = sum over the window of x * w; transposed: x spread over windows by w
     convolution_weight  the gradient of the weight: products of x and g, summed over batch and space
 
 Floating dtypes run in native code (ops.kernels.conv_forward, conv_weight); integers and complex
@@ -159,7 +159,9 @@ def weight_gradient(
 
 
 def bias_gradient(g: Any, input: Any, weight: Any) -> Any:
-    """The sum over batch and space; it names the operands because torch's gradient hangs on them."""
+    """The sum over batch and space; it names the operands because torch's gradient
+    hangs on them.
+    """
     return g.sum((0, *range(2, g.ndim)))
 
 

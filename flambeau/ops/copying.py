@@ -146,8 +146,6 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     return convert(self, dtype, where, memory_format, copying)
 
 
-
-
 def convert(
     self: Any, dtype: Any, where: Any, memory_format: Any = None, copying: bool = False
 ) -> Any:

@@ -109,6 +109,8 @@ def mT(input):
 def mH(call, input):
     """The last two dimensions exchanged, complex elements conjugated."""
     spec = call.op.check_tensor(input, "input")._spec
+    if spec.ndim == 0:
+        return conjugate_scalar(input, "Tensor.mH is")
     if spec.ndim < 2:
         raise RuntimeError(
             "tensor.mH is only supported on matrices or batches of matrices. "
@@ -125,7 +127,17 @@ def H(call, input):
         raise RuntimeError(
             f"tensor.H is only supported on matrices (2-D tensors). Got {spec.ndim}-D tensor."
         )
-    return adjoint_plan(call, input, spec) if spec.ndim == 2 else transpose(input, 0, 0).conj()
+    if spec.ndim == 0:
+        return conjugate_scalar(input, "Tensor.H is")
+    return adjoint_plan(call, input, spec)
+
+
+def conjugate_scalar(input: Any, what: str) -> Any:
+    """A 0-d tensor has no dimensions to exchange: torch still answers, with a warning."""
+    warnings.warn(
+        f"{what} deprecated on 0-D tensors. Consider using x.conj().", UserWarning, stacklevel=4
+    )
+    return input.conj()
 
 
 @structured(node="TransposeBackward", grad=lambda g: g.transpose(-2, -1).conj())
@@ -136,14 +148,12 @@ def adjoint(call, input):
     torch.Size([3, 2])
     """
     spec = call.op.check_tensor(input, "input")._spec
+    if spec.ndim == 0:
+        return conjugate_scalar(input, "adjoint() is")
     if spec.ndim < 2:
         raise RuntimeError(
-            (
-                "tensor.adjoint() is only supported on matrices or batches of matrices. "
-                f"Got {spec.ndim}-D tensor."
-            )
-            if spec.ndim
-            else "tensor.adjoint() on 0-D tensors is not supported"
+            "tensor.adjoint() is only supported on matrices or batches of matrices. "
+            f"Got {spec.ndim}-D tensor."
         )
     return adjoint_plan(call, input, spec)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from flambeau.core.shape import wrap_dim
 from flambeau.ops.kinds import composite
+from flambeau.ops.registry import OPS
 from flambeau.runtime.system import engine
 
 ELLIPSIS = "..."
@@ -291,21 +292,12 @@ def chain_matmul(*matrices: Any) -> Any:
     """
     if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
         matrices = tuple(matrices[0])
-    sizes = [m.shape[0] for m in matrices] + [matrices[-1].shape[-1]]
-    n = len(matrices)
-    cost = {(i, i): (0, i) for i in range(n)}
-    for length in range(2, n + 1):
-        for i in range(n - length + 1):
-            j = i + length - 1
-            cost[i, j] = min(
-                (cost[i, k][0] + cost[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
-                for k in range(i, j)
-            )
-
-    def build(i: int, j: int) -> Any:
-        return matrices[i] if i == j else build(i, cost[i, j][1]).mm(build(cost[i, j][1] + 1, j))
-
-    return build(0, n - 1)
+    if not matrices:
+        raise RuntimeError("chain_matmul(): Expected one or more matrices")
+    for matrix in matrices:
+        if matrix.ndim != 2:
+            raise RuntimeError(f"Tensor dimension is {matrix.ndim}, expected 2 instead.")
+    return matrices[0] if len(matrices) == 1 else OPS["linalg_multi_dot"].call(list(matrices))
 
 
 __all__ = ["chain_matmul", "einsum"]

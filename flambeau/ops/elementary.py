@@ -1,7 +1,7 @@
 """Pointwise ops, part five: exponentials, logarithms, circular and hyperbolic functions.
 
-    >>> torch.exp(torch.tensor([0.0, 1.0]))
-    tensor([1.0000, 2.7183])
+>>> torch.exp(torch.tensor([0.0, 1.0]))
+tensor([1.0000, 2.7183])
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from flambeau.codegen.expr import where as choose
 from flambeau.ops.arithmetic import conjugate
 from flambeau.ops.kinds import FLOAT, pointwise
+
 
 def function(name: str, grad: Any, text: str, compute: Any = None, **options: Any) -> Any:
     """A function of one floating argument that is a row of the scalar table (or `compute`
@@ -69,7 +70,7 @@ asinh = inverse(
 )
 acosh = inverse(
     "acosh",
-    lambda g, input: g * conjugate(((input - 1).rsqrt() * (input + 1).rsqrt())),
+    lambda g, input: g * conjugate((input - 1).rsqrt() * (input + 1).rsqrt()),
     "Inverse hyperbolic cosine.",
 )
 atanh = inverse(

@@ -1,8 +1,9 @@
 """Discrete Fourier transforms: torch.fft.
 
-Three ops do the work, each over several dimensions at once: complex to complex, real to complex, complex to
-real. The public functions sort out sizes, dimensions and normalisation. NumPy transforms; a result's
-memory is laid out as torch's: the other dimensions first, then those transformed.
+Three ops do the work, each over several dimensions at once: complex to complex, real to complex,
+complex to real. The public functions sort out sizes, dimensions and normalisation. NumPy
+transforms; a result's memory is laid out as torch's: the other dimensions first, then those
+transformed.
 
     >>> torch.fft.rfft(torch.tensor([1.0, 0.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j])
@@ -10,21 +11,17 @@ memory is laid out as torch's: the other dimensions first, then those transforme
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from flambeau.core import dtype as dtypes
-from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
 from flambeau.ops.join import cat
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into
-from flambeau.ops.ranges import arange
 from flambeau.ops.registry import OPS
-from flambeau.ops.shape import roll
 
 NONE, ROOT, FULL = range(3)  # scale: 1, 1 / sqrt(n), 1 / n
 NUMPY_NORM = {True: ("backward", "ortho", "forward"), False: ("forward", "ortho", "backward")}
@@ -33,7 +30,9 @@ NUMPY_NORM = {True: ("backward", "ortho", "forward"), False: ("forward", "ortho"
 
 
 def sorted_dims(spec: Spec, dims: Sequence[int], keep_last: bool) -> list[int]:
-    """The dimensions in the order of their strides, the greatest first; the last may have to stay."""
+    """The dimensions in the order of their strides, the greatest first;
+    the last may have to stay.
+    """
     last = list(dims[-1:]) if keep_last else []
     rest = list(dims[:-1]) if keep_last else list(dims)
     return sorted(rest, key=lambda d: -spec.strides[d]) + last
@@ -93,7 +92,9 @@ def half_gradient(g: Any, input_like: Spec, dim: Any, normalization: int, onesid
 
 @structured(public="_fft_r2c", methods=(), node="FftR2CBackward", grad=half_gradient)
 def _fft_r2c(call, input, dim, normalization, onesided):
-    """Real to complex; `onesided` leaves out the frequencies of the last dimension that follow by symmetry."""
+    """Real to complex; `onesided` leaves out the frequencies of the last dimension that follow
+    by symmetry.
+    """
     spec = input._spec
     dims = sorted_dims(spec, dim, True)
     shape = list(spec.shape)
@@ -123,7 +124,9 @@ def real_gradient(g: Any, dim: Any, normalization: int) -> Any:
 
 @structured(public="_fft_c2r", methods=(), node="FftC2RBackward", grad=real_gradient)
 def _fft_c2r(call, input, dim, normalization, last_dim_size):
-    """Complex to real: inverse of the one-sided transform, to a last dimension of the given size."""
+    """Complex to real: inverse of the one-sided transform,
+    to a last dimension of the given size.
+    """
     spec = input._spec
     dims = sorted_dims(spec, dim, True)
     shape = list(spec.shape)
@@ -212,8 +215,12 @@ def sizes_and_dims(input: Any, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     return sizes, dims
 
 
-def real_sizes_and_dims(name: str, input: Any, s: Any, dim: Any) -> tuple[list[int], list[int], int]:
-    """The same for transforms to real numbers; also the size of the last dimension of the result."""
+def real_sizes_and_dims(
+    name: str, input: Any, s: Any, dim: Any
+) -> tuple[list[int], list[int], int]:
+    """The same for transforms to real numbers;
+    also the size of the last dimension of the result.
+    """
     given = [s] if isinstance(s, int) else s
     sizes, dims = sizes_and_dims(input, s, dim)
     if not dims:
@@ -338,222 +345,3 @@ def fft_ihfft(
     tensor([1.-0.j, 1.-0.j])
     """
     return into(half_of("fft_ihfft", input, n, dim, norm, False), out)
-
-
-# ---- several dimensions ----------------------------------------------------------------------
-
-
-def many_to_complex(input: Any, s: Any, dim: Any, norm: Any, forward: bool) -> Any:
-    """fftn and ifftn."""
-    x = promoted(input, True)
-    sizes, dims = sizes_and_dims(x, s, dim)
-    x, scale = resized(x, dims, sizes), scale_of(norm, forward)
-    return _fft_c2c.call(x, tuple(dims), scale, forward) if dims else x.clone()
-
-
-def many_halves(input: Any, s: Any, dim: Any, norm: Any, name: str) -> Any:
-    """rfftn and ihfftn."""
-    forward = name == "rfftn"
-    if input.dtype.is_complex:
-        text = f"{name} expects a real-valued input tensor, but got"
-        text = text if forward else "Only supports floating-point dtypes, but found:"
-        raise RuntimeError(f"{text} {input.dtype.scalar_name}")
-    x = promoted(input)
-    sizes, dims = sizes_and_dims(x, s, dim)
-    if not dims:
-        raise RuntimeError(f"{name} must transform at least one axis")
-    x, scale = resized(x, dims, sizes), scale_of(norm, forward)
-    if forward:
-        return _fft_r2c.call(x, tuple(dims), scale, True)
-    half = _fft_r2c.call(x, tuple(dims[-1:]), scale, True).conj()
-    return _fft_c2c.call(half, tuple(dims[:-1]), scale, False) if dims[:-1] else half
-
-
-def many_to_real(input: Any, s: Any, dim: Any, norm: Any, name: str) -> Any:
-    """irfftn and hfftn."""
-    forward = name == "hfftn"
-    x = promoted(input, True)
-    sizes, dims, last = real_sizes_and_dims(name, x, s, dim)
-    x, scale = resized(x, dims, sizes), scale_of(norm, forward)
-    if not forward:
-        return _fft_c2r.call(x, tuple(dims), scale, last)
-    if dims[:-1]:
-        x = _fft_c2c.call(x, tuple(dims[:-1]), scale, True)
-    return _fft_c2r.call(x.conj(), tuple(dims[-1:]), scale, last)
-
-
-Dims = Sequence[int]
-
-
-@composite(public=None, methods=())
-def fft_fftn(
-    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The transform over several dimensions (all if none are named).
-
-    >>> torch.fft.fftn(torch.ones(2, 2))[0, 0]
-    tensor(4.+0.j)
-    """
-    OPS["fft_fftn"].check_tensor(input, "input")
-    return into(many_to_complex(input, s, dim, norm, True), out)
-
-
-@composite(public=None, methods=())
-def fft_ifftn(
-    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The inverse transform over several dimensions.
-
-    >>> torch.fft.ifftn(torch.ones(2, 2))[0, 0]
-    tensor(1.+0.j)
-    """
-    OPS["fft_ifftn"].check_tensor(input, "input")
-    return into(many_to_complex(input, s, dim, norm, False), out)
-
-
-@composite(public=None, methods=())
-def fft_rfftn(
-    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The transform of real numbers over several dimensions, half of it in the last.
-
-    >>> torch.fft.rfftn(torch.ones(2, 4)).shape
-    torch.Size([2, 3])
-    """
-    OPS["fft_rfftn"].check_tensor(input, "input")
-    return into(many_halves(input, s, dim, norm, "rfftn"), out)
-
-
-@composite(public=None, methods=())
-def fft_irfftn(
-    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The inverse of rfftn.
-
-    >>> torch.fft.irfftn(torch.fft.rfftn(torch.ones(2, 4))).shape
-    torch.Size([2, 4])
-    """
-    OPS["fft_irfftn"].check_tensor(input, "input")
-    return into(many_to_real(input, s, dim, norm, "irfftn"), out)
-
-
-@composite(public=None, methods=())
-def fft_hfftn(
-    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The transform of signals that mirror themselves, over several dimensions.
-
-    >>> torch.fft.hfftn(torch.ones(2, 2)).shape
-    torch.Size([2, 2])
-    """
-    OPS["fft_hfftn"].check_tensor(input, "input")
-    return into(many_to_real(input, s, dim, norm, "hfftn"), out)
-
-
-@composite(public=None, methods=())
-def fft_ihfftn(
-    input: Any, s: Dims | None = None, dim: Dims | None = None, norm: str | None = None, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The inverse of hfftn.
-
-    >>> torch.fft.ihfftn(torch.ones(2, 4)).shape
-    torch.Size([2, 3])
-    """
-    OPS["fft_ihfftn"].check_tensor(input, "input")
-    return into(many_halves(input, s, dim, norm, "ihfftn"), out)
-
-
-def _two_dimensional(name: str) -> None:
-    """Registers NAME2: NAMEn over the last two dimensions."""
-    general = OPS[f"fft_{name}n"]
-
-    def function(
-        input: Any, s: Dims | None = None, dim: Dims = (-2, -1), norm: str | None = None, *,
-        out: Any = None,
-    ) -> Any:  # fmt: skip
-        OPS[f"fft_{name}2"].check_tensor(input, "input")
-        return general.call(input, s, dim, norm, out=out)
-
-    function.__name__ = function.__qualname__ = f"fft_{name}2"
-    function.__doc__ = f"torch.fft.{name}n over two dimensions, the last ones if none are named."
-    composite(function, public=None, methods=())
-
-
-for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
-    _two_dimensional(_name)
-
-
-# ---- helpers ---------------------------------------------------------------------------------
-
-
-def check_frequencies(name: str, n: Any, dtype: Any) -> None:
-    """torch's errors for counts and dtypes."""
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise errors.argument_type_error(f"fft_{name}", "n", 1, "int", n)
-    if dtype is not None and dtype.category < 2:
-        raise RuntimeError(f"{name} requires a floating point or complex dtype")
-
-
-@composite(public=None, methods=())
-def fft_fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
-    """The frequencies that belong to the elements of a transform of n samples, d apart.
-
-    >>> torch.fft.fftfreq(4)
-    tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
-    """
-    check_frequencies("fftfreq", n, dtype)
-    if n < 0:
-        raise errors.negative_dimension((n,), n)
-    counts = arange(n, dtype=dtype or dtypes.get_default_dtype(), **options)
-    wrapped = counts.detach() - n * (counts.detach() >= (n + 1) // 2).to(counts.dtype)
-    result = wrapped.mul(1 / (n * d) if n * d else math.inf)
-    return into(result.requires_grad_(options.get("requires_grad", False)), out)
-
-
-@composite(public=None, methods=())
-def fft_rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, **options: Any) -> Any:
-    """The frequencies of the elements of rfft of n samples, d apart.
-
-    >>> torch.fft.rfftfreq(4)
-    tensor([0.0000, 0.2500, 0.5000])
-    """
-    check_frequencies("rfftfreq", n, dtype)
-    counts = arange(int(n / 2) + 1, dtype=dtype or dtypes.get_default_dtype(), **options)
-    result = counts.detach().mul(1 / (n * d) if n * d else math.inf)
-    return into(result.requires_grad_(options.get("requires_grad", False)), out)
-
-
-def shifted(input: Any, dim: Any, back: bool) -> Any:
-    """Rolls each dimension by half of its size."""
-    dims = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-    wrapped = [wrap_dim(d, input.ndim) for d in dims]
-    sizes = [input.shape[d] for d in wrapped]
-    return roll.call(input, [(n + 1) // 2 if back else n // 2 for n in sizes], wrapped)
-
-
-@composite(public=None, methods=())
-def fft_fftshift(input: Any, dim: Dims | None = None) -> Any:
-    """Moves the frequency 0 from the beginning to the middle.
-
-    >>> torch.fft.fftshift(torch.tensor([0, 1, 2, -2, -1]))
-    tensor([-2, -1,  0,  1,  2])
-    """
-    OPS["fft_fftshift"].check_tensor(input, "input")
-    return shifted(input, dim, False)
-
-
-@composite(public=None, methods=())
-def fft_ifftshift(input: Any, dim: Dims | None = None) -> Any:
-    """Undoes fftshift.
-
-    >>> torch.fft.ifftshift(torch.tensor([-2, -1, 0, 1, 2]))
-    tensor([ 0,  1,  2, -2, -1])
-    """
-    OPS["fft_ifftshift"].check_tensor(input, "input")
-    return shifted(input, dim, True)

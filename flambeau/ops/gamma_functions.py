@@ -1,7 +1,7 @@
 """Pointwise ops, part seven: error, gamma and zeta functions, and functions of probabilities.
 
-    >>> torch.lgamma(torch.tensor([4.0]))
-    tensor([1.7918])
+>>> torch.lgamma(torch.tensor([4.0]))
+tensor([1.7918])
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def either(compute: Callable[..., Any], name: str) -> Callable[..., Any]:
     def apply(*args: Any) -> Any:
         if any(isinstance(arg, Expr) for arg in args):
             like = next(arg for arg in args if isinstance(arg, Expr))
-            return compute(*[a if isinstance(a, Expr) else Expr.constant(a, like.dtype) for a in args])
+            return compute(
+                *[a if isinstance(a, Expr) else Expr.constant(a, like.dtype) for a in args]
+            )
         return OPS[name].call(*args)
 
     return apply
@@ -43,7 +45,7 @@ def special(name: str, compute: Any, grad: Any, text: str, kernel: str = "", **o
     )  # fmt: skip
 
 
-# ---- error functions -------------------------------------------------------------------------------
+# ---- error functions -----------------------------------------------------------------------------
 
 erf = function(
     "erf",
@@ -106,7 +108,7 @@ def edge_gradient(g: Any, eps: Any) -> Any:
     return g * (math.nan if eps is None else 0.0)
 
 
-# ---- the normal distribution -------------------------------------------------------------------------
+# ---- the normal distribution ---------------------------------------------------------------------
 
 
 def log_normal(x: Expr) -> Expr:
@@ -144,7 +146,7 @@ entr = special(
     kernel="entr",
 )
 
-# ---- gamma functions ---------------------------------------------------------------------------------
+# ---- gamma functions -----------------------------------------------------------------------------
 
 lgamma = function(
     "lgamma",
@@ -165,7 +167,7 @@ digamma = function(
 def check_order(input: Any, n: int) -> None:
     """Derivatives are counted from 0."""
     if n < 0:
-        raise RuntimeError(f"polygamma(n, x) does not support negative n.")
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
 
 
 def derivative_of_digamma(n: int, x: Any) -> Any:
@@ -179,9 +181,18 @@ def derivative_of_digamma(n: int, x: Any) -> Any:
 
 
 @pointwise(
-    promote=FLOAT, numbers="static", public=None, methods=("polygamma",), name="_polygamma", promotes=("input",), node="PolygammaBackward",
-    check=check_order, kernel="polygamma", takes="f", grad=lambda g, input, n: g * derivative_of_digamma(n + 1, input),
-)  # fmt: skip
+    promote=FLOAT,
+    numbers="static",
+    public=None,
+    methods=("polygamma",),
+    name="_polygamma",
+    promotes=("input",),
+    node="PolygammaBackward",
+    check=check_order,
+    kernel="polygamma",
+    takes="f",
+    grad=lambda g, input, n: g * derivative_of_digamma(n + 1, input),
+)
 def _polygamma(input, n):
     """The n-th derivative of digamma."""
     return derivative_of_digamma(n, input)
@@ -206,9 +217,14 @@ def check_dimension(input: Any, p: int) -> None:
 
 
 @pointwise(
-    promote=FLOAT, numbers="static", promotes=("input",), check=check_dimension, kernel="lgamma_vml_cpu", takes="f",
+    promote=FLOAT,
+    numbers="static",
+    promotes=("input",),
+    check=check_dimension,
+    kernel="lgamma_vml_cpu",
+    takes="f",
     grad=lambda g, input, p: g * sum((input - i / 2).digamma() for i in range(p)),
-)  # fmt: skip
+)
 def mvlgamma(input, p):
     """Logarithm of the multivariate gamma function of dimension `p`.
 
@@ -259,12 +275,19 @@ hurwitz_zeta = either(special_loops.zeta, "special_zeta")
 
 
 @pointwise(
-    name="special_zeta", public="_special_zeta", methods=(), inplace=False, promote=FLOAT, kernel="zeta", takes="f", plain_numbers="any",
+    name="special_zeta",
+    public="_special_zeta",
+    methods=(),
+    inplace=False,
+    promote=FLOAT,
+    kernel="zeta",
+    takes="f",
+    plain_numbers="any",
     grad={
         "input": lambda g: no_gradient(g),
         "other": lambda g, input, other: -g * input * hurwitz_zeta(input + 1, other),
     },
-)  # fmt: skip
+)
 def special_zeta(input, other):
     """The Hurwitz zeta function."""
     return special_loops.zeta(input, other)

@@ -18,6 +18,7 @@ from typing import Any
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
+from flambeau.core.strides import expand_strides
 from flambeau.ops import from_data
 from flambeau.ops.index import _index, index_at, index_plan, resolve
 from flambeau.ops.kernels.masks import Found
@@ -396,13 +397,24 @@ def setitem(input: Any, index: Any, value: Any) -> None:
 def assign(window: Any, value: Any) -> None:
     """Fills a view with a value, which may have extra leading dimensions of size 1."""
     if type(value) is engine.Tensor:
-        window.copy_(
-            value if value._spec.ndim <= window._spec.ndim else without_leading(value, window.ndim)
+        write(
+            window,
+            value if value._spec.ndim <= window._spec.ndim else without_leading(value, window.ndim),
         )
     elif isinstance(value, (bool, int, float, complex)):
         window._fill_(check_number(value, window._spec.dtype))
     else:
-        window.copy_(without_leading(as_value(window, value), window.ndim))
+        write(window, without_leading(as_value(window, value), window.ndim))
+
+
+def write(window: Any, value: Any) -> None:
+    """`window.copy_(value)`; torch words a shape that does not fit as `expand` does."""
+    try:
+        window.copy_(value)
+    except RuntimeError:
+        own, strides = value._spec.shape, value._spec.strides
+        expand_strides(own, strides, window._spec.shape, value.dtype.tensor_type)
+        raise
 
 
 def as_value(target: Any, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Joining tensors: cat, stack and their relatives.
 
-As many tensors as a plan takes are joined by a native plan, more by the same kernel called from Python.
+As many tensors as a plan takes are joined by a native plan, more by the same kernel called from
+Python.
 
     >>> torch.cat([torch.tensor([1]), torch.tensor([2, 3])])
     tensor([1, 2, 3])
@@ -38,7 +39,10 @@ def check_tensors(name: str, tensors: Any) -> list[Any]:
         raise errors.argument_type_error(name, "tensors", 1, "tuple of Tensors", tensors)
     for position, item in enumerate(tensors):
         if not is_tensor(item):
-            raise TypeError(f"expected Tensor as element {position} in argument 0, but got {errors.type_name(item)}")
+            raise TypeError(
+                f"expected Tensor as element {position} in argument 0, "
+                f"but got {errors.type_name(item)}"
+            )
     return list(tensors)
 
 
@@ -58,13 +62,26 @@ class Join(Structured):
     rule: Any = None  # the gradient of one of the tensors
 
     def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """A call that native code left to Python, mostly because the list is longer than a plan takes."""
+        """A call that native code left to Python,
+        mostly because the list is longer than a plan takes.
+        """
         tensors: Any = args[0] if args else None
-        if type(tensors) in (list, tuple) and len(tensors) > MAX_INPUTS and not kwargs and len(args) <= 2:
+        if (
+            type(tensors) in (list, tuple)
+            and len(tensors) > MAX_INPUTS
+            and not kwargs
+            and len(args) <= 2
+        ):
             kind, dim = engine.Tensor, args[1] if len(args) == 2 else 0
             specs = tuple([t._spec for t in tensors if type(t) is kind])
-            if len(specs) == len(tensors) and type(dim) is int and all(s.dtype is specs[0].dtype for s in set(specs)):
-                return join_many(self.node_name, tensors, prepare(self.layout, specs, dim), self.rule)
+            if (
+                len(specs) == len(tensors)
+                and type(dim) is int
+                and all(s.dtype is specs[0].dtype for s in set(specs))
+            ):
+                return join_many(
+                    self.node_name, tensors, prepare(self.layout, specs, dim), self.rule
+                )
         return run(self, tuple(args), kwargs)
 
 
@@ -73,11 +90,13 @@ def join(**options: Any) -> Callable[[Callable[..., Any]], Join]:
     return lambda function: Join(function, methods=(), **options)
 
 
-# ---- cat -------------------------------------------------------------------------------------------------------------------
+# ---- cat -----------------------------------------------------------------------------------------
 
 
 class Layout(NamedTuple):
-    """Where each tensor goes: the result, a window of it for every tensor, and what the gradient rule is told."""
+    """Where each tensor goes: the result, a window of it for every tensor,
+    and what the gradient rule is told.
+    """
 
     output: Spec
     windows: tuple[Window, ...]
@@ -85,10 +104,14 @@ class Layout(NamedTuple):
 
 
 def cat_shape(specs: Sequence[Spec], dim: int) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
-    """Shape of the joined tensor, its wrapped dimension, and each tensor's share of it; torch's checks."""
+    """Shape of the joined tensor, its wrapped dimension, and each tensor's share of it;
+    torch's checks.
+    """
     for position, spec in enumerate(specs):
         if spec.ndim == 0:
-            raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {position}) cannot be concatenated"
+            )
     full = [spec for spec in specs if spec.shape != EMPTY]
     if not full:
         return EMPTY, wrap_dim(dim, 1), (0,) * len(specs)
@@ -101,7 +124,9 @@ def cat_shape(specs: Sequence[Spec], dim: int) -> tuple[tuple[int, ...], int, tu
             sizes.append(0)
             continue
         if len(shape) != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}"
+            )
         for d, (a, b) in enumerate(zip(first, shape, strict=True)):
             if d != dim and a != b:
                 raise errors.cat_size_mismatch(dim, a, b, position)
@@ -110,14 +135,22 @@ def cat_shape(specs: Sequence[Spec], dim: int) -> tuple[tuple[int, ...], int, tu
 
 
 def cat_layout(specs: tuple[Spec, ...], dim: int) -> Layout:
-    """The layout of cat for tensors of one dtype; empty vectors are left out, as torch has always done."""
+    """The layout of cat for tensors of one dtype; empty vectors are left out,
+    as torch has always done.
+    """
     shape, dim, sizes = cat_shape(specs, dim)
-    last = len(shape) == 4 and all(suggests_channels_last(s.shape, s.strides) for s in specs if s.shape != EMPTY)
+    last = len(shape) == 4 and all(
+        suggests_channels_last(s.shape, s.strides) for s in specs if s.shape != EMPTY
+    )
     strides = channels_last_strides(shape) if last else contiguous_strides(shape)
     dtype = specs[0].dtype
     windows, start = [], 0
     for spec, size in zip(specs, sizes, strict=True):
-        part, steps = (EMPTY, (1,)) if spec.shape == EMPTY else ((*shape[:dim], size, *shape[dim + 1 :]), strides)
+        part, steps = (
+            (EMPTY, (1,))
+            if spec.shape == EMPTY
+            else ((*shape[:dim], size, *shape[dim + 1 :]), strides)
+        )
         windows.append(Window.of(part, steps, dtype.itemsize, start))
         start += size * strides[dim]
     empty_vectors = tuple(spec.shape == EMPTY for spec in specs)
@@ -151,7 +184,7 @@ def cat(call, tensors, dim=0):
 cat.layout, cat.rule = cat_layout, cat_gradient
 cat.out_check = castable("torch.cat(): input types can't be cast to the desired output type {}")
 
-# ---- stack -----------------------------------------------------------------------------------------------------------------
+# ---- stack ---------------------------------------------------------------------------------------
 
 
 def stack_layout(specs: tuple[Spec, ...], dim: int) -> Layout:
@@ -164,7 +197,9 @@ def stack_layout(specs: tuple[Spec, ...], dim: int) -> Layout:
     dtype = specs[0].dtype
     output = Spec.of((*first[:dim], len(specs), *first[dim:]), None, dtype, specs[0].device)
     steps = (*output.strides[:dim], *output.strides[dim + 1 :])
-    windows = tuple(Window.of(first, steps, dtype.itemsize, k * output.strides[dim]) for k in range(len(specs)))
+    windows = tuple(
+        Window.of(first, steps, dtype.itemsize, k * output.strides[dim]) for k in range(len(specs))
+    )
     return Layout(output, windows, {"dim": dim})
 
 
@@ -193,23 +228,31 @@ def stack(call, tensors, dim=0):
 
 stack.layout, stack.rule = stack_layout, stack_gradient
 
-# ---- running ---------------------------------------------------------------------------------------------------------------
+# ---- running -------------------------------------------------------------------------------------
 
 
 def joined(call: Any, items: list[Any], layout: Callable[..., Layout], dim: int, rule: Any) -> Any:
-    """The plan that copies each tensor into its window; for more tensors than a plan takes the result itself."""
+    """The plan that copies each tensor into its window;
+    for more tensors than a plan takes the result itself.
+    """
     specs = tuple(t._spec for t in items)
     if len(items) > MAX_INPUTS:
         return join_many(call.op.node_name, items, prepare(layout, specs, as_int(dim)), rule)
     output, windows, options = layout(specs, as_int(dim))
-    params, lines, longest = join_params([Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows)
+    params, lines, longest = join_params(
+        [Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows
+    )
     plan = call.plan(["tensors"], [output], **options)
     kernel = address("copy_windows", output.itemsize)
-    return plan.use_native(kernel, params, lines, output.numel, line_grain(longest, output.itemsize))
+    return plan.use_native(
+        kernel, params, lines, output.numel, line_grain(longest, output.itemsize)
+    )
 
 
 class Prepared(NamedTuple):
-    """A join of many tensors, ready to run: the parameters of `copy_windows` and how its lines are shared out."""
+    """A join of many tensors, ready to run: the parameters of `copy_windows`
+    and how its lines are shared out.
+    """
 
     output: Spec
     options: dict[str, Any]
@@ -222,7 +265,9 @@ class Prepared(NamedTuple):
 def prepare(layout: Callable[..., Layout], specs: tuple[Spec, ...], dim: int) -> Prepared:
     """The join of tensors of these specs."""
     output, windows, options = layout(specs, dim)
-    params, lines, longest = join_params([Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows)
+    params, lines, longest = join_params(
+        [Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows
+    )
     grain = line_grain(longest, output.itemsize) if output.numel >= RELEASE_FROM else 0
     return Prepared(output, options, (ctypes.c_int64 * len(params))(*params), lines, grain)
 
@@ -232,7 +277,9 @@ def join_many(name: str, items: Sequence[Any], work: Prepared, rule: Any) -> Any
     result = empty(work.output)
     if work.output.device.type != "meta":
         kernel = address("copy_windows", work.output.itemsize)
-        engine.core.call_kernel(kernel, ctypes.addressof(work.params), work.lines, work.grain, *items, result)
+        engine.core.call_kernel(
+            kernel, ctypes.addressof(work.params), work.lines, work.grain, *items, result
+        )
     nodes = [t._node for t in items]
     if nodes.count(None) < len(nodes) and work.output.dtype.category >= 2 and is_grad_enabled():
         result._node = Joined(name, tuple(nodes), rule, work.options)
@@ -255,5 +302,6 @@ class Joined(Node):
     def apply(self, grads: list[Any]) -> Any:
         """The rule's gradient for every tensor that needs one."""
         return [
-            None if edge is None else self.rule(grads[0], **self.options, index=i) for i, edge in enumerate(self.edges)
+            None if edge is None else self.rule(grads[0], **self.options, index=i)
+            for i, edge in enumerate(self.edges)
         ]

@@ -7,6 +7,7 @@ of tensors, block_diag.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import warnings
 from collections.abc import Callable
@@ -14,11 +15,15 @@ from typing import Any
 
 from flambeau.core.dtype import int64
 from flambeau.core.shape import broadcast_shapes
+from flambeau.core.spec import Spec
 from flambeau.ops import creation, from_data
-from flambeau.ops.join import cat, check_tensors, stack
-from flambeau.ops.kinds import composite
+from flambeau.ops.join import cat, check_tensors, common_dtype, stack
+from flambeau.ops.kernels.phases import Phase, clear_then, phase_params
+from flambeau.ops.kernels.strided import Window, address, join_params
+from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into
 from flambeau.ops.registry import is_tensor
+from flambeau.runtime.plan_block import MAX_INPUTS
 
 
 def given_list(tensors: tuple[Any, ...]) -> list[Any]:
@@ -256,11 +261,37 @@ def block_diag(*tensors: Any) -> Any:
     if not items:
         return creation.empty(1, 0)
     blocks = [t.reshape(1, -1) if t.ndim < 2 else t for t in items]
-    width = sum(b.shape[1] for b in blocks)
-    rows, start = [], 0
-    for block in blocks:
-        height, own = block.shape
-        before, after = block.new_zeros(height, start), block.new_zeros(height, width - start - own)
-        rows.append(cat([before, block, after], 1))
-        start += own
-    return cat(rows, 0)
+    dtype = common_dtype(blocks)
+    if len(blocks) > MAX_INPUTS:
+        half = len(blocks) // 2
+        blocks = [block_diag(*blocks[:half]), block_diag(*blocks[half:])]
+    return _block_diag([b if b.dtype is dtype else b.to(dtype) for b in blocks])
+
+
+@structured(
+    public=None,
+    methods=(),
+    node="BlockDiagBackward",
+    grad={"tensors": lambda g, corners, index: g[corners[index]]},
+)
+def _block_diag(call, tensors):
+    """`block_diag` of matrices of one dtype."""
+    specs = [t._spec for t in tensors]
+    rows, columns = sum(s.shape[0] for s in specs), sum(s.shape[1] for s in specs)
+    output = Spec.of((rows, columns), None, specs[0].dtype, specs[0].device)
+    windows, corners, row, column = [], [], 0, 0
+    for spec in specs:
+        height, width = spec.shape
+        place = row * columns + column
+        windows.append(Window.of(spec.shape, output.strides, spec.itemsize, place))
+        corners.append((slice(row, row + height), slice(column, column + width)))
+        row, column = row + height, column + width
+    sources = [Window.of(s.shape, s.strides, s.itemsize) for s in specs]
+    params, lines, _ = join_params(sources, windows)
+    plan = call.plan(["tensors"], [output], corners=tuple(corners))
+    if plan.is_meta:
+        return plan.use_native(0, ())
+    words = (ctypes.c_int64 * len(params))(*params)
+    plan.keep.append(words)
+    phase = Phase(address("copy_windows", output.itemsize), ctypes.addressof(words), lines, 0)
+    return plan.use_native(clear_then(), phase_params(len(specs), [phase], output.nbytes))

@@ -425,6 +425,8 @@ class Structured(Op):
     It is called as `function(call, **arguments)` where `call` is a `Call`.
     """
 
+    own_signature = True
+
     def __init__(self, function: Callable[..., Any], **common: Any):
         super().__init__(function, **common)
         self.parameters = self.parameters[1:]

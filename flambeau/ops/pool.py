@@ -167,7 +167,7 @@ def divisors(
     public=None,
     methods=(),
     node="AvgPool2DBackward",
-    grad=lambda g, input_like, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override: (
+    grad=lambda g, input_like, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override: (  # noqa: E501
         average_back.call(
             g,
             tuple(input_like.shape),

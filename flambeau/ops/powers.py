@@ -1,7 +1,7 @@
 """Pointwise ops, part six: powers, and logarithms of sums and products.
 
-    >>> torch.pow(torch.tensor([1.0, 3.0]), 2)
-    tensor([1., 9.])
+>>> torch.pow(torch.tensor([1.0, 3.0]), 2)
+tensor([1., 9.])
 """
 
 from __future__ import annotations

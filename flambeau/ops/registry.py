@@ -63,6 +63,7 @@ class Op:
     out_check: Callable[[Any, Sequence[Any], Any], None] | None = None
     # what to raise when a kernel reports a code, beside its plan
     failure: Callable[[Plan, int], Exception]
+    own_signature = False  # whether a hidden op (`_index_put`) has other arguments than torch's
     takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
     def __init__(
@@ -112,6 +113,8 @@ class Op:
     def torch_name(self) -> str:
         """The name in torch's error texts."""
         method = next((m for m in self.methods if not m.startswith("_")), None)
+        if self.own_signature and not (self.public or method):
+            return ""
         return (self.public or method or self.name).lstrip("_")
 
     # ---- binding ---------------------------------------------------------

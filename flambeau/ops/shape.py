@@ -160,8 +160,9 @@ def roll(call, input, shifts, dims=None):
     spec, moves = call.op.check_tensor(input, "input")._spec, int_list(shifts)
     axes = () if dims is None or isinstance(dims, (tuple, list)) and not dims else int_list(dims)
     if not axes and len(moves) == 1:
-        flat = input.contiguous().view(-1)
-        return flat.roll(moves[0], 0).view(tuple(spec.shape)) if spec.numel else input.clone()
+        if not spec.contiguous:
+            return input.contiguous().roll(moves[0])
+        return rolled_flat(call, spec, moves[0])
     if not moves:
         raise RuntimeError("`shifts` required")
     if len(moves) != len(axes):
@@ -187,6 +188,16 @@ def roll(call, input, shifts, dims=None):
         place = sum(b * s for (_, b, _), s in zip(pieces, strides, strict=True))
         sources.append(Window.of(sizes, spec.strides, spec.itemsize, origin))
         targets.append(Window.of(sizes, strides, spec.itemsize, place))
+    return copy_each(call.plan(["input"], [output]), spec.itemsize, sources, targets)
+
+
+def rolled_flat(call: Any, spec: Spec, shift: int) -> Any:
+    """The plan that rolls all elements of a row-major tensor as one dimension."""
+    output = Spec.of(spec.shape, None, spec.dtype, spec.device)
+    sources, targets = [], []
+    for origin, place, length in ranges(spec.numel, shift) if spec.numel else [(0, 0, 0)]:
+        sources.append(Window.of((length,), (1,), spec.itemsize, origin))
+        targets.append(Window.of((length,), (1,), spec.itemsize, place))
     return copy_each(call.plan(["input"], [output]), spec.itemsize, sources, targets)
 
 

@@ -1,11 +1,11 @@
 """Short-time Fourier transforms: spectra of overlapping windows of a signal, and the way back.
 
-    >>> x = torch.arange(16.0)
-    >>> X = torch.stft(x, 4, window=torch.ones(4), return_complex=True)
-    >>> X.shape
-    torch.Size([3, 17])
-    >>> torch.istft(X, 4, window=torch.ones(4)).sub(x).abs().max() < 1e-5
-    tensor(True)
+>>> x = torch.arange(16.0)
+>>> X = torch.stft(x, 4, window=torch.ones(4), return_complex=True)
+>>> X.shape
+torch.Size([3, 17])
+>>> torch.istft(X, 4, window=torch.ones(4)).sub(x).abs().max() < 1e-5
+tensor(True)
 """
 
 from __future__ import annotations
@@ -109,9 +109,7 @@ def check_stft(x: Any, frames: Frames, window: Any, shown: str) -> None:
     if hop <= 0:
         raise RuntimeError(f"{shown}expected hop_length > 0, but got hop_length={hop}")
     if not 0 < length <= n_fft:
-        raise RuntimeError(
-            f"{shown}expected 0 < win_length <= n_fft, but got win_length={length}"
-        )
+        raise RuntimeError(f"{shown}expected 0 < win_length <= n_fft, but got win_length={length}")
     if window is not None and tuple(window.shape) != (length,):
         raise RuntimeError(
             f"{shown}expected a 1D window tensor of size equal to win_length={length}, but got "
@@ -220,7 +218,8 @@ def istft(
     window: Any = None, center: bool = True, normalized: bool = False,
     onesided: bool | None = None, length: int | None = None, return_complex: bool = False,
 ) -> Any:  # fmt: skip
-    """The signal whose spectra these are: frames are added up and divided by their windows' squares.
+    """The signal whose spectra these are: frames are added up and divided by their windows'
+    squares.
 
     Griffin and Lim: Signal estimation from modified short-time Fourier transform (1984).
 
@@ -290,7 +289,8 @@ def overlapped(
     result = total / squares
     if end > size:
         warnings.warn(
-            "The length of signal is shorter than the length parameter. Result is being padded with "
+            "The length of signal is shorter than the length parameter. "
+            "Result is being padded with "
             "zeros in the tail. Please check your center and hop_length settings.",
             UserWarning,
             stacklevel=3,

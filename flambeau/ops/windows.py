@@ -26,7 +26,8 @@ def described(dtype: Any, device: Any, layout: Any) -> str:
     where = "cpu" if device is None else device
     form = "Strided (default)" if layout is None else "Sparse"
     return (
-        f"TensorOptions(dtype={kind}, device={where}, layout={form}, requires_grad=false (default), "
+        f"TensorOptions(dtype={kind}, device={where}, layout={form}, "
+        "requires_grad=false (default), "
         "pinned_memory=false, memory_format=(nullopt))"
     )
 

@@ -37,6 +37,7 @@ from flambeau.codegen.native import (
     pointer,
     ptr,
     ptrp,
+    sizeof,
     stack,
     u8,
     void,
@@ -83,6 +84,10 @@ def gemm(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         c = buffers[first + 2] + item * params[STEP_C]
         if BIAS:
             copy_bias(c, buffers[0], m, n, ldc, params[BIAS_STEP])
+        if k == 0:  # BLAS leaves c as it is
+            if not BIAS:
+                fill_memory(c, 0, m * n * COMPLEX_PARTS * sizeof(T))
+            continue
         if REAL:
             if SINGLE:
                 SGemm(function)(

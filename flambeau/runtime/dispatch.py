@@ -32,7 +32,7 @@ from flambeau.codegen.native import (
     ptrp,
     stack,
 )
-from flambeau.runtime.execution import as_tuple, execute, new_tensor, is_stale, mark_seen, refresh
+from flambeau.runtime.execution import as_tuple, execute, is_stale, mark_seen, refresh
 from flambeau.runtime.indexing import add_index
 from flambeau.runtime.memory import (
     Py_DecRef,
@@ -77,6 +77,7 @@ from flambeau.runtime.plan_table import (
     hash_key,
     remember_plan,
 )
+from flambeau.runtime.records import new_tensor
 from flambeau.runtime.thread_modes import PYTHON_ONLY, thread_mode
 
 PyTuple_New = Extern("PyTuple_New", ptr, i64)

@@ -237,6 +237,17 @@ def fill_not_a_number(target: TP, count: i64p, info: i64p) -> void:
             target[i] = T(NAN)
 
 
+@native
+def check_diagonal(factor: ptr, table: i64p, info: i64p) -> void:
+    """info = the first place where the diagonal is not a number, which some libraries let pass;
+    table: order, steps.
+    """
+    for i in range(table[0]):
+        x: TP = factor + i * (table[1] + table[2])
+        if info[0] == 0 and x[0] != x[0]:
+            info[0] = i + 1
+
+
 # ---- determinants --------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ from flambeau.runtime import (
     memory,
     objects,
     plan_table,
+    records,
     thread_modes,
     threads,
 )
@@ -45,7 +46,8 @@ from flambeau.runtime import (
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    dispatch, execution, indexing, memory, objects, plan_table, thread_modes, threads,
+    dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes,
+    threads,
 )  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, thread_modes.get_mode,

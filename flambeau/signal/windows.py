@@ -1,6 +1,7 @@
 """Window functions: weights for the samples of a signal before it is transformed.
 
-`sym=True` gives windows for filter design, which are symmetric; `sym=False` periodic ones, for spectra.
+`sym=True` gives windows for filter design, which are symmetric; `sym=False` periodic ones, for
+spectra.
 
 >>> torch.signal.windows.hann(5, sym=False)
 tensor([0.0000, 0.3455, 0.9045, 0.9045, 0.3455])

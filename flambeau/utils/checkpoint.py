@@ -1,4 +1,6 @@
-"""Checkpointing: memory for time. What a function computed is forgotten and computed again in backward.
+"""Checkpointing: memory for time.
+
+What a function computed is forgotten and computed again in backward.
 
     y = torch.utils.checkpoint.checkpoint(block, x, use_reentrant=False)
 

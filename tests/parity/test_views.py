@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 
 import flambeau
 
-# `x` is 4 x 5 x 6 and needs a gradient, `m` 4 x 5, `v` 4 long; `p` is x with its dimensions permuted
+# `x` is 4 x 5 x 6 and needs a gradient, `m` 4 x 5, `v` 4 long; `p` is x with its dimensions
+# permuted
 VIEWS = """
 x.view(20, 6); x.view(4, -1); x.view(2, 2, 5, 6); x.reshape(20, 6); p.reshape(4, 30); m.T; m.mT; m.H
 m.mH; x.movedim(0, 1); x.moveaxis((0, 2), (1, 0)); x.swapaxes(0, 1); x.swapdims(-1, 0)
@@ -30,7 +31,7 @@ x[:1].squeeze(); x[:1].squeeze(0); x[:1, :1].squeeze((0, 1)); x.unsqueeze(0); x.
 x.contiguous(); p.contiguous(); x.permute(2, 0, 1); x.permute((0, 1, 2)); x.transpose(0, 1); m.t(); v.t()
 x.adjoint(); x.real; torch.real(m); m.view_as(m); m.reshape_as(m); x.sum_to_size(4, 1, 6)
 x.sum_to_size(4, 5, 6); x.detach().view(torch.int32); x.detach().view(torch.uint8)
-torch.view_as_complex(x.view(4, 5, 3, 2)); torch.view_as_real(z); z.real; z.imag; z[1:].imag; z.mH.mT
+torch.view_as_complex(x.view(4, 5, 3, 2)); torch.view_as_real(z); z.real; z.imag; z[1:].imag
 x[0].T; torch.swapdims(x, 0, 2); torch.atleast_2d(v); torch.atleast_3d(m); torch.atleast_1d(v, v)
 torch.broadcast_tensors(v, m[:, :4]); torch.meshgrid(v, v[:2], indexing='ij')
 torch.meshgrid(v, v[:3], indexing='xy')
@@ -74,7 +75,8 @@ torch.as_strided(m, (2,), (1,), -1); torch.atleast_1d(); m.detach().squeeze_(4)
 
 def expressions(text: str) -> list[str]:
     """The expressions of a table."""
-    return [part.strip() for line in text.strip().split("\n") for part in line.split(";")]
+    parts = [part.strip() for line in text.strip().split("\n") for part in line.split(";")]
+    return [part for part in parts if part]
 
 
 def scene(library: Any) -> dict[str, Any]:
@@ -139,7 +141,7 @@ def test_views(text: str) -> None:
 @pytest.mark.parametrize("text", expressions(COPIES))
 def test_copies(text: str) -> None:
     ours, theirs = outcome(text, flambeau), outcome(text, torch)
-    without_nodes = ("_copy(" in text) or "repeat_interleave" in text or "meshgrid" in text
+    without_nodes = "_copy(" in text or "repeat_interleave" in text or text == "m.diag()"
     if without_nodes and isinstance(ours, tuple) and len(ours) == 7:
         ours, theirs = ours[:4] + ours[5:], theirs[:4] + theirs[5:]
     elif without_nodes and isinstance(ours, list):
@@ -152,7 +154,10 @@ def test_errors(text: str) -> None:
     assert outcome(text, flambeau) == outcome(text, torch)
 
 
-@pytest.mark.parametrize("text", [e for e in expressions(VIEWS + COPIES) if "detach" not in e])
+@pytest.mark.parametrize(
+    "text",
+    [e for e in expressions(VIEWS) + expressions(COPIES) if "detach" not in e and "[c," not in e],
+)
 def test_gradients(text: str) -> None:
     """First and second gradients of a weighted sum of squares."""
     found = []

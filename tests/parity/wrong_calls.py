@@ -1166,4 +1166,6 @@ def first_sentence(text: str) -> str:
     line = text.strip().split("\n")[0].replace("flambeau", "torch")
     line = re.sub(r"0x[0-9a-f]+", "0x", line)
     line = re.sub(r"^\[enforce fail at .*?\] \. ", "", line)
-    return re.split(r"\s*(?:This is an internal miniz|(?<=load failed\. ).*|\(Could this error)", line)[0]
+    return re.split(
+        r"\s*(?:This is an internal miniz|(?<=load failed\. ).*|\(Could this error)", line
+    )[0]

@@ -1,6 +1,8 @@
-"""Convolution on NumPy arrays, in a form that is plainly right: the windows as a matrix (im2col; Chellapilla, Puri and Simard, 2006).
+"""Convolution on NumPy arrays, in a form that is plainly right: the windows as a matrix (im2col;
+Chellapilla, Puri and Simard, 2006).
 
-It serves the dtypes that have no native kernel (integers, complex numbers), and is what tests compare the native kernels with:
+It serves the dtypes that have no native kernel (integers, complex numbers), and is what tests
+compare the native kernels with:
 
     forward(x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)
 """
@@ -12,6 +14,7 @@ from math import prod
 from typing import Any
 
 Sizes = Sequence[int]
+WHOLE = (slice(None), slice(None))
 
 
 def window_view(

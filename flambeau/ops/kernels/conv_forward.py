@@ -8,7 +8,7 @@ channels and positions. Where nothing is padded the tiles read the image itself.
 the result (transposed convolution) or in half precision the tiles write into the buffer and
 `finish` spreads the values.
 
-    plan.use_native(convolve_address("float32"), params, items=1, work=..., scratch=...)      # see ops.conv
+    plan.use_native(convolve_address("float32"), params, items=1, work=..., scratch=...)
 """
 
 from __future__ import annotations
@@ -255,14 +255,17 @@ def finish(
                                 + m * params[OUT_CHANNEL]
                                 + a * params[OUT_SLICE]
                                 + y * params[OUT_ROW]
-                                + x0
+                                + x0 * params[OUT_COLUMN]
                             )
-                            if step == 1:
+                            if apart == 1:
                                 for i in range(count):
                                     target[i] = narrow(source[i])
+                            elif apart == 2:
+                                for i in range(count):
+                                    target[2 * i] = narrow(source[i])
                             else:
                                 for i in range(count):
-                                    target[i * step] = narrow(source[i])
+                                    target[i * apart] = narrow(source[i])
 
 
 @native
@@ -596,7 +599,7 @@ def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int],
         if alone
         and not direct
         and COMPUTE[task.x.dtype.name] == task.x.dtype.name
-        and p.step[2] * steps_of(task.x)[4] <= 2
+        and p.step[2] * steps_of(task.x)[4] in (1, 2)
         else 0
     )
     layout = Layout(p, strips.images, strips.rows, strips.columns, even)

@@ -231,7 +231,7 @@ class Layout:
         return (
             (slice * len(self.planes.planes) + plane) * self.plane
             + (self.up + row) * self.pitch
-            + self.left
+            + self.guard
             + column
         )
 

@@ -6,8 +6,9 @@ of the unrolled input is the padded image itself, `table[k]` elements further on
 over k loads from shifted places in the image, broadcasts the packed weights, and keeps the products
 in registers:
 
-    product_tile(Tile("float32", lanes=16, rows=8, vectors=3), masked=True)      # forward, and the gradient of the input
-    dot_tile(Tile("float32", lanes=16, rows=8, vectors=3))                       # the gradient of the weight
+    # forward, and the gradient of the input; then the gradient of the weight
+    product_tile(Tile("float32", lanes=16, rows=8, vectors=3), masked=True)
+    dot_tile(Tile("float32", lanes=16, rows=8, vectors=3))
 
 Called by ops.kernels.conv, whose native functions call the tiles by address. Which tile fits a
 machine follows from its vector registers (`tile_for`); implicit GEMM after Chetlur et al. (cuDNN,
@@ -116,7 +117,7 @@ def product_loop(text: Text, tile: Tile) -> list[list[str]]:
     text.do("%image = phi ptr [ %b, %entry ], [ %image.next, %outer.end ]")
     text.do("%weights = phi ptr [ %a, %entry ], [ %w, %outer.end ]")
     for r, row in enumerate(names):
-        for j, name in enumerate(row):
+        for name in row:
             text.do(f"{name}.outer = phi {vector} [ {start[r]}, %entry ], [ {name}, %outer.end ]")
     text.do("%again = icmp slt i64 %turn, %outer.count")
     text.do("br i1 %again, label %inner, label %done")
@@ -333,7 +334,8 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
 @functools.cache
 def product_address(tile: Tile, masked: bool) -> int:
     """Machine code of the tile."""
-    name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_{'masked' if masked else 'plain'}_4"
+    name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}"
+    name += "_masked_4" if masked else "_plain_4"
     return load(name, lambda: product_tile(tile, masked, name))[name]
 
 

@@ -55,6 +55,7 @@ def cholesky_plan(call: Any, spec: Spec, upper: bool, with_info: bool, check: bo
     factor, info = program.output(0), program.scratch(8)
     program.copy(program.input(0), factor, matrices.UPPER if upper else matrices.LOWER)
     program.call("potrf", "U" if upper else "L", n, factor, max(1, n), info)
+    program.helper(matrices.check_diagonal, factor, program.table([n, *factor.steps]), info)
     if with_info:
         program.helper(matrices.narrow, info, program.output(1, 0), program.number(1))
     if check:

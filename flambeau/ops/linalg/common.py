@@ -117,7 +117,7 @@ COMPLEX = {"float16": "complex32", "float32": "complex64", "float64": "complex12
 
 def batch_of(*specs: Spec) -> tuple[int, ...]:
     """The common shape of the batches of several matrices."""
-    return tuple(broadcast_shapes(*[spec.shape[:-2] for spec in specs]))
+    return tuple(broadcast_shapes(*[spec.shape[:-2] for spec in reversed(specs)]))
 
 
 def expanded(tensor: Any, batch: Sequence[int]) -> Any:

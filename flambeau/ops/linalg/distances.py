@@ -147,19 +147,15 @@ def check_cdist(a: Spec, b: Spec, p: float) -> None:
     """torch's checks of cdist."""
     for spec, name in ((a, "X1"), (b, "X2")):
         if spec.ndim < 2:
-            raise RuntimeError(
-                f"cdist only supports at least 2D tensors, {name} got: {spec.ndim}D"
-            )
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {spec.ndim}D")
     for spec, name in ((a, "X1"), (b, "X2")):
         if not spec.dtype.is_floating_point:
             raise RuntimeError(
-                "cdist only supports floating-point dtypes, "
-                f"{name} got: {spec.dtype.scalar_name}"
+                f"cdist only supports floating-point dtypes, {name} got: {spec.dtype.scalar_name}"
             )
     if a.shape[-1] != b.shape[-1]:
         raise RuntimeError(
-            "X1 and X2 must have the same number of columns. "
-            f"X1: {a.shape[-1]} X2: {b.shape[-1]}"
+            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.autograd.recording import record
 from flambeau.core import errors
 from flambeau.core.shape import numel
 from flambeau.ops.join import cat
@@ -25,14 +24,28 @@ from flambeau.ops.registry import OPS
 # ---- powers ----------------------------------------------------------------------------------
 
 
-@composite(public="matrix_power", methods=("matrix_power",))
-def linalg_matrix_power(input: Any, n: int, *, out: Any = None) -> Any:
+@composite
+def matrix_power(input: Any, n: int, *, out: Any = None) -> Any:
     """The n-th power of a square matrix; of its inverse where n is negative.
 
     >>> torch.matrix_power(torch.tensor([[2.0]]), -2)
     tensor([[0.2500]])
     """
-    name = "linalg_matrix_power"
+    return powered("matrix_power", input, n, out)
+
+
+@composite(public=None, methods=())
+def linalg_matrix_power(input: Any, n: int, *, out: Any = None) -> Any:
+    """The n-th power of a square matrix; of its inverse where n is negative.
+
+    >>> torch.linalg.matrix_power(torch.tensor([[2.0]]), 3)
+    tensor([[8.]])
+    """
+    return powered("linalg_matrix_power", input, n, out)
+
+
+def powered(name: str, input: Any, n: int, out: Any) -> Any:
+    """`matrix_power` under either name."""
     spec = OPS[name].check_tensor(input, "input")._spec
     if not isinstance(n, int) or isinstance(n, bool):
         raise errors.argument_type_error(name, "n", 2, "int", n)
@@ -112,7 +125,17 @@ def exponential_gradient(g: Any, input: Any) -> Any:
     return linalg_matrix_exp.call(cat.call([top, bottom], -2)).narrow(-2, 0, n).narrow(-1, n, n)
 
 
-@structured(public="matrix_exp", methods=("matrix_exp",), grad={"input": exponential_gradient})
+@structured(node="LinalgMatrixExpBackward", grad={"input": exponential_gradient})
+def matrix_exp(call, input):
+    """The exponential of a square matrix.
+
+    >>> torch.matrix_exp(torch.zeros(1, 1))
+    tensor([[1.]])
+    """
+    return exponential_plan(call, input)
+
+
+@structured(public=None, methods=(), grad={"input": exponential_gradient})
 def linalg_matrix_exp(call, input):
     """The exponential of a square matrix.
 
@@ -120,6 +143,11 @@ def linalg_matrix_exp(call, input):
     tensor([[1., 0.],
             [0., 1.]])
     """
+    return exponential_plan(call, input)
+
+
+def exponential_plan(call: Any, input: Any) -> Any:
+    """The plan of matrix_exp."""
     spec = tensor_spec(call, input, "input")
     check_square("linalg.matrix_exp", spec)
     check_floating("linalg.matrix_exp", spec)
@@ -237,7 +265,7 @@ def linalg_tensorsolve(input: Any, other: Any, dims: Any = None, *, out: Any = N
     shape = tuple(x.shape)
     if other.ndim > len(shape):
         raise RuntimeError("cannot create std::vector larger than max_size()")
-    lead, trail = numel(shape[: other.ndim]), numel(shape[other.ndim :])
+    lead, trail = other.numel(), numel(shape[other.ndim :])
     if lead != trail:
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
@@ -246,6 +274,3 @@ def linalg_tensorsolve(input: Any, other: Any, dims: Any = None, *, out: Any = N
     matrix = x.reshape(other.numel(), trail)
     result = linalg_solve.call(matrix, other.reshape(-1)).reshape(*shape[other.ndim :])
     return result if out is None else out.resize_(result.shape).copy_(result)
-
-
-_ = (record,)

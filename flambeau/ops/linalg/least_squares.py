@@ -27,7 +27,7 @@ from flambeau.ops.linalg.common import (
     real_dtype,
     tensor_spec,
 )
-from flambeau.ops.linalg.solve import column
+from flambeau.ops.linalg.solve import column, is_vector
 from flambeau.ops.linalg.spectral import linalg_eigh, linalg_eigvalsh, linalg_svd, linalg_svdvals
 from flambeau.ops.registry import OPS, is_tensor
 from flambeau.runtime import matrices
@@ -71,13 +71,13 @@ def checked_problem(a: Spec, b: Spec, rcond: float | None, driver: str | None) -
             f"{name}: input.dim() must be greater or equal to other.dim() and "
             "(input.dim() - other.dim()) <= 1"
         )
-    vector = a.ndim - b.ndim == 1
-    if vector and b.ndim > 1:
-        broadcast_shapes(a.shape[:-1], b.shape)
+    vector = is_vector(a, b)
     if a.shape[-2] != b.shape[-1 if vector else -2]:
         raise RuntimeError(
             f"{name}: input.size(-2) should match other.size({-1 if vector else -2})"
         )
+    if not vector and a.ndim != b.ndim:
+        broadcast_shapes(a.shape[:-2], b.shape[:-1])
     if driver is not None and driver not in DRIVERS:
         raise RuntimeError(f"{name}: parameter `driver` should be one of ({', '.join(DRIVERS)})")
     if a.dtype.name not in LETTERS:
@@ -122,7 +122,7 @@ def least_squares_gradient(which: int) -> Any:
 
     def rule(g0: Any, g1: Any, y0: Any, input: Any, b: Any) -> Any:
         A, B, X = input, b, y0
-        vector = input.ndim - b.ndim == 1
+        vector = is_vector(input._spec, b._spec)
         if vector:
             B, X = B.unsqueeze(-1), X.unsqueeze(-1)
             g0 = None if g0 is None else g0.unsqueeze(-1)
@@ -226,7 +226,7 @@ def tolerances(name: str, input: Any, atol: Any, rtol: Any) -> tuple[Any, Any]:
     default = dtypes.finfo(kind).eps * max(input.shape[-2:])
     if rtol is None:
         if is_tensor(atol):
-            rtol = where(atol > 0, 0.0, default)
+            rtol = (atol <= 0).to(kind) * default
         else:
             rtol = 0.0 if atol is not None and atol > 0 else default
     atol = 0.0 if atol is None else atol

@@ -87,14 +87,14 @@ def linalg_matrix_norm(
     spec = OPS["linalg_matrix_norm"].check_tensor(input, "input")._spec
     if ord is None:
         raise TypeError("linalg_matrix_norm() received an invalid combination of arguments")
+    if isinstance(ord, str) and ord not in ("fro", "nuc"):
+        raise RuntimeError(f"{name}: Order {ord} not supported.")
     check_matrix(name, spec)
     check_floating(name, spec)
     dims = pair_of(dim, spec.ndim)
     check_result_dtype(name, spec, dtype)
-    known = ord in ("fro", "nuc") if isinstance(ord, str) else abs(ord) in (1, 2, math.inf)
-    if not known:
-        shown = ord if isinstance(ord, str) else format(ord, "g")
-        raise RuntimeError(f"{name}: Order {shown} not supported.")
+    if not isinstance(ord, str) and abs(ord) not in (1, 2, math.inf):
+        raise RuntimeError(f"{name}: Order {ord:g} not supported.")
     if ord == "fro":
         result = linalg_vector_norm.call(input, 2, dims, keepdim, dtype=dtype)
     elif ord == "nuc" or abs(ord) == 2:

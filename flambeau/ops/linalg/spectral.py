@@ -1,7 +1,7 @@
 """Singular values and eigenvalues: svd, eigh, eig, their values alone, and the older svd.
 
-    >>> torch.linalg.eigvalsh(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
-    tensor([1., 2.])
+>>> torch.linalg.eigvalsh(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+tensor([1., 2.])
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def svd_gradient(g_u: Any, g_s: Any, g_v: Any, U: Any, S: Any, Vh: Any) -> Any:
         inner = inner + S.unsqueeze(-1) * right
     if U.dtype.is_complex:
         total: Any = 0 if turning is None else turning
-        check_phase(
-            "svd_backward", total if g_v is None else total + right.diagonal(0, -2, -1)
-        )
+        check_phase("svd_backward", total if g_v is None else total + right.diagonal(0, -2, -1))
     inner = inner / differences(S * S)
     if g_s is not None:
         inner = inner + g_s.diag_embed()
@@ -368,9 +366,7 @@ def eigen_steps(program: Program, values: Window, vectors: Window | None) -> Non
     n = program.input(0).shape[0]
     packed, info, infinite = program.matrix(n, n), program.scratch(8), program.scratch(8)
     program.copy(program.input(0), packed)
-    program.helper(
-        matrices.find_infinite, packed, program.table([n, n, *packed.steps]), infinite
-    )
+    program.helper(matrices.find_infinite, packed, program.table([n, n, *packed.steps]), infinite)
     program.fail_on(infinite, NOT_FINITE)
     program.helper(matrices.clear, info)
     leading, count, nothing = max(1, n), program.number(n), program.scratch(16)
