@@ -287,7 +287,7 @@ def _linear(call, input, weight, bias=None):
     if contiguous_rows(input) is not input:
         return call.op.call(contiguous_rows(input), weight, bias)
     count = count_of(x.shape[:-1])
-    step = x.strides[-2] if x.ndim > 1 else x.shape[-1]
+    step = x.strides[0] if x.ndim == 2 and x.shape[0] > 1 else x.shape[-1]
     matrix = Spec.of((count, x.shape[-1]), (step, x.strides[-1]), x.dtype, x.device)
     turned = Spec.of((w.shape[1], w.shape[0]), (w.strides[1], w.strides[0]), w.dtype, w.device)
     output = x.like((*x.shape[:-1], w.shape[0]))
