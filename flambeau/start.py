@@ -16,7 +16,7 @@ from typing import Any
 
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import TAKES_INDEX
-from flambeau.runtime.objects import REFRESH, REVISE
+from flambeau.runtime.objects import NODE_CLASS, REVISE, WATCHER
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
@@ -40,31 +40,34 @@ functions: dict[str, Any] = {}
 #: functions of torch.linalg and torch.fft by their full names (linalg_inv, fft_rfft)
 qualified: dict[str, Any] = {}
 NAMESPACES = ("linalg_", "fft_")
-started = False
+started = starting = False
 
 
 def start() -> None:
     """Makes the engine ready; `functions` then holds every public function by name."""
-    global started
+    global started, starting
     if started:
         return
     with _lock:
-        if started:
+        if starting:  # this thread, from below; others wait until all is ready
             return
-        from flambeau.autograd.graph import Edge, Node
-        from flambeau.autograd.inplace import refresh, revise
+        starting = True
+        from flambeau.autograd.inplace import revise
+        from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, node_class
+        from flambeau.autograd.saved import watch
         from flambeau.ops.plan import Plan
         from flambeau.runtime.native import NativeCore
         from flambeau.tensor import Tensor
 
         core = NativeCore()
         core.connect(
-            Tensor, getattr(engine, "Parameter", Tensor), Node, Edge, Plan, miss, fallback, fail
-        )
-        core.know(REVISE, revise)
-        core.know(REFRESH, refresh)
-        engine.core = core
-        started = True
+            Tensor, getattr(engine, "Parameter", Tensor), Node, AccumulateGrad, Edge, Plan,
+            miss, fallback, fail,
+        )  # fmt: skip
+        for word, door in {REVISE: revise, NODE_CLASS: node_class, WATCHER: watch}.items():
+            core.know(word, door)
+        engine.core, engine.functions = core, functions
+        importlib.import_module("flambeau.autograd.entry")
         for name in OP_MODULES:
             module = importlib.import_module(f"flambeau.ops.{name}")
             for public in getattr(module, "__all__", ()):
@@ -77,6 +80,7 @@ def start() -> None:
                 importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()
             ):
                 setattr(Tensor, attribute, property(vars(Tensor)[attribute]))
+        started = True
 
 
 def attach(core: Any, tensor: type) -> None:
@@ -85,7 +89,7 @@ def attach(core: Any, tensor: type) -> None:
 
     for op in list(NUMBERED):
         if isinstance(op, Pointwise) and op.inplace:
-            op.in_place()
+            op.modified = op.in_place()
     for number, op in enumerate(NUMBERED):
         op.number = number
         if isinstance(op, Composite):

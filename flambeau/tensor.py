@@ -14,12 +14,9 @@ conversions to Python, the graph, copying and pickling.
 from __future__ import annotations
 
 import warnings
-import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flambeau.autograd.graph import AccumulateGrad, Node, _handle, target
-from flambeau.autograd.inplace import current
+from flambeau.autograd.recorded import Recorded
 from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import device
@@ -50,7 +47,7 @@ class TensorMeta(PublicType):
         return type.__instancecheck__(cls, instance)
 
 
-class Tensor(metaclass=TensorMeta):
+class Tensor(Recorded, metaclass=TensorMeta):
     """A multi-dimensional array of one dtype, on one device, that can record how it was computed.
 
     >>> torch.tensor([[1, 2], [3, 4]]).sum()
@@ -58,22 +55,13 @@ class Tensor(metaclass=TensorMeta):
     """
 
     __slots__ = (
-        "_storage",
-        "_spec",
-        "_offset",
-        "_node",
-        "_base",
-        "_seen",
-        "__weakref__",
-        "__dict__",
-    )
+        "_storage", "_spec", "_offset", "_edge", "_base", "_made", "__weakref__", "__dict__",
+    )  # fmt: skip
 
     _storage: Any
     _spec: Spec
     _offset: int
-    _node: Any
     _base: Tensor | None
-    _seen: int
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         from flambeau.ops.legacy import legacy_constructor
@@ -232,10 +220,6 @@ class Tensor(metaclass=TensorMeta):
         """Whether the dtype has negative numbers."""
         return self._spec.dtype.is_signed
 
-    def is_inference(self) -> bool:
-        """Whether the tensor was made in inference mode."""
-        return False
-
     def is_conj(self) -> bool:
         """False: conj() computes at once here."""
         return False
@@ -255,223 +239,6 @@ class Tensor(metaclass=TensorMeta):
     is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_nested = is_mps
     names = property(lambda self: (None,) * self._spec.ndim, doc="Dimensions have no names.")
     is_shared = lambda self: False
-
-    @property
-    def _version(self) -> int:
-        return int(self._storage.version)
-
-    # ---- the graph -------------------------------------------------------
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients flow to or through this tensor."""
-        return current(self) is not None
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        if value and self._spec.dtype.category < 2:
-            raise errors.differentiable_dtypes_only("attribute")
-        self.requires_grad_(value)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Turns recording of this leaf on or off, in place.
-
-        >>> torch.ones(2).requires_grad_()
-        tensor([1., 1.], requires_grad=True)
-        """
-        if requires_grad:
-            if self._node is None:
-                kind = self._spec.dtype
-                if not (kind.is_floating_point or kind.is_complex):
-                    raise errors.differentiable_dtypes_only("method")
-                node = AccumulateGrad(self)
-                node.grad = self.__dict__.pop("_grad", None)
-                self._node = node
-        elif self._node is not None:
-            if type(self._node) is not AccumulateGrad:
-                raise RuntimeError(
-                    "you can only change requires_grad flags of leaf variables. "
-                    "If you want to use a computed "
-                    "variable in a subgraph that doesn't require differentiation use "
-                    "var_no_grad = var.detach()."
-                )
-            if self._node.grad is not None:
-                self.__dict__["_grad"] = self._node.grad
-            self._node = None
-        return self
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether the tensor was not computed from others that need gradients."""
-        return self._node is None or type(self._node) is AccumulateGrad
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The graph node that made this tensor; None for leaves."""
-        node, _ = target(current(self))
-        return None if type(node) is AccumulateGrad else node
-
-    @property
-    def output_nr(self) -> int:
-        """Which result of `grad_fn` this is."""
-        return target(self._node)[1]
-
-    @property
-    def grad(self) -> Tensor | None:
-        """The gradient that backward passes have added up, or None."""
-        node = self._node
-        if type(node) is AccumulateGrad:
-            return node.grad  # type: ignore[no-any-return]
-        found = self.__dict__.get("_grad")
-        if found is None and node is not None and "_retains" not in self.__dict__:
-            warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
-                "Its .grad "
-                "attribute won't be populated during autograd.backward(). "
-                "If you indeed want the .grad "
-                "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
-                "Tensor. "
-                "If you access the non-leaf Tensor by mistake, "
-                "make sure you access the leaf Tensor "
-                "instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return found  # type: ignore[no-any-return]
-
-    @grad.setter
-    def grad(self, value: Tensor | None) -> None:
-        if value is not None:
-            self._check_grad(value)
-        if type(self._node) is AccumulateGrad:
-            self._node.grad = value
-        elif value is None:
-            self.__dict__.pop("_grad", None)
-        else:
-            self.__dict__["_grad"] = value
-
-    @grad.deleter
-    def grad(self) -> None:
-        self.grad = None
-
-    def _check_grad(self, value: Any) -> None:
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                "assigned grad expected to be a Tensor or None but got grad of type "
-                f"{type(value).__name__}"
-            )
-        if value is self:
-            raise RuntimeError("can't assign Variable as its own grad")
-        if value.dtype is not self.dtype:
-            raise RuntimeError(
-                f"attempting to assign a gradient with dtype '{value.dtype.c_name}' to a tensor "
-                f"with grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's "
-                "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype "
-                "attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with "
-                "caution. Diverging the dtypes of a tensor and its gradient may break downstream "
-                "systems that assume they match."
-            )
-        if value.shape != self.shape:
-            raise RuntimeError(
-                f"attempting to assign a gradient of size '{errors.brackets(value.shape)}' to a "
-                f"tensor of size '{errors.brackets(self.shape)}'. Please ensure that the gradient "
-                "and the tensor are the same size"
-            )
-
-    def _retain(self, grad: Tensor) -> None:
-        before = self.__dict__.get("_grad")
-        self.__dict__["_grad"] = grad if before is None else before + grad
-
-    def retain_grad(self) -> None:
-        """Keep `.grad` for this tensor although it is no leaf."""
-        if self._node is None:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        node, index = target(self._node)
-        if type(node) is AccumulateGrad or "_retains" in self.__dict__:
-            return
-        assert node is not None
-        self.__dict__["_retains"] = True
-        node._hooks().retain[index] = weakref.ref(self)
-
-    @property
-    def retains_grad(self) -> bool:
-        """Whether `retain_grad` was called on a non-leaf."""
-        return "_retains" in self.__dict__
-
-    def register_hook(self, hook: Callable[[Tensor], Any]) -> Any:
-        """`hook(grad)` runs when the tensor's gradient is computed and may return another one."""
-        if self._node is None:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        node, index = target(self._node)
-        assert node is not None
-        return _handle(node._hooks().tensor, (index, hook))
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], Any]) -> Any:
-        """`hook(tensor)` runs after the leaf's `.grad` was updated."""
-        if type(self._node) is not AccumulateGrad:
-            raise RuntimeError(
-                "post accumulate grad hooks cannot be registered on non-leaf tensors"
-            )
-        self._node._hooks()
-        if self._node.extra is None:
-            self._node.extra = {}
-        return _handle(self._node.extra, hook)
-
-    def backward(
-        self,
-        gradient: Tensor | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Adds the gradients of this tensor to the `.grad` of the leaves it was computed from.
-
-        >>> x = torch.tensor(3.0, requires_grad=True)
-        >>> (x * x).backward()
-        >>> x.grad
-        tensor(6.)
-        """
-        from flambeau.autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
-
-    def detach(self) -> Tensor:
-        """The same memory without the graph."""
-        alias: Tensor = engine.core.make_tensor(self._storage, self._spec, self._offset)
-        return alias if type(self) in (Tensor, engine.Parameter) else alias.as_subclass(type(self))
-
-    def detach_(self) -> Tensor:
-        """Cuts this tensor from its graph, in place."""
-        if self._base is not None and self._node is not None:
-            raise RuntimeError(
-                "Can't detach views in-place. Use detach() instead. "
-                "If you are using DistributedDataParallel (DDP) "
-                "for training, and gradient_as_bucket_view is set as True, "
-                "gradients are views of DDP buckets, and "
-                "hence detach_() cannot be called on these gradients. To fix this error, "
-                "please refer to the "
-                "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
-            )
-        self._node = None
-        return self
-
-    @property
-    def data(self) -> Tensor:
-        """The same memory without graph and with a version of its own:
-        changes are not noticed by backward.
-        """
-        core, storage = engine.core, self._storage
-        alias = core.make_borrowed(storage.data, storage.nbytes, storage, storage.flags)
-        made: Tensor = core.make_tensor(alias, self._spec, self._offset)
-        return made if type(self) in (Tensor, engine.Parameter) else made.as_subclass(type(self))
-
-    @data.setter
-    def data(self, value: Tensor) -> None:
-        if not isinstance(value, Tensor):
-            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        self._storage, self._spec, self._offset = value._storage, value._spec, value._offset
-
-    def _is_view(self) -> bool:
-        return self._base is not None
 
     __array_priority__ = 1000  # NumPy leaves `array + tensor` to the tensor
 

@@ -124,7 +124,7 @@ def test_gradient_of_reading(name: str) -> None:
     assert numpy.array_equal(x.grad.numpy(), expected)
 
 
-@pytest.mark.parametrize("name", INDICES)
+@pytest.mark.parametrize("name", [name for name in INDICES if name != "false"])
 def test_gradient_of_writing(name: str) -> None:
     """What was overwritten gets none, the values that were written get theirs."""
     leaf = torch.from_numpy(array()).requires_grad_()

@@ -13,29 +13,35 @@
 
     y = Square.apply(x)
 
-`ctx` is the graph node itself, as in torch, so `y.grad_fn.saved_tensors` works.
+`ctx` is the graph node itself, as in torch, so `y.grad_fn.saved_tensors` works; names of our own
+begin with an underscore there.
 """
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flambeau.autograd.graph import Node, edge_to, producer, target
-from flambeau.autograd.inplace import adopt, check_modifiable
+from flambeau.autograd.inplace import adopt, check_modifiable, share
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad
+from flambeau.autograd.nodes import AccumulateGrad, Node, edge_to, target
+from flambeau.autograd.saved import Packed, modified_error, pack, restore, state
 from flambeau.core import errors
+from flambeau.core.graph_errors import BY_FUNCTION
+from flambeau.core.spec import Spec
 from flambeau.runtime.system import engine
+
+__all__ = ["Function", "FunctionCtx", "InplaceFunction", "NestedIOFunction", "once_differentiable"]
 
 
 class FunctionCtx:
     """What forward leaves for backward."""
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for backward: `ctx.saved_tensors`.
-
-        Inputs and outputs only are safe to keep this way.
+        """Keep tensors for backward: `ctx.saved_tensors`. Inputs and outputs only are safe to keep
+        this way.
         """
         self.to_save = tensors
 
@@ -57,90 +63,85 @@ class FunctionCtx:
 
 
 class BackwardCFunction(Node, FunctionCtx):
-    """The node of one call of a custom function, which is also its `ctx`."""
+    """The node of one call of a custom function, which is also its `ctx`. Each function has a
+    subclass with torch's name.
+    """
 
-    def __init__(self, owner: type[Function], needs: tuple[bool, ...], edges: tuple[Any, ...]):
+    _owner: type[Function]
+    _runs_without_gradients = True
+
+    def __init__(
+        self, edges: tuple[Any, ...], inputs: Sequence[Spec | None], needs: tuple[bool, ...]
+    ):
         super().__init__(None, edges, ())
-        self.owner, self.needs_input_grad = owner, needs
-        self.to_save = ()
-        self.dirty_tensors = ()
-        self.non_differentiable = ()
+        self.needs_input_grad = needs
+        self.to_save: Sequence[Any] = ()
+        self.dirty_tensors: Sequence[Any] = ()
+        self.non_differentiable: Sequence[Any] = ()
         self.materialize_grads = True
-        self.kept: list[tuple[Any, Any, int]] | None = []
-        self.input_specs: list[Any] = []
-        self.output_specs: list[Any] = []
-
-    def name(self) -> str:
-        """torch's name: the class and Backward."""
-        return self.owner.__name__ + "Backward"
+        self._kept: (
+            list[tuple[Any, Any, int]] | None
+        ) = []  # (tensor or Packed or None, its edge or result number, its version)
+        self._input_specs = inputs
+        self._output_specs: list[Spec | None] = []
 
     @property
-    def outputs(self) -> int:
-        """Number of results."""
-        return max(1, len(self.output_specs))
+    def _outputs(self) -> int:
+        return max(1, len(self._output_specs))
 
-    def keep(self, results: Sequence[Any]) -> None:
-        """Stores what save_for_backward was given; own results without their node,
-        else they would hold themselves.
+    def _keep(self, results: Sequence[Any]) -> None:
+        """Stores what save_for_backward was given; own results without their node, else they would
+        hold themselves.
         """
-        self.kept = []
+        self._kept = []
         for tensor in self.to_save:
             if tensor is None:
-                self.kept.append((None, None, 0))
+                self._kept.append((None, None, 0))
                 continue
-            if not isinstance(tensor, engine.Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but argument {len(self.kept)} is "
-                    f"of type {type(tensor).__name__}"
-                )
             place = next((k for k, result in enumerate(results) if result is tensor), None)
-            if place is None:
-                self.kept.append((tensor, tensor._node, tensor._storage.version))
-            else:
-                self.kept.append((tensor.detach(), place, tensor._storage.version))
+            origin = tensor._node if place is None else place
+            value = tensor if place is None else tensor.detach()
+            if state.hooks:
+                value = pack(restore(value, self._edge_of(origin)), *state.hooks[-1])
+            self._kept.append((value, origin, tensor._storage.version))
         self.to_save = ()
+
+    def _edge_of(self, origin: Any) -> Any:
+        return edge_to(self, origin) if type(origin) is int else origin
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What forward saved, with its place in the graph."""
-        if self.kept is None:
+        if self._kept is None:
             raise errors.second_backward()
-        found = []
-        for tensor, origin, version in self.kept:
-            if tensor is not None and tensor._storage.version != version:
-                raise errors.modified_in_place(
-                    tensor.dtype.tensor_type,
-                    tuple(tensor.shape),
-                    producer(*((self, origin) if isinstance(origin, int) else target(origin))),
-                    tensor._storage.version,
-                    version,
-                )
-            if tensor is not None and isinstance(origin, int):
-                twin = tensor.detach()
-                twin._node = edge_to(self, origin)
-                tensor = twin
-            found.append(tensor)
-        return tuple(found) if self.kept or not self.to_save else tuple(self.to_save)
+        return tuple(self._saved_one(*each) for each in self._kept)
 
     saved_variables = saved_tensors
 
-    def release(self) -> None:
-        """Frees the saved tensors."""
-        if self.kept:
-            self.kept = None
+    def _saved_one(self, value: Any, origin: Any, version: int) -> Any:
+        if value is None:
+            return None
+        if type(value) is Packed:
+            value = value.tensor()
+        elif value._storage.version != version:
+            maker, index = (self, origin) if type(origin) is int else target(value._edge)
+            raise modified_error(value, maker, index, version)
+        return restore(value, self._edge_of(origin))
 
-    def apply(self, *grads: Any) -> Any:
+    def _release(self) -> None:
+        if self._kept:
+            self._kept = None
+
+    def apply(self, *grads: Any) -> Any:  # type: ignore[override]
         """Runs the user's backward; torch's errors for results that do not fit."""
         incoming = list(grads[0]) if len(grads) == 1 and isinstance(grads[0], list) else list(grads)
         if self.materialize_grads:
-            incoming = [
-                engine.Tensor._empty(spec).zero_() if g is None and spec is not None else g
-                for g, spec in zip(incoming, self.output_specs, strict=False)
-            ]
-        rule = self.owner.vjp if self.owner.backward is Function.backward else self.owner.backward
-        result = rule(self, *incoming)
+            for k, spec in enumerate(self._output_specs):
+                if incoming[k] is None and spec is not None:
+                    incoming[k] = engine.Tensor._empty(spec).zero_()
+        result = rule_of(self._owner)(self, *incoming)
         grads_out = list(result) if isinstance(result, tuple) else [result]
-        expected = len(self.edges)
+        expected = len(self._edges)
         if len(grads_out) > expected and all(g is None for g in grads_out[expected:]):
             grads_out = grads_out[:expected]
         if len(grads_out) != expected:
@@ -151,47 +152,76 @@ class BackwardCFunction(Node, FunctionCtx):
         return [self._checked(i, g) for i, g in enumerate(grads_out)]
 
     def _checked(self, i: int, grad: Any) -> Any:
-        spec = self.input_specs[i]
         if grad is None:
             return None
-        if not isinstance(grad, engine.Tensor):
-            raise TypeError(f"expected Variable or None (got {type(grad).__name__})")
+        spec = self._input_specs[i]
         if spec is None:
             raise RuntimeError(
-                f"function {self.name()} returned a gradient different from None at position "
-                f"{i + 1}, but the corresponding forward "
-                "input was not a Variable"
+                f"function {self.name()} returned a gradient different than None at position "
+                f"{i + 1}, but the corresponding forward input was not a Variable"
             )
-        if self.edges[i] is None:
+        if not isinstance(grad, engine.Tensor):
+            raise RuntimeError(f"expected Variable or None (got {errors.type_name(grad)})")
+        if self._edges[i] is None:
             return None
         if grad.shape != spec.shape:
-            if len(grad.shape) < len(spec.shape) or not sums_to(grad.shape, spec.shape):
+            if not sums_to(grad.shape, spec.shape):
                 raise RuntimeError(
                     f"Function {self.name()} returned an invalid gradient at index {i} - got "
-                    f"{errors.brackets(grad.shape)} but expected "
-                    f"shape compatible with {errors.brackets(spec.shape)}"
+                    f"{errors.brackets(grad.shape)} but expected shape compatible with "
+                    f"{errors.brackets(spec.shape)}"
                 )
             grad = grad.sum_to_size(spec.shape)
-        return grad if grad.dtype is spec.dtype else grad.to(spec.dtype)
+        if grad.dtype is spec.dtype:
+            return grad
+        return (grad.real if grad.dtype.is_complex and not spec.dtype.is_complex else grad).to(
+            spec.dtype
+        )
 
 
-def sums_to(shape: Sequence[int], target: Sequence[int]) -> bool:
-    """Whether a gradient of `shape` may be summed to `target`."""
-    return all(t in (1, s) for s, t in zip(shape[len(shape) - len(target) :], target, strict=True))
+def sums_to(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether a gradient of `shape` may be summed to the wanted one."""
+    added = len(shape) - len(wanted)
+    return added >= 0 and all(t in (1, s) for s, t in zip(shape[added:], wanted, strict=True))
+
+
+def rule_of(function: type[Function]) -> Callable[..., Any]:
+    """The backward that the user wrote, under either name."""
+    own, other = function.backward is not Function.backward, function.vjp is not Function.vjp
+    if own and other:
+        raise RuntimeError(
+            "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+            "should only implement one of them."
+        )
+    return function.vjp if other else function.backward
 
 
 class Function:
     """Base of custom operations; see the module's first lines."""
 
+    generate_vmap_rule = False
+
     def __init__(self, *args: Any, **kwargs: Any):
-        raise RuntimeError(
+        warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
-            "static, so you should invoke them on the "
-            "class itself. Instantiating an autograd function will raise an error in a future "
-            "version of PyTorch."
+            "static, so you should invoke them on the class itself. Instantiating an autograd "
+            "function will raise an error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
         )
 
-    generate_vmap_rule = False
+    def __init_subclass__(cls, **keywords: Any):
+        super().__init_subclass__(**keywords)
+        cls._backward_cls = type(
+            cls.__name__ + "Backward", (BackwardCFunction,), {"_owner": cls, "_forward_cls": cls}
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -227,67 +257,89 @@ class Function:
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs the operation and records it."""
         tensor = engine.Tensor
-        recording = is_grad_enabled()
-        needs = tuple(isinstance(a, tensor) and a._node is not None for a in args)
-        active = recording and any(needs)
-        edges = tuple(a._node if active and isinstance(a, tensor) else None for a in args)
-        node = BackwardCFunction(cls, needs if recording else tuple(False for _ in needs), edges)
-        node.input_specs = [a._spec if isinstance(a, tensor) else None for a in args]
-        versions = [a._storage.version if isinstance(a, tensor) else None for a in args]
+        edges = tuple(a._node if isinstance(a, tensor) else None for a in args)
+        needs = tuple(edge is not None for edge in edges)
+        active = is_grad_enabled() and any(needs)
+        specs = [a._spec if isinstance(a, tensor) else None for a in args]
+        needs += (False,) * len(kwargs)
+        node = cls._backward_cls(edges if active else (), specs, needs)
         with no_grad():
             if cls.setup_context is Function.setup_context:
                 output = cls.forward(node, *args, **kwargs)
             else:
                 output = cls.forward(*args, **kwargs)
                 cls.setup_context(node, args, output)
-        single = not isinstance(output, (tuple, list))
-        results = [output] if single else list(output)
-        results = finish(node, args, results, versions, active)
-        if single:
-            return results[0]
-        return tuple(results)
+        results = list(output) if isinstance(output, tuple) else [output]
+        finished = finish(node, args, results, active)
+        return tuple(finished) if isinstance(output, tuple) else finished[0]
 
 
 def finish(
-    node: BackwardCFunction,
-    args: Sequence[Any],
-    results: list[Any],
-    versions: list[Any],
-    active: bool,
+    node: BackwardCFunction, args: Sequence[Any], raw: Sequence[Any], active: bool
 ) -> list[Any]:
-    """Hangs the node on the results: in-place ones keep their object,
-    inputs handed back become views of themselves.
+    """Hangs the node on the results: changed inputs keep their object, inputs handed back become
+    views of themselves.
     """
     tensor = engine.Tensor
-    node.output_specs = [r._spec if isinstance(r, tensor) else None for r in results]
-    raw = list(results)
-    for k, result in enumerate(results):
+    for position, kept in enumerate(node.to_save):
+        if kept is not None and not isinstance(kept, tensor):
+            raise TypeError(
+                f"save_for_backward can only save variables, but argument {position} is of type "
+                f"{type(kept).__name__}"
+            )
+    if any(all(r is not dirty for r in raw) for dirty in node.dirty_tensors):
+        raise RuntimeError(
+            "Some elements marked as dirty during the forward method were not returned as output. "
+            "The inputs that are modified inplace must all be outputs of the Function."
+        )
+    node._output_specs = [r._spec if isinstance(r, tensor) else None for r in raw]
+    results = list(raw)
+    for k, result in enumerate(raw):
         if not isinstance(result, tensor):
             continue
-        dirty = any(result is d for d in node.dirty_tensors)
-        if dirty:
-            result._storage.version += 1  # beside what the operations inside counted, as in torch
+        constant = any(result is n for n in node.non_differentiable) or result.dtype.category < 2
+        edge = edge_to(node, k) if active and not constant else None
+        if any(result is dirty for dirty in node.dirty_tensors):
+            result._storage.version += 1
             if active:
-                with enable_grad():
-                    check_modifiable(result)
-                    adopt(result, edge_to(node, k))
-            continue
-        if any(result is a for a in args):
-            result = results[k] = result.view_as(result) if not active else result.detach()
-        if not active or any(raw[k] is n for n in node.non_differentiable):
-            continue
-        kind = result.dtype
-        if kind.is_floating_point or kind.is_complex:
-            if result._node is not None:
-                result = results[k] = result.detach()
-            result._node = edge_to(node, k)
+                take_dirty(result, edge)
+        else:
+            results[k] = placed(result, edge, any(result is a for a in args))
     if active:
-        node.to_save = tuple(
-            results[next(k for k, r in enumerate(raw) if r is t)] if any(r is t for r in raw) else t
-            for t in node.to_save
-        )
-        node.keep(results)
+        renamed = {
+            id(r): result for r, result in zip(raw, results, strict=True) if isinstance(r, tensor)
+        }
+        node.to_save = [renamed.get(id(t), t) for t in node.to_save]
+        node._keep(results)
     return results
+
+
+def take_dirty(changed: Any, edge: Any) -> None:
+    """A result that is an input, changed in place."""
+    with enable_grad():
+        if changed._base is None and type(changed._edge) is AccumulateGrad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad has been used in an in-place operation."
+            )
+        check_modifiable(changed, recording=True)
+        adopt(changed, edge)
+
+
+def placed(result: Any, edge: Any, is_input: bool) -> Any:
+    """A result with its place in the graph: an input handed back as a view of itself, a tensor with
+    another graph without that.
+    """
+    if is_input:
+        base, result = result, result.detach()
+        if edge is not None or base._edge is None:
+            share(result, base, BY_FUNCTION)
+    elif result._edge is not None:
+        result = result.detach()
+    elif result._base is not None:
+        result._made = result._storage.epoch << 3 | BY_FUNCTION
+    if edge is not None:
+        result._node = edge
+    return result
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -301,28 +353,29 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             isinstance(a, engine.Tensor) and a.requires_grad for a in args
         ):
             return outputs
-        results = outputs if isinstance(outputs, tuple) else (outputs,)
-        error = DelayedError()
-        marked = []
-        for result in results:
-            if isinstance(result, engine.Tensor):
-                result = result.detach()
-                result._node = error
-            marked.append(result)
+        error = Error()
+        marked = [
+            mark(result, error)
+            for result in (outputs if isinstance(outputs, tuple) else (outputs,))
+        ]
         return tuple(marked) if isinstance(outputs, tuple) else marked[0]
 
     return wrapper
 
 
-class DelayedError(Node):
+def mark(result: Any, node: Node) -> Any:
+    """A gradient that may not be differentiated."""
+    if isinstance(result, engine.Tensor):
+        result = result.detach()
+        result._node = node
+    return result
+
+
+class Error(Node):
     """Raises when somebody differentiates through it."""
 
     def __init__(self) -> None:
         super().__init__(None, ())
-
-    def name(self) -> str:
-        """torch's name."""
-        return "Error"
 
     def apply(self, grads: list[Any]) -> Any:
         """torch's error."""
@@ -331,16 +384,13 @@ class DelayedError(Node):
         )
 
 
-class Variable:
-    """The old name of a tensor: `Variable(x)` is x."""
+class InplaceFunction(Function):
+    """torch's base of functions that may work in place; it adds nothing that is still used."""
 
-    def __new__(cls, data: Any, requires_grad: bool = False, volatile: bool = False) -> Any:
-        made = data.detach()
-        return made.requires_grad_(True) if requires_grad else made
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+        self.inplace = inplace
 
 
 class NestedIOFunction(Function):
     """torch's name for functions over nested structures; the plain form takes them already."""
-
-
-__all__ = ["Function", "FunctionCtx", "Variable", "once_differentiable"]

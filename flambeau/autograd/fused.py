@@ -5,16 +5,18 @@ needing gradients the rules `g * other` and `g * input` become one kernel with t
 that just hands `g` on costs nothing. Plans are kept on the forward plan, by the gradient's spec and
 by which inputs need a gradient:
 
-    grads = backward(plan, node.edges, node.saved, g)
+    grads = backward(node, node._saved, g)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from flambeau.autograd.nodes import Node
+from flambeau.autograd.saved import modified
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.loops import plan_pointwise
+from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import elementwise_strides
 from flambeau.ops.kinds import NUMBER_TYPES, byte_strides, compute_name
@@ -23,76 +25,67 @@ from flambeau.runtime.system import engine
 
 
 class Recipe:
-    """How to get the gradients: a plan over chosen operands (or none),
-    and for each input where its gradient is.
+    """How to get the gradients: a plan over g and saved values (None: just hand g on), and where
+    its results go.
+
+    places: (input, result of the plan or -1 for g itself, shape to sum to or None) of every input
+    that gets a gradient; count: of inputs.
     """
 
-    __slots__ = ("plan", "sources", "results", "shapes")
+    __slots__ = ("plan", "places", "count", "single")
 
-    def __init__(
-        self,
-        plan: Plan | None,
-        sources: list[tuple[str, int]],
-        results: list[Any],
-        shapes: list[Any],
-    ):
-        self.plan, self.sources, self.results, self.shapes = plan, sources, results, shapes
+    def __init__(self, plan: Plan | None, places: list[tuple[int, int, Any]], count: int):
+        self.plan, self.places, self.count = plan, places, count
+        self.single = plan is not None and len(plan.outputs) == 1
 
 
-def backward(plan: Plan, edges: Sequence[Any], saved: Sequence[Any], g: Any) -> list[Any]:
+def backward(node: Node, saved: Any, g: Any) -> list[Any]:
     """Gradients of a pointwise node's inputs; None where none is needed."""
-    spec = g._spec
-    needs = 0
-    for i, edge in enumerate(edges):
-        if edge is not None:
-            needs |= 1 << i
-    recipe = plan.fused.get((spec, needs))
-    if recipe is None:
-        recipe = plan.fused[spec, needs] = make(plan, needs, spec)
+    recipes = node._plan.fused
+    key = (g._spec, node._needs)
+    recipe = (
+        recipes[key]
+        if key in recipes
+        else recipes.setdefault(key, make(node._plan, node._needs, g._spec))
+    )
     found: Any = None
     if recipe.plan is not None:
-        found = engine.core.execute_plan(
-            recipe.plan, *[g if kind == "g" else saved[2 * i] for kind, i in recipe.sources]
-        )
-        if recipe.results_are_one:
-            found = (found,)
-    grads: list[Any] = []
-    for result, shape in zip(recipe.results, recipe.shapes, strict=True):
-        if result is None:
-            grads.append(None)
-            continue
-        grad = g if result == "g" else found[result]
-        grads.append(grad if shape is None else grad.sum_to_size(shape))
-    return grads
+        if saved is None:
+            raise errors.second_backward()
+        found = engine.core.execute_saved(recipe.plan, saved, g)
+        if found is None:
+            raise modified(node)
+    results: list[Any] = [None] * recipe.count
+    for place, source, shape in recipe.places:
+        grad = g if source < 0 else found if recipe.single else found[source]
+        results[place] = grad if shape is None else grad.sum_to_size(shape)
+    return results
 
 
-def make(plan: Plan, needs: int, spec: Spec) -> Any:
+def make(plan: Plan, needs: int, spec: Spec) -> Recipe:
     """Traces the rules of the inputs in `needs` for a gradient of this spec."""
     tracer = Tracer(plan, spec)
     expressions: list[Expr] = []
-    results: list[Any] = []
-    shapes: list[Any] = []
+    places: list[tuple[int, int, Any]] = []
     output = plan.outputs[0]
     for i, operand in enumerate(plan.inputs):
         if not needs >> i & 1 or plan.gradient.fetch[i] is None:
-            results.append(None)
-            shapes.append(None)
             continue
         target = operand.spec
         assert isinstance(target, Spec)
         value = tracer.rule(i)
-        shapes.append(None if target.shape == output.shape else tuple(target.shape))
         if value is None:
-            results.append(None)
-        elif value is tracer.g and target.dtype is spec.dtype:
-            results.append("g")
-        else:
-            if value.dtype.startswith("complex") and not target.dtype.is_complex:
-                value = value.real
-            results.append(len(expressions))
-            expressions.append(value.to(compute_name(target.dtype)))
-            tracer.outputs.append(target.dtype)
-    return Fused(tracer, expressions, results, shapes)
+            continue
+        shape = None if target.shape == output.shape else tuple(target.shape)
+        if value is tracer.g and target.dtype is spec.dtype:
+            places.append((i, -1, shape))
+            continue
+        if value.dtype.startswith("complex") and not target.dtype.is_complex:
+            value = value.real
+        places.append((i, len(expressions), shape))
+        expressions.append(value.to(compute_name(target.dtype)))
+        tracer.outputs.append(target.dtype)
+    return Recipe(kernel(tracer, expressions) if expressions else None, places, len(plan.inputs))
 
 
 class Tracer:
@@ -137,30 +130,19 @@ class Tracer:
         return Expr.constant(result, self.compute) if isinstance(result, NUMBER_TYPES) else result
 
 
-class Fused(Recipe):
-    """A recipe whose kernel is made from traced expressions."""
-
-    __slots__ = ("results_are_one",)
-
-    def __init__(
-        self, tracer: Tracer, expressions: list[Expr], results: list[Any], shapes: list[Any]
-    ):
-        super().__init__(None, tracer.sources, results, shapes)
-        self.results_are_one = len(expressions) == 1
-        if not expressions:
-            return
-        shape = tracer.plan.outputs[0].shape
-        specs = [s for s in tracer.operands if isinstance(s, Spec)]
-        layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
-        outputs = [Spec.of(shape, layout, dtype, tracer.spec.device) for dtype in tracer.outputs]
-        strides = [
-            byte_strides(s, shape) if isinstance(s, Spec) else (0,) * len(shape)
-            for s in tracer.operands
-        ]
-        strides += [tuple(x * o.itemsize for x in o.strides) for o in outputs]
-        dtypes = [
-            s.dtype.name if isinstance(s, Spec) else NUMBER_DTYPES[s] for s in tracer.operands
-        ]
-        loops = plan_pointwise(expressions, dtypes, [o.dtype.name for o in outputs], shape, strides)
-        operands = [Operand(s, i) for i, s in enumerate(tracer.operands)]
-        self.plan = Plan(tracer.plan.op, operands, outputs).use_kernel(loops)
+def kernel(tracer: Tracer, expressions: list[Expr]) -> Plan:
+    """The plan of traced expressions; its operands are places for dispatch.execute_saved."""
+    shape = tracer.plan.outputs[0].shape
+    specs = [s for s in tracer.operands if isinstance(s, Spec)]
+    layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
+    outputs = [Spec.of(shape, layout, dtype, tracer.spec.device) for dtype in tracer.outputs]
+    strides = [
+        byte_strides(s, shape) if isinstance(s, Spec) else (0,) * len(shape)
+        for s in tracer.operands
+    ]
+    strides += [tuple(x * o.itemsize for x in o.strides) for o in outputs]
+    dtypes = [s.dtype.name if isinstance(s, Spec) else NUMBER_DTYPES[s] for s in tracer.operands]
+    loops = plan_pointwise(expressions, dtypes, [o.dtype.name for o in outputs], shape, strides)
+    places = [0 if kind == "g" else index + 1 for kind, index in tracer.sources]
+    operands = [Operand(s, place) for s, place in zip(tracer.operands, places, strict=True)]
+    return Plan(tracer.plan.op, operands, outputs).use_kernel(loops)

@@ -168,7 +168,7 @@ def _check_inputs(inputs: Sequence[Any]) -> list[int]:
     if not places:
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, "
-            "but none of the them have requires_grad=True."
+            "but none of them have requires_grad=True."
         )
     for i in places:
         if inputs[i].dtype.itemsize < (16 if inputs[i].is_complex() else 8):

@@ -1,170 +1,173 @@
-"""The graph that gradients flow along: `Node`, `Edge` and the leaves' `AccumulateGrad`.
+"""`torch.autograd.graph`: nodes, edges, hooks over several tensors and on saved tensors.
 
-A tensor's `_node` says how it came about: None (needs no gradient), an `AccumulateGrad` (a leaf
-that needs one), a `Node` (result 0 of that call) or an `Edge` (another result). Nodes of ordinary
-ops are made by native code (runtime.records.record) and hold the op's plan, the edges to the
-inputs' nodes, and the operands that the gradient rule names with their versions. autograd.engine
-walks it:
-
-    y = (x * 2).tanh()
-    # y._node: Node(plan of tanh), edges (Node(plan of mul),), saved (..., y', version)
+>>> x = torch.ones(2, requires_grad=True)
+>>> torch.autograd.graph.get_gradient_edge(x * 2).node.name()
+'MulBackward0'
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
-from typing import Any
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from flambeau.utils.hooks import RemovableHandle
+from flambeau.autograd.nodes import AccumulateGrad as AccumulateGrad
+from flambeau.autograd.nodes import Edge as Edge
+from flambeau.autograd.nodes import Node as Node
+from flambeau.autograd.nodes import edge_to as edge_to
+from flambeau.autograd.nodes import target as target
+from flambeau.autograd.saved import disable_saved_tensors_hooks as disable_saved_tensors_hooks
+from flambeau.autograd.saved import save_on_cpu as save_on_cpu
+from flambeau.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
+from flambeau.autograd.visiting import Visits, current
+from flambeau.runtime.system import engine
 
-
-class Node:
-    """One call in the graph.
-
-    plan: the op's Plan, or None for nodes written in Python, which override `apply`. edges: for
-    each input None, a Node (its result 0) or an Edge. saved: (tensor or number or None, version or
-    None) alternating, first the inputs, then the outputs; None once the graph was freed. hooks:
-    None or a NodeHooks. extra: free for the node's owner.
-    """
-
-    __slots__ = ("plan", "edges", "saved", "hooks", "extra", "__weakref__", "__dict__")
-
-    plan: Any
-    edges: tuple[Any, ...]
-    saved: tuple[Any, ...] | None
-    hooks: Any
-    extra: Any
-
-    def __init__(self, plan: Any, edges: tuple[Any, ...], saved: tuple[Any, ...] | None = ()):
-        self.plan, self.edges, self.saved, self.hooks, self.extra = plan, edges, saved, None, None
-
-    def name(self) -> str:
-        """torch's name of the node, such as MulBackward0."""
-        return self.plan.node_name if self.plan is not None else type(self).__name__
-
-    def apply(self, grads: list[Any]) -> Any:
-        """Gradients of the inputs from those of the outputs; overridden by nodes without a plan."""
-        raise NotImplementedError(f"node {self.name()} has no backward rule")
-
-    def release(self) -> None:
-        """Frees what a node without a plan saved, after its backward."""
-
-    @property
-    def outputs(self) -> int:
-        """Number of results that can receive a gradient."""
-        return len(self.plan.outputs) if self.plan is not None else 1
-
-    @property
-    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
-        """(node, which of its outputs) of each input, as torch shows it."""
-        return tuple(
-            target(edge) for edge in self.edges if edge is not None or self._shows_missing()
-        )
-
-    def _shows_missing(self) -> bool:
-        return True
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """A dictionary for the user's own notes."""
-        found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
-        return found
-
-    def _hooks(self) -> NodeHooks:
-        if self.hooks is None:
-            self.hooks = NodeHooks()
-        return self.hooks  # type: ignore[no-any-return]
-
-    def register_hook(self, hook: Callable[..., Any]) -> Any:
-        """`hook(grad_inputs, grad_outputs)` runs after the node's backward
-        and may replace grad_inputs.
-        """
-        return _handle(self._hooks().post, hook)
-
-    def register_prehook(self, hook: Callable[..., Any]) -> Any:
-        """`hook(grad_outputs)` runs before the node's backward and may replace grad_outputs."""
-        return _handle(self._hooks().pre, hook)
-
-    def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+__all__ = [
+    "GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks",
+    "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu",
+    "saved_tensors_hooks",
+]  # fmt: skip
 
 
-class NodeHooks:
-    """Hooks of a node: `tensor` are those registered on its results, as (output index, function,
-    retained tensor).
-    """
-
-    __slots__ = ("pre", "post", "tensor", "retain")
-
-    def __init__(self) -> None:
-        self.pre: dict[int, Callable[..., Any]] = {}
-        self.post: dict[int, Callable[..., Any]] = {}
-        self.tensor: dict[int, tuple[int, Callable[..., Any]]] = {}
-        self.retain: dict[int, Any] = {}
-
-
-def _handle(hooks: dict[int, Any], hook: Any) -> Any:
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
-
-
-class Edge:
-    """Output `index` (not 0) of a node."""
-
-    __slots__ = ("node", "index")
+class GradientEdge(NamedTuple):
+    """A place in the graph at which a gradient arrives: a result of a node."""
 
     node: Node
-    index: int
-
-    def __init__(self, node: Node, index: int):
-        self.node, self.index = node, index
+    output_nr: int
+    ownership_token: Any = None
 
 
-def target(edge: Any) -> tuple[Node | None, int]:
-    """(node, output index) that an edge points at."""
-    if type(edge) is Edge:
-        return edge.node, edge.index
-    return edge, 0
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """The place in the graph at which the tensor's gradient arrives; `grad` and `backward` take it
+    for the tensor.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> edge = torch.autograd.graph.get_gradient_edge(x * 2)
+    >>> torch.autograd.grad(edge, x, torch.ones(2))
+    (tensor([2., 2.]),)
+    """
+    node, index = target(tensor._node)
+    if node is None:
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require "
+            "gradients"
+        )
+    return GradientEdge(node, index, tensor if type(node) is AccumulateGrad else None)
 
 
-def producer(node: Node | None, index: int) -> str | None:
-    """What made a tensor, as error texts say it: "output 0 of Mul"; None for leaves."""
-    if node is None or type(node) is AccumulateGrad:
-        return None
-    name = node.name()
-    if name.startswith("Copy"):
-        return f"output {index} of torch::autograd::{name}"
-    return f"output {index} of {name.replace('Backward', '').removesuffix('0')}"
+def increment_version(tensor: Any) -> None:
+    """Tells autograd that the tensor (or each of several) was changed in place by something that it
+    cannot see.
+
+    >>> x = torch.zeros(2)
+    >>> torch.autograd.graph.increment_version(x)
+    >>> x._version
+    1
+    """
+    for each in (tensor,) if isinstance(tensor, engine.Tensor) else tensor:
+        each._storage.version += 1
 
 
-def edge_to(node: Node, index: int) -> Any:
-    """The edge object for output `index` of `node`."""
-    return node if index == 0 else Edge(node, index)
+class Handles:
+    """Several handles removed together."""
+
+    def __init__(self, handles: Sequence[Any]):
+        self.handles = tuple(handles)
+
+    def remove(self) -> None:
+        """Takes all the hooks off."""
+        for each in self.handles:
+            each.remove()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
 
 
-class AccumulateGrad(Node):
-    """The node of a leaf: keeps its gradient.
+def register_multi_grad_hook(
+    tensors: Sequence[Any], fn: Callable[..., None], *, mode: str = "all"
+) -> Handles:
+    """Calls `fn` when the gradients of several tensors are there: once with all of them, or ("any")
+    with the first.
 
-    The leaf owns the node; the node knows the leaf weakly.
+    >>> a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    >>> handle = torch.autograd.graph.register_multi_grad_hook((a, b), lambda grads:
+    print(len(grads)))
+    >>> (a * b).sum().backward()
+    2
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    lock = threading.Lock()
+    if mode == "any":
+        last: list[int] = [-1]
+
+        def first_hook(grad: Any) -> None:
+            number = current.passes[-1].number
+            with lock:
+                if last[0] == number:
+                    return
+                last[0] = number
+            fn(grad)
+
+        return Handles(
+            [tensor.register_hook(first_hook) for tensor in tensors if tensor.requires_grad]
+        )
+    collections: dict[int, list[Any]] = {}
+    left: dict[int, int] = {}
+
+    def collect(index: int, grad: Any) -> None:
+        visits = current.passes[-1]
+        number = visits.number
+        with lock:
+            if number not in left:
+                left[number] = reached(visits, tensors)
+                collections[number] = [None] * len(tensors)
+            collections[number][index] = grad
+            left[number] -= 1
+            complete = left[number] == 0
+        if complete:
+            del left[number]
+            fn(collections.pop(number))
+
+    return Handles(
+        [tensor.register_hook(functools.partial(collect, i)) for i, tensor in enumerate(tensors)]
+    )
+
+
+def reached(visits: Visits, tensors: Sequence[Any]) -> int:
+    """How many of the tensors get a gradient in a pass."""
+    count = 0
+    for tensor in tensors:
+        node, _ = target(tensor._node)
+        assert node is not None
+        count += node in visits.reachable and (visits.runs(node) or node in visits.targets)
+    return count
+
+
+class allow_mutation_on_saved_tensors:
+    """Inside this block saved tensors may be changed in place: a tensor that is about to be changed
+    is copied for backward first.
+
+    The copy is made when the tensor is saved, because an in-place operation does not know who saved
+    what it changes.
+
+    >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+    ...     x = torch.ones(2, requires_grad=True)
+    ...     y = x.clone()
+    ...     z = (y * y).sum()
+    ...     _ = y.sin_()
+    ...     z.backward()
     """
 
-    __slots__ = ("reference", "grad")
+    def __enter__(self) -> None:
+        self.hooks = saved_tensors_hooks(
+            lambda tensor: tensor.detach().clone(), lambda tensor: tensor
+        )
+        self.hooks.__enter__()
 
-    def __init__(self, variable: Any):
-        super().__init__(None, ())
-        self.reference = weakref.ref(variable)
-        self.grad: Any = None
-
-    def name(self) -> str:
-        """torch's name, with the namespace of its C++ class."""
-        return "torch::autograd::AccumulateGrad"
-
-    def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self):#x}>"
-
-    @property
-    def variable(self) -> Any:
-        """The leaf tensor, or None when it is gone."""
-        return self.reference()
+    def __exit__(self, *error: object) -> None:
+        self.hooks.__exit__(*error)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD
 
+GRAD_BITS = NO_GRAD | INFERENCE
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -26,11 +27,20 @@ def _mode() -> int:
 
 
 def _set(mode: int) -> None:
-    if hasattr(engine, "core"):
-        engine.core.set_mode(mode)
-    elif mode:
+    if not hasattr(engine, "core"):
+        if not mode:
+            return
         engine.start()
-        engine.core.set_mode(mode)
+    if not engine.core.set_mode(mode):
+        raise RuntimeError(
+            "too many threads are inside no_grad, inference_mode or saved_tensors_hooks at the "
+            "same time"
+        )
+
+
+def change_mode(set_bits: int, clear_bits: int) -> None:
+    """Sets and clears bits of this thread's mode."""
+    _set((_mode() | set_bits) & ~clear_bits)
 
 
 def is_grad_enabled() -> bool:
@@ -52,8 +62,8 @@ def is_inference_mode_enabled() -> bool:
 
 
 class _Mode:
-    """A block that changes the mode, and gives it back afterwards;
-    also decorates functions and generators.
+    """A block that changes the mode, and gives it back afterwards; also decorates functions and
+    generators.
     """
 
     set_bits, clear_bits = 0, 0
@@ -67,7 +77,8 @@ class _Mode:
         _set((mode | self.set_bits) & ~self.clear_bits)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        _set(self.before.pop())
+        before = self.before.pop() & GRAD_BITS
+        change_mode(before, GRAD_BITS & ~before)
 
     def clone(self) -> _Mode:
         """A fresh block of the same kind: each call of a decorated function gets its own."""
@@ -92,7 +103,7 @@ def _wrap_generator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with mode.clone():
             generator = function(*args, **kwargs)
-            step: Callable[[], Any] = functools.partial(next, generator)
+            step: Callable[[], Any] = lambda: next(generator)
         while True:
             try:
                 with mode.clone():
@@ -101,12 +112,12 @@ def _wrap_generator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., 
                 return stop.value
             try:
                 sent = yield value
-                step = functools.partial(generator.send, sent)
+                step = lambda sent=sent: generator.send(sent)
             except GeneratorExit:
                 generator.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 (it is the generator's to handle)
-                step = functools.partial(generator.throw, error)
+            except BaseException as error:  # noqa: BLE001
+                step = lambda error=error: generator.throw(error)
 
     return wrapper
 
@@ -153,18 +164,20 @@ class set_grad_enabled(_Mode):
 
     def __init__(self, mode: bool):
         super().__init__()
-        self.mode = bool(mode)
-        self.before.append(_mode())
-        _set(_mode() & ~NO_GRAD if mode else _mode() | NO_GRAD)
+        self.mode, self.bit = bool(mode), _mode() & NO_GRAD
+        change_mode(0 if mode else NO_GRAD, NO_GRAD if mode else 0)
 
     def __enter__(self) -> None:
         pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        change_mode(self.bit, NO_GRAD & ~self.bit)
 
     def clone(self) -> set_grad_enabled:
         return set_grad_enabled(self.mode)
 
     def __call__(self, function: F) -> F:
-        _set(self.before[-1])  # as a decorator it must not act now
+        self.__exit__(None, None, None)  # as a decorator it must not act now
         return super().__call__(function)
 
 

@@ -431,7 +431,10 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
 
 
 def check_lerp(input: Any, end: Any, weight: Any) -> None:
-    """torch's lerp promotes nothing."""
+    """torch's lerp promotes nothing, and is for floats."""
+    if input.dtype.category < 2:
+        kernel = "lerp_kernel_tensor" if hasattr(weight, "dtype") else "lerp_kernel_scalar"
+        raise errors.not_implemented_for(kernel, input.dtype.scalar_name)
     for name, value in (("end", end), ("weight", weight)):
         kind = getattr(value, "dtype", None)
         if kind is not None and kind is not input.dtype:

@@ -238,7 +238,7 @@ where = Where(
     methods=(),
     inplace=False,
     check=check_condition,
-    plain_numbers="any",
+    plain_numbers="all",
     grad={
         "input": lambda g, condition: choose(condition, g, 0),
         "other": lambda g, condition: choose(condition, 0, g),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.codegen.expr import Expr
+from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core import layout as layouts
@@ -26,10 +27,15 @@ def check_fill(input: Any, value: Any) -> None:
         raise errors.conversion_overflow(input.dtype.name)
 
 
+def no_gradient(g: Any) -> Any:
+    """Zeros, of a tensor or an expression."""
+    return choose(g == 0, g, 0)
+
+
 @pointwise(
     promote=NONE,
     promotes=("input",),
-    grad={"value": lambda g: g},
+    grad={"input": no_gradient, "value": lambda g: g},
     methods=("_fill",),
     public="fill",
     check=check_fill,
@@ -43,7 +49,8 @@ def fill(input, value):
     return value
 
 
-@pointwise(promote=NONE, promotes=("input",), public=None, methods=("_zero",), node="ZeroBackward")
+@pointwise(promote=NONE, promotes=("input",), public=None, methods=("_zero",), node="ZeroBackward",
+    grad=no_gradient,)
 def zero(input):
     """Zeros in the shape and dtype of `input`."""
     return Expr.constant(0, input.dtype)
@@ -111,6 +118,7 @@ def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
         raise errors.differentiable_dtypes_only()
     if requires_grad:
         tensor.requires_grad_(True)
+    tensor._storage.version = 0  # filling it was no change
     return tensor
 
 

@@ -50,10 +50,6 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
 
 
 def __reduce_ex__(self: Any, protocol: Any) -> Any:
-    if not self.is_leaf:
-        raise RuntimeError(
-            "Cannot pickle a tensor that was computed and needs gradients: detach() it first"
-        )
     state = dict(self.__dict__) or None
     args = (
         type(self),

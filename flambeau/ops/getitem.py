@@ -161,8 +161,6 @@ class Reading:
         if item.ndim == 0 and kind.category == 1:
             self.number(int(item.item()))
             return
-        if kind.name not in ("bool", "uint8", "int64", "int32"):
-            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         count = consumed(item)
         self.tensors.extend([item] + [COVERED] * (count - 1))
         self.shape.extend(self.spec.shape[self.dim : self.dim + count])
@@ -386,6 +384,10 @@ def setitem(input: Any, index: Any, value: Any) -> None:
         if index._spec.dtype is dtypes.int64 and input._spec.ndim:
             input._index_put_([index], (0,), number_tensor(value, input), False)
             return
+    if index is True or index is False:
+        if index:
+            assign(input[None], value)
+        return
     reading = Reading(input._spec, index)
     window = reading.window(input)
     if reading.advanced:
@@ -397,21 +399,21 @@ def setitem(input: Any, index: Any, value: Any) -> None:
 def assign(window: Any, value: Any) -> None:
     """Fills a view with a value, which may have extra leading dimensions of size 1."""
     if type(value) is engine.Tensor:
-        write(
-            window,
-            value if value._spec.ndim <= window._spec.ndim else without_leading(value, window.ndim),
-        )
+        write(window, value)
     elif isinstance(value, (bool, int, float, complex)):
         window._fill_(check_number(value, window._spec.dtype))
     else:
-        write(window, without_leading(as_value(window, value), window.ndim))
+        write(window, as_value(window, value))
 
 
 def write(window: Any, value: Any) -> None:
     """`window.copy_(value)`; torch words a shape that does not fit as `expand` does."""
+    if value._spec.ndim > window._spec.ndim:
+        value = without_leading(value)
     try:
         window.copy_(value)
     except RuntimeError:
+        value = without_leading(value)
         own, strides = value._spec.shape, value._spec.strides
         expand_strides(own, strides, window._spec.shape, value.dtype.tensor_type)
         raise
@@ -428,17 +430,18 @@ def as_value(target: Any, value: Any) -> Any:
     raise TypeError(f"can't assign a {type(value).__name__} to a {target.dtype.tensor_type}")
 
 
-def without_leading(value: Any, ndim: int) -> Any:
-    """The value without leading dimensions of size 1 that the target does not have."""
-    extra = value.ndim - ndim
-    if extra > 0 and all(size == 1 for size in value.shape[:extra]):
-        return value.reshape(tuple(value.shape[extra:]))
-    return value
+def without_leading(value: Any) -> Any:
+    """The value without leading dimensions of size 1, as torch takes it."""
+    shape = value._spec.shape
+    if not shape or shape[0] != 1:
+        return value
+    first = next((d for d, size in enumerate(shape) if size != 1), len(shape))
+    return value.reshape(tuple(shape[first:]))
 
 
 def assign_at(window: Any, entries: list[Any], value: Any) -> None:
     """`window[entries] = value` with tensors among the entries."""
-    value = as_value(window, value)
+    value = without_leading(as_value(window, value))
     given = [t for t in entries if t is not None]
     if (
         len(given) == 1

@@ -336,9 +336,12 @@ def check_indices(name: str, indices: Any) -> list[Any]:
     """The list of index tensors, or torch's TypeError."""
     if not isinstance(indices, (tuple, list)):
         raise errors.argument_type_error(name, "indices", 2, "tuple of Tensors", indices)
-    for entry in indices:
-        if entry is not None and not is_tensor(entry):
-            raise errors.argument_type_error(name, "indices", 2, "tuple of Tensors", indices)
+    for position, entry in enumerate(indices):
+        if not is_tensor(entry):
+            raise TypeError(
+                f"expected Tensor as element {position} in argument 0, "
+                f"but got {errors.type_name(entry)}"
+            )
     return list(indices)
 
 

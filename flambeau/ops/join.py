@@ -15,8 +15,8 @@ from functools import lru_cache
 from operator import index as as_int
 from typing import Any, NamedTuple
 
-from flambeau.autograd.graph import Node
 from flambeau.autograd.modes import is_grad_enabled
+from flambeau.autograd.nodes import Node, named
 from flambeau.core import errors
 from flambeau.core.promotion import DIMENSIONED, ZERO_DIM, Promotion, resolve
 from flambeau.core.shape import wrap_dim
@@ -282,26 +282,22 @@ def join_many(name: str, items: Sequence[Any], work: Prepared, rule: Any) -> Any
         )
     nodes = [t._node for t in items]
     if nodes.count(None) < len(nodes) and work.output.dtype.category >= 2 and is_grad_enabled():
-        result._node = Joined(name, tuple(nodes), rule, work.options)
+        result._node = named(Joined, name)(tuple(nodes), rule, work.options)
     return result
 
 
 class Joined(Node):
     """The graph node of a join of more tensors than a plan takes."""
 
-    __slots__ = ("shown", "rule", "options")
+    __slots__ = ("rule", "options")
 
-    def __init__(self, name: str, edges: tuple[Any, ...], rule: Any, options: dict[str, Any]):
+    def __init__(self, edges: tuple[Any, ...], rule: Any, options: dict[str, Any]):
         super().__init__(None, edges)
-        self.shown, self.rule, self.options = name, rule, options
-
-    def name(self) -> str:
-        """CatBackward0 or StackBackward0."""
-        return self.shown
+        self.rule, self.options = rule, options
 
     def apply(self, grads: list[Any]) -> Any:
         """The rule's gradient for every tensor that needs one."""
         return [
             None if edge is None else self.rule(grads[0], **self.options, index=i)
-            for i, edge in enumerate(self.edges)
+            for i, edge in enumerate(self._edges)
         ]

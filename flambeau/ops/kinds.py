@@ -71,6 +71,7 @@ class Pointwise(Op):
     """
 
     inplace = True
+    modified: Pointwise  # the in-place form, once the engine has started
 
     def __init__(
         self,

@@ -151,39 +151,80 @@ def huber_loss(input, target, bend=1.0):
     return choose(gap <= bend, 0.5 * gap * gap, bend * (gap - 0.5 * bend))
 
 
+def weighed(value: Any, weight: Any) -> Any:
+    """`value * weight`; None weighs nothing."""
+    return value if weight is None else value * weight
+
+
+def logit_slope(
+    input: Any, target: Any, weight: Any, pos_weight: Any
+) -> Any:
+    """Derivative of `logit_loss` by the input: sigmoid(input) - target, with weights."""
+    if pos_weight is None:
+        return weighed(input.sigmoid() - target, weight)
+    true = pos_weight * target
+    return weighed((true + 1 - target) * input.sigmoid() - true, weight)
+
+
 def logit_rules(share: Callable[[Any], float]) -> dict[str, Any]:
-    """sigmoid(input) - target by the input, -input by the target."""
+    """The gradient by the input and by the target."""
+
+    def by_target(g: Any, input: Any, input_like: Any, weight: Any, pos_weight: Any) -> Any:
+        slope = -input
+        if pos_weight is not None:
+            low, high = log_sigmoid(-input), log_sigmoid(input)
+            slope = low - pos_weight * high
+        return weighed(slope, weight) * (g * share(input_like))
+
     return {
-        "input": lambda g, input, target, input_like: (
-            (input.sigmoid() - target) * (g * share(input_like))
+        "input": lambda g, input, target, input_like, weight, pos_weight: (
+            logit_slope(input, target, weight, pos_weight) * (g * share(input_like))
         ),
-        "target": lambda g, input, input_like: -input * (g * share(input_like)),
+        "target": by_target,
     }
 
 
+def log_sigmoid(x: Any) -> Any:
+    """log(sigmoid(x)) without overflow."""
+    return x.minimum(x * 0) - (-x.abs()).exp().log1p()
+
+
 @three_ways("BinaryCrossEntropyWithLogitsBackward", logit_rules)
-def logit_loss(input, target):
+def logit_loss(input, target, weight=None, pos_weight=None):
     """Cross entropy of sigmoid(input) with target, without overflow."""
-    return (1 - target) * input + (-input.abs()).exp().log1p() + (-input).maximum(input * 0)
+    true = -log_sigmoid(input)
+    if pos_weight is not None:
+        true = ((pos_weight - 1) * target + 1) * true
+    return weighed((1 - target) * input + true, weight)
 
 
 def probability_rules(share: Callable[[Any], float]) -> dict[str, Any]:
     """(input - target) / (input (1 - input)), kept finite; torch's bound is 1e-12."""
     return {
-        "input": lambda g, input, target, input_like: (
-            (input - target)
+        "input": lambda g, input, target, input_like, weight: (
+            weighed(input - target, weight)
             / choose((1 - input) * input < 1e-12, 1e-12, (1 - input) * input)
             * (g * share(input_like))
         ),
-        "target": lambda g, input, input_like: (
-            ((1 - input).log() - input.log()) * (g * share(input_like))
+        "target": lambda g, input, input_like, weight: (
+            weighed((1 - input).log() - input.log(), weight) * (g * share(input_like))
         ),
     }
 
 
 @three_ways("BinaryCrossEntropyBackward", probability_rules)
-def probability_loss(input, target):
+def probability_loss(input, target, weight=None):
     """Cross entropy of probabilities; logarithms are kept above -100."""
     low = (-input).log1p()
     high = input.log()
-    return (target - 1) * choose(low < -100, -100, low) - target * choose(high < -100, -100, high)
+    loss = (target - 1) * choose(low < -100, -100, low) - target * choose(high < -100, -100, high)
+    return weighed(loss, weight)
+
+
+@three_ways("SoftMarginLossBackward", lambda share: {
+    "input": lambda g, input, target, input_like: -target * (-target * input).sigmoid() * (g * share(input_like)),
+    "target": lambda g, input, target, input_like: -input * (-target * input).sigmoid() * (g * share(input_like)),
+})  # fmt: skip
+def soft_margin_loss(input, target):
+    """log(1 + exp(-target * input))."""
+    return -log_sigmoid(target * input)

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.autograd.inplace import check_modifiable
+from flambeau.autograd.inplace import adopt, check_modifiable
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
@@ -87,8 +87,7 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: An
         draw(engine_of(generator), storage_order(filled), bfloat16=narrow, **options, **extra)
         inverse = [order.index(d) for d in range(tensor.ndim)]
         tensor.detach().copy_(filled.permute(inverse))
-    if tensor._node is not None:
-        tensor._node = None if tensor.is_leaf is False else tensor._node
+    adopt(tensor, None)
     return tensor
 
 

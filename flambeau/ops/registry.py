@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from flambeau.autograd.inplace import modify
+from flambeau.autograd.inplace import revise
 from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.spec import Spec
@@ -419,7 +419,7 @@ def run_plan(plan: Plan, inputs: Sequence[Any]) -> Any:
         return plan.keep[0](*inputs)
     result = engine.core.execute_plan(plan, *inputs)
     if result is None:
-        return modify(plan, inputs)
+        return revise(plan, *inputs)
     return result
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.autograd.inplace import share
 from flambeau.core import dtype as dtypes
 from flambeau.core.spec import Spec
 from flambeau.ops.arrays import record
@@ -32,8 +33,7 @@ def retyped(plan: Any, size_before: int, size_after: int, shift: int = 0) -> Any
         result = engine.core.make_tensor(
             x._storage, plan.outputs[0], position // size_after + shift
         )
-        result._base = x if x._base is None else x._base
-        result._seen = result._storage.version
+        share(result, x)
         record(plan, [x], [result])
         return result
 

@@ -15,6 +15,7 @@ from flambeau.core.promotion import promote_types
 from flambeau.core.spec import Spec
 from flambeau.ops import from_data
 from flambeau.ops.arrays import as_array, empty, from_array
+from flambeau.ops.join import stack
 from flambeau.ops.kernels.search import search_kernel
 from flambeau.ops.kinds import composite
 from flambeau.ops.outputs import into
@@ -236,4 +237,6 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     for size in reversed(sizes):
         coordinates.append(indices.floor_divide(step).remainder(size))
         step *= size
-    return tuple(reversed(coordinates))
+    if not sizes:
+        return ()
+    return stack(list(reversed(coordinates)), -1).unbind(-1)  # type: ignore[no-any-return]

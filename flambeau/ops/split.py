@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from flambeau.autograd.graph import Node, edge_to
 from flambeau.autograd.modes import is_grad_enabled
+from flambeau.autograd.nodes import Node, edge_to, named
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
@@ -28,26 +28,16 @@ class Pieces(Node):
     dim)` puts their gradients together.
     """
 
-    __slots__ = ("shown", "specs", "join", "dim")
-    many_views = True  # torch forbids to change one of several views in place
+    __slots__ = ("specs", "join", "dim")
 
     def __init__(
-        self,
-        name: str,
-        edge: Any,
-        specs: tuple[Spec, ...],
-        join: Callable[[list[Any], int], Any],
-        dim: int,
+        self, edge: Any, specs: tuple[Spec, ...], join: Callable[[list[Any], int], Any], dim: int
     ):
         super().__init__(None, (edge,))
-        self.shown, self.specs, self.join, self.dim = name, specs, join, dim
-
-    def name(self) -> str:
-        """torch's name: SplitBackward0, UnbindBackward0 ..."""
-        return self.shown
+        self.specs, self.join, self.dim = specs, join, dim
 
     @property
-    def outputs(self) -> int:
+    def _outputs(self) -> int:
         """One for each piece."""
         return len(self.specs)
 
@@ -72,7 +62,7 @@ def cut(
     specs, moves, dim = cuts
     pieces = engine.core.make_windows(input, specs, moves)
     if input._node is not None and is_grad_enabled():
-        node = Pieces(name, input._node, specs, join, dim)
+        node = named(Pieces, name)(input._node, specs, join, dim)
         for k, piece in enumerate(pieces):
             piece._node = edge_to(node, k)
     return pieces

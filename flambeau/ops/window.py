@@ -13,6 +13,7 @@ from collections.abc import Callable
 from operator import index as as_int
 from typing import Any
 
+from flambeau.autograd.inplace import share
 from flambeau.core import errors
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shape import wrap_dim
@@ -225,8 +226,7 @@ def strided_view(call: Any, input: Any, output: Spec, offset: int) -> Any:
     """
     plan = call.plan(["input"], [output], start=offset, base=input._offset)
     result = engine.core.make_tensor(input._storage, output, offset)
-    result._base = input if input._base is None else input._base
-    result._seen = result._storage.version
+    share(result, input)
     record(plan, [input], [result])
     return result
 

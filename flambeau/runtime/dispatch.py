@@ -12,8 +12,9 @@ whose native side is `call_function` or a `method_N` stub; both end in `dispatch
    kept under this key.
 3. `execute` (runtime.execution) runs the plan's block of words: allocate the results, call the
    kernel on the data pointers, wrap the results.
-4. Where an operand needs a gradient, `record` makes the graph node: the plan, the edges, and just
-   the operands that the gradient rule names.
+4. Where an operand needs a gradient, `record` (runtime.records) makes the graph node: the plan,
+   the edges, and just the operands that the gradient rule names. What touches a graph in other ways
+   (in-place work on views, views of a base that was changed) goes to Python: `revise`.
 
 So a call of ten floats takes about 150 ns, and everything that is not yet known, and every error,
 is ordinary Python.
@@ -21,54 +22,45 @@ is ordinary Python.
 
 from __future__ import annotations
 
-from flambeau.codegen.native import (
-    Extern,
-    Static,
-    i32,
-    i64,
-    i64p,
-    native,
-    ptr,
-    ptrp,
-    stack,
-)
-from flambeau.runtime.execution import as_tuple, execute, is_stale, mark_seen, refresh
+from flambeau.codegen.native import Extern, Static, i64, i64p, native, ptr, ptrp, stack
+from flambeau.core.graph_errors import BY_SPLIT
+from flambeau.runtime.execution import as_tuple, execute, is_unchanged, make_view
 from flambeau.runtime.indexing import add_index
 from flambeau.runtime.memory import (
+    FLAG_INFERENCE,
+    FLAGS,
     Py_DecRef,
     Py_IncRef,
     borrow_storage,
     new_storage,
-)
+)  # fmt: skip
 from flambeau.runtime.objects import (
     FALLBACK,
     MISS,
-    NONE,
     PLAN_BLOCK,
     PLAN_TYPE,
     REVISE,
-    SLOT_BASE,
     SLOT_OFFSET,
     SLOT_STORAGE,
     PyLong_FromLongLong,
     PyTuple_GetItem,
     PyTuple_Size,
     as_integer,
-    set_slot,
     slot,
     type_of,
     world,
-)
+)  # fmt: skip
 from flambeau.runtime.plan_block import (
-    B_INPLACE,
     B_INPUT,
     B_INPUTS,
     B_KIND,
+    B_PLAN,
     B_RUN,
     KIND_PYTHON,
     KIND_VIEW,
     MAX_INPUTS,
-)
+    MAX_OUTPUTS,
+)  # fmt: skip
 from flambeau.runtime.plan_table import (
     MAX_KEY,
     MAX_OPERANDS,
@@ -76,21 +68,24 @@ from flambeau.runtime.plan_table import (
     find_plan,
     hash_key,
     remember_plan,
-)
-from flambeau.runtime.records import new_tensor
-from flambeau.runtime.thread_modes import PYTHON_ONLY, thread_mode
-
-PyTuple_New = Extern("PyTuple_New", ptr, i64)
-PyTuple_SetItem = Extern("PyTuple_SetItem", i32, ptr, i64, ptr)
-PyDict_New = Extern("PyDict_New", ptr)
-PyDict_SetItem = Extern("PyDict_SetItem", i32, ptr, ptr, ptr)
-PyObject_Call = Extern("PyObject_Call", ptr, ptr, ptr, ptr)
+)  # fmt: skip
+from flambeau.runtime.records import (
+    PyDict_New,
+    PyDict_SetItem,
+    PyObject_Call,
+    PyTuple_New,
+    PyTuple_SetItem,
+    new_tensor,
+    none,
+)  # fmt: skip
+from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD, PYTHON_ONLY, thread_mode
 
 PyErr_Occurred = Extern("PyErr_Occurred", ptr)
 op_flags = Static("op_flags", i64, 2048)
 # added to the op's number for Python: the first argument stood before the dot
 METHOD_CALL = 1 << 16
 TAKES_INDEX = 2  # flag of the op behind x[...]: see runtime.indexing
+MAX_SAVED = MAX_INPUTS + MAX_OUTPUTS + 1  # a gradient, and all that a node can save
 
 
 @native
@@ -118,12 +113,15 @@ def call_python(function: ptr, op: i64, self: ptr, args: ptrp, nargs: i64, names
 
 
 @native
-def revise(plan: ptr, block: i64p, operands: ptrp) -> ptr:
-    """revise(plan, *inputs): in-place work that only Python can do."""
+def run(block: i64p, operands: ptrp, mode: i64) -> ptr:
+    """Runs a plan; what native code cannot decide goes to Python: revise(plan, *inputs)."""
+    result = execute(block, operands, mode)
+    if result != None or PyErr_Occurred() != None:  # noqa: E711
+        return result
     n = block[B_INPUTS]
     arguments = PyTuple_New(n + 1)
-    Py_IncRef(plan)
-    PyTuple_SetItem(arguments, 0, plan)
+    Py_IncRef(ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
     for i in range(n):
         x = operands[block[B_INPUT + 3 * i + 2]]
         Py_IncRef(x)
@@ -138,10 +136,6 @@ def run_python_plan(block: i64p, operands: ptrp) -> ptr:
     inputs = stack(ptr, MAX_INPUTS)
     for i in range(block[B_INPUTS]):
         inputs[i] = operands[block[B_INPUT + 3 * i + 2]]
-        if block[B_INPUT + 3 * i] >= 0:
-            if is_stale(inputs[i]) != 0:
-                if refresh(inputs[i]) == 0:
-                    return None
     arguments = as_tuple(inputs, block[B_INPUTS])
     result = PyObject_Call(ptr(block[B_RUN]), arguments, None)
     Py_DecRef(arguments)
@@ -169,7 +163,7 @@ def take_window(
         remember_plan(key, counts[0], hashed, plan)
     operands[0] = self
     operands[1], operands[2] = PyLong_FromLongLong(moved[0]), PyLong_FromLongLong(moved[1])
-    result = execute(ptr(as_integer(slot(plan, world[PLAN_BLOCK]))), operands, mode)
+    result = run(ptr(as_integer(slot(plan, world[PLAN_BLOCK]))), operands, mode)
     Py_DecRef(operands[1])
     Py_DecRef(operands[2])
     Py_DecRef(plan)
@@ -245,13 +239,7 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
     elif block[B_KIND] == KIND_PYTHON:
         result = run_python_plan(block, operands)
     else:
-        result = execute(block, operands, mode)
-        if result == None:  # noqa: E711
-            if PyErr_Occurred() == None:  # noqa: E711
-                if block[B_INPLACE] >= 0:
-                    result = revise(plan, block, operands)
-                else:
-                    result = call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
+        result = run(block, operands, mode)
     Py_DecRef(plan)
     return result
 
@@ -268,26 +256,51 @@ def execute_plan(self: ptr, args: ptrp, nargs: i64) -> ptr:
     for callers in Python.
     """
     block: i64p = ptr(as_integer(slot(args[0], world[PLAN_BLOCK])))
-    operands, places = stack(ptr, MAX_OPERANDS), stack(i64, 1)
+    operands = stack(ptr, MAX_OPERANDS)
     for i in range(nargs - 1):
         operands[block[B_INPUT + 3 * i + 2]] = args[i + 1]
-    places[0] = 0
     result = execute(block, operands, thread_mode())
     if result == None:  # noqa: E711
         if PyErr_Occurred() == None:  # noqa: E711
-            Py_IncRef(ptr(world[NONE]))
-            return ptr(world[NONE])
+            return none()
     return result
 
 
 @native
+def execute_saved(self: ptr, args: ptrp, nargs: i64) -> ptr:
+    """execute_saved(plan, saved, g): a plan whose operands are a gradient (place 0) and values that
+    a node saved (their number + 1). None when one of them was changed since.
+    """
+    block: i64p = ptr(as_integer(slot(args[0], world[PLAN_BLOCK])))
+    operands = stack(ptr, MAX_SAVED)
+    operands[0] = args[2]
+    for i in range(block[B_INPUTS]):
+        place = block[B_INPUT + 3 * i + 2]
+        if place != 0:
+            operands[place] = PyTuple_GetItem(args[1], 2 * (place - 1))
+    if is_unchanged(args[1]) == 0:
+        return none()
+    return execute(block, operands, NO_GRAD)
+
+
+@native
+def mark(storage: i64p) -> ptr:
+    """The storage, with the flag of the thread's mode."""
+    if storage != None:  # noqa: E711
+        if thread_mode() & INFERENCE:
+            storage[FLAGS] = storage[FLAGS] | FLAG_INFERENCE
+    return storage
+
+
+@native
 def make_storage(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    return new_storage(as_integer(args[0]))
+    return mark(new_storage(as_integer(args[0])))
 
 
 @native
 def make_borrowed(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    return borrow_storage(as_integer(args[0]), as_integer(args[1]), args[2], as_integer(args[3]))
+    data, size, flags = as_integer(args[0]), as_integer(args[1]), as_integer(args[3])
+    return mark(borrow_storage(data, size, args[2], flags))
 
 
 @native
@@ -296,12 +309,10 @@ def make_windows(self: ptr, args: ptrp, nargs: i64) -> ptr:
     several views at distances `moves` from its first element.
     """
     x, specs, moves = args[0], args[1], args[2]
-    count = PyTuple_Size(specs)
+    count, mode = PyTuple_Size(specs), thread_mode()
     result = PyTuple_New(count)
-    storage, base = slot(x, world[SLOT_STORAGE]), slot(x, world[SLOT_BASE])
+    storage = slot(x, world[SLOT_STORAGE])
     start = as_integer(slot(x, world[SLOT_OFFSET]))
-    if i64(base) == world[NONE]:
-        base = x
     for i in range(count):
         offset = PyLong_FromLongLong(start + as_integer(PyTuple_GetItem(moves, i)))
         Py_IncRef(storage)
@@ -310,10 +321,7 @@ def make_windows(self: ptr, args: ptrp, nargs: i64) -> ptr:
         if window == None:  # noqa: E711
             Py_DecRef(result)
             return None
-        Py_IncRef(base)
-        set_slot(window, world[SLOT_BASE], base)
-        mark_seen(window)
-        Py_DecRef(ptr(world[NONE]))
+        make_view(window, x, BY_SPLIT, mode)
         PyTuple_SetItem(result, i, window)
     return result
 

@@ -13,7 +13,6 @@ from flambeau.codegen.native import (
     bitcast,
     copy_memory,
     f64,
-    i32,
     i64,
     i64p,
     native,
@@ -22,34 +21,39 @@ from flambeau.codegen.native import (
     stack,
     unlikely,
     void,
-)
+)  # fmt: skip
+from flambeau.core.graph_errors import BY_INFERENCE, BY_NO_GRAD, BY_VIEW
 from flambeau.runtime.memory import (
     DATA,
+    EPOCH,
+    FLAG_INFERENCE,
+    FLAGS,
     VERSION,
     Py_DecRef,
     Py_IncRef,
-    PyErr_NoMemory,
     new_storage,
-)
+)  # fmt: skip
 from flambeau.runtime.objects import (
     FAIL,
-    NODE_TYPE,
+    LEAF_TYPE,
+    NODE_HOOKS,
     NONE,
-    REFRESH,
     SLOT_BASE,
+    SLOT_MADE,
     SLOT_NODE,
     SLOT_OFFSET,
-    SLOT_SEEN,
     SLOT_STORAGE,
     TRUE,
     ZERO,
     PyLong_FromLongLong,
+    PyTuple_GetItem,
+    PyTuple_Size,
     as_integer,
     set_slot,
     slot,
     type_of,
     world,
-)
+)  # fmt: skip
 from flambeau.runtime.plan_block import (
     B_CAN_FAIL,
     B_DELTA,
@@ -79,20 +83,27 @@ from flambeau.runtime.plan_block import (
     NUMBER_BOOL,
     NUMBER_FLOAT,
     NUMBER_INT,
-)
-from flambeau.runtime.records import new_result, new_tensor, record
-from flambeau.runtime.thread_modes import NO_GRAD
+)  # fmt: skip
+from flambeau.runtime.records import (
+    PyObject_Call,
+    PyTuple_New,
+    PyTuple_SetItem,
+    new_result,
+    new_tensor,
+    node_of,
+    record,
+    save_mask,
+)  # fmt: skip
+from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD
 from flambeau.runtime.threads import parallel_for
 
-PyTuple_New = Extern("PyTuple_New", ptr, i64)
-PyTuple_SetItem = Extern("PyTuple_SetItem", i32, ptr, i64, ptr)
 PyFloat_AsDouble = Extern("PyFloat_AsDouble", f64, ptr)
 PyComplex_RealAsDouble = Extern("PyComplex_RealAsDouble", f64, ptr)
 PyComplex_ImagAsDouble = Extern("PyComplex_ImagAsDouble", f64, ptr)
-PyObject_Call = Extern("PyObject_Call", ptr, ptr, ptr, ptr)
 PyEval_SaveThread = Extern("PyEval_SaveThread", ptr)
 PyEval_RestoreThread = Extern("PyEval_RestoreThread", void, ptr)
 Kernel = Signature(void, ptr, ptr, i64, i64)
+ODD = 1 << 62  # in the bits of inputs that need a gradient: one of them wants a closer look
 
 
 @native
@@ -157,51 +168,11 @@ def as_tuple(items: ptrp, n: i64) -> ptr:
 
 
 @native
-def is_stale(x: ptr) -> i64:
-    """Whether x is a view of a recorded tensor whose memory was written since x was made."""
-    base = slot(x, world[SLOT_BASE])
-    if i64(base) == world[NONE]:
-        return 0
-    if i64(slot(base, world[SLOT_NODE])) == world[NONE]:
-        return 0
-    seen = slot(x, world[SLOT_SEEN])
-    if seen == None:  # noqa: E711
-        return 1
-    return 1 if as_integer(seen) != i64p(slot(x, world[SLOT_STORAGE]))[VERSION] else 0
-
-
-@native
-def refresh(x: ptr) -> i64:
-    """Gives a view its place in the graph that its base has now; 0 when that fails."""
-    arguments = PyTuple_New(1)
-    Py_IncRef(x)
-    PyTuple_SetItem(arguments, 0, x)
-    result = PyObject_Call(ptr(world[REFRESH]), arguments, None)
-    Py_DecRef(arguments)
-    if result == None:  # noqa: E711
-        return 0
-    Py_DecRef(result)
-    return 1
-
-
-@native
-def mark_seen(view: ptr) -> void:
-    """Notes the version of the memory that a new view shows."""
-    version = i64p(slot(view, world[SLOT_STORAGE]))[VERSION]
-    set_slot(view, world[SLOT_SEEN], PyLong_FromLongLong(version))
-
-
-FAILED = -1  # in place of the bits of collect_inputs: an exception is set
-
-
-@native
-def collect_inputs(
-    block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, numbers: i64p, mode: i64
-) -> i64:
+def collect_inputs(block: i64p, operands: ptrp, inputs: ptrp, buffers: ptrp, numbers: i64p) -> i64:
     """Orders the operands as the plan wants them, finds their data;
-    returns the bits of those that need a gradient.
+    returns the bits of those that need a gradient, and ODD.
     """
-    needs = i64(0)
+    needs, odd = i64(0), i64(0)
     for i in range(block[B_INPUTS]):
         x = operands[block[B_INPUT + 3 * i + 2]]
         inputs[i] = x
@@ -213,10 +184,7 @@ def collect_inputs(
             if i64(offset) != world[ZERO]:
                 place = as_integer(offset) * size
             buffers[i] = ptr(storage[DATA]) + place
-            if mode & NO_GRAD == 0:
-                if unlikely(is_stale(x) != 0):
-                    if refresh(x) == 0:
-                        return FAILED
+            odd = odd | storage[EPOCH] | (storage[FLAGS] & FLAG_INFERENCE)
             if i64(slot(x, world[SLOT_NODE])) != world[NONE]:
                 needs = needs | (i64(1) << i)
         else:
@@ -230,11 +198,52 @@ def collect_inputs(
                 numbers[2 * i] = bitcast(i64, PyComplex_RealAsDouble(x))
                 numbers[2 * i + 1] = bitcast(i64, PyComplex_ImagAsDouble(x))
             buffers[i] = numbers + 2 * i
-    return needs
+    return needs if odd == 0 else needs | ODD
 
 
 @native
-def view_of(block: i64p, x: ptr, moved_by: i64p) -> ptr:
+def is_for_python(block: i64p, inputs: ptrp, needs: i64, mode: i64) -> i64:
+    """Whether a view among the inputs is older than its base's place in the graph, or an inference
+    tensor stands where none may.
+    """
+    mask = save_mask(block, needs)
+    for i in range(block[B_INPUTS]):
+        if block[B_INPUT + 3 * i] >= 0:
+            x = inputs[i]
+            storage: i64p = slot(x, world[SLOT_STORAGE])
+            if storage[EPOCH] != 0 and mode & NO_GRAD == 0 and block[B_DIFFERENTIABLE] != 0:
+                if i64(slot(x, world[SLOT_BASE])) != world[NONE]:
+                    made = slot(x, world[SLOT_MADE])
+                    if made == None or as_integer(made) >> 3 != storage[EPOCH]:  # noqa: E711
+                        return 1
+            if storage[FLAGS] & FLAG_INFERENCE and mode & INFERENCE == 0:
+                if (mask >> i) & 1 or i == block[B_INPLACE]:
+                    return 1
+    return 0
+
+
+@native
+def make_view(view: ptr, x: ptr, made: i64, mode: i64) -> void:
+    """Makes a fresh tensor a view of x (or of what that is a view of); `_made` says how, when."""
+    base, before = slot(x, world[SLOT_BASE]), slot(x, world[SLOT_MADE])
+    how = i64p(slot(x, world[SLOT_STORAGE]))[EPOCH] * 8
+    if i64(base) == world[NONE]:
+        base = x
+    elif before != None:  # noqa: E711
+        how = as_integer(before)
+    if how & 7 == BY_VIEW:
+        if unlikely(mode & NO_GRAD):
+            made = i64(BY_INFERENCE) if mode & INFERENCE else i64(BY_NO_GRAD)
+        how = how | made
+    if how != 0:
+        set_slot(view, world[SLOT_MADE], PyLong_FromLongLong(how))
+    Py_IncRef(base)
+    Py_DecRef(slot(view, world[SLOT_BASE]))
+    set_slot(view, world[SLOT_BASE], base)
+
+
+@native
+def view_of(block: i64p, x: ptr, moved_by: i64p, mode: i64) -> ptr:
     """The result of a view: another window on x's storage."""
     result: ptr = None
     storage = slot(x, world[SLOT_STORAGE])
@@ -251,30 +260,22 @@ def view_of(block: i64p, x: ptr, moved_by: i64p) -> ptr:
         Py_DecRef(moved)
     if result == None:  # noqa: E711
         return None
-    base = slot(x, world[SLOT_BASE])
-    if i64(base) == world[NONE]:
-        base = x
-    Py_IncRef(base)
-    set_slot(result, world[SLOT_BASE], base)
-    mark_seen(result)
-    Py_DecRef(ptr(world[NONE]))
+    make_view(result, x, BY_VIEW, mode)
     return result
 
 
 @native
 def records_in_place(block: i64p, inputs: ptrp, needs: i64, target: ptr) -> i64:
-    """Whether native code can record an in-place call: the target is no leaf and no view,
-    and no gradient rule asks for the values that are about to go.
+    """Whether native code can record an in-place call: the target is no leaf, no view and has no
+    hooks, and no gradient rule asks for the values that are about to go.
     """
     if needs == 0 or i64(slot(target, world[SLOT_BASE])) != world[NONE]:
         return 0
-    node = slot(target, world[SLOT_NODE])
-    if i64(node) != world[NONE] and type_of(node) != world[NODE_TYPE]:
-        return 0
-    mask = i64(0)
-    for i in range(block[B_INPUTS]):
-        if (needs >> i) & 1:
-            mask = mask | block[B_INPUT + 3 * i + 1]
+    node = node_of(slot(target, world[SLOT_NODE]))
+    if node != None:  # noqa: E711
+        if type_of(node) == world[LEAF_TYPE] or i64(slot(node, world[NODE_HOOKS])) != world[NONE]:
+            return 0
+    mask = save_mask(block, needs)
     for i in range(block[B_INPUTS]):
         if inputs[i] == target and (mask >> i) & 1:
             return 0
@@ -299,45 +300,60 @@ def shares_elements(block: i64p, inputs: ptrp, buffers: ptrp, target: ptr) -> i6
 
 
 @native
-def write_target(block: i64p, inputs: ptrp, buffers: ptrp, needs: i64, mode: i64) -> ptr:
-    """An in-place call: the kernel writes into one of its inputs."""
+def may_write(block: i64p, inputs: ptrp, buffers: ptrp, needs: i64, mode: i64) -> i64:
+    """Whether native code may write into the in-place operand: it can record the call if a graph
+    is concerned, and no operand shares part of the memory.
+    """
     target = inputs[block[B_INPLACE]]
-    written: i64p = slot(target, world[SLOT_STORAGE])
-    if needs != 0 or i64(slot(target, world[SLOT_NODE])) != world[NONE] and mode & NO_GRAD == 0:
-        if records_in_place(block, inputs, needs, target) == 0:
-            return None
-    # Python decides what is allowed
-    if shares_elements(block, inputs, buffers, target):
-        return None
-    buffers[block[B_INPUTS]] = buffers[block[B_INPLACE]]
-    if block[B_KERNEL] != 0:
-        if run_kernel(block, buffers) == 0:
-            return None
-    written[VERSION] += 1
-    outputs = stack(ptr, 1)
-    outputs[0] = target
-    if needs != 0:
-        if record(block, inputs, needs, outputs) == 0:
-            return PyErr_NoMemory()
-    Py_IncRef(target)
-    return target
+    if mode & NO_GRAD == 0:
+        made = slot(target, world[SLOT_MADE])
+        if made != None and as_integer(made) & 7 != BY_VIEW:  # noqa: E711
+            return 0
+        if needs != 0 or i64(slot(target, world[SLOT_NODE])) != world[NONE]:
+            if records_in_place(block, inputs, needs, target) == 0:
+                return 0
+    return 1 if shares_elements(block, inputs, buffers, target) == 0 else 0
 
 
 @native
-def compute(block: i64p, buffers: ptrp, outputs: ptrp) -> i64:
+def write_target(
+    block: i64p, inputs: ptrp, buffers: ptrp, outputs: ptrp, needs: i64, mode: i64
+) -> i64:
+    """An in-place call: the kernel writes into one of its inputs. 0 when it did not."""
+    if may_write(block, inputs, buffers, needs, mode) == 0:
+        return 0
+    outputs[0] = inputs[block[B_INPLACE]]
+    buffers[block[B_INPUTS]] = buffers[block[B_INPLACE]]
+    if block[B_KERNEL] != 0:
+        if run_kernel(block, buffers) == 0:
+            return 0
+    written: i64p = slot(outputs[0], world[SLOT_STORAGE])
+    written[VERSION] += 1
+    if needs != 0:
+        written[EPOCH] += 1
+    Py_IncRef(outputs[0])
+    return 1
+
+
+@native
+def forget(items: ptrp, n: i64) -> void:
+    for i in range(n):
+        Py_DecRef(items[i])
+
+
+@native
+def compute(block: i64p, buffers: ptrp, outputs: ptrp, mode: i64) -> i64:
     """Makes the results and runs the kernel; 0 when that failed."""
     n, m = block[B_INPUTS], block[B_OUTPUTS]
     for k in range(m):
-        outputs[k] = new_result(block, k)
+        outputs[k] = new_result(block, k, mode)
         if unlikely(outputs[k] == None):  # noqa: E711
-            for j in range(k):
-                Py_DecRef(outputs[j])
+            forget(outputs, k)
             return 0
         buffers[n + k] = ptr(i64p(slot(outputs[k], world[SLOT_STORAGE]))[DATA])
     if block[B_KERNEL] != 0:
         if run_kernel(block, buffers) == 0:
-            for k in range(m):
-                Py_DecRef(outputs[k])
+            forget(outputs, m)
             return 0
     return 1
 
@@ -350,33 +366,55 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     """
     inputs, numbers = stack(ptr, MAX_INPUTS), stack(i64, 2 * MAX_INPUTS)
     buffers, outputs = stack(ptr, MAX_BUFFERS), stack(ptr, MAX_OUTPUTS)
-    needs = collect_inputs(block, operands, inputs, buffers, numbers, mode)
-    if needs == FAILED:
-        return None
+    needs = collect_inputs(block, operands, inputs, buffers, numbers)
     if block[B_KIND] == KIND_INPUT:
         Py_IncRef(inputs[0])
         return inputs[0]
+    odd = needs & ODD
+    needs = needs & ~ODD
     if mode & NO_GRAD or block[B_DIFFERENTIABLE] == 0:
         needs = 0
+    if unlikely(odd != 0):
+        if is_for_python(block, inputs, needs, mode):
+            return None
     if block[B_KIND] == KIND_VIEW:
-        outputs[0] = view_of(block, inputs[0], numbers + 2)
+        outputs[0] = view_of(block, inputs[0], numbers + 2, mode)
         if outputs[0] == None:  # noqa: E711
             return None
     elif block[B_INPLACE] >= 0:
-        return write_target(block, inputs, buffers, needs, mode)
-    elif compute(block, buffers, outputs) == 0:
+        if write_target(block, inputs, buffers, outputs, needs, mode) == 0:
+            return None
+    elif compute(block, buffers, outputs, mode) == 0:
         return None
-    if needs != 0:
-        if record(block, inputs, needs, outputs) == 0:
-            return PyErr_NoMemory()
     m = block[B_OUTPUTS]
+    if needs != 0:
+        if record(block, inputs, needs, outputs, mode) == 0:
+            forget(outputs, m)
+            return None
     if m == 1:
         return outputs[0]
     result = as_tuple(outputs, m)
-    for k in range(m):
-        Py_DecRef(outputs[k])
+    forget(outputs, m)
     if block[B_FINISH] != 0:
         finished = PyObject_Call(ptr(block[B_FINISH]), result, None)
         Py_DecRef(result)
         return finished
     return result
+
+
+@native
+def is_unchanged(saved: ptr) -> i64:
+    """Whether the saved tensors still have the versions that they were saved with."""
+    for i in range(PyTuple_Size(saved) // 2):
+        version = PyTuple_GetItem(saved, 2 * i + 1)
+        if i64(version) != world[NONE]:
+            storage: i64p = slot(PyTuple_GetItem(saved, 2 * i), world[SLOT_STORAGE])
+            if storage[VERSION] != as_integer(version):
+                return 0
+    return 1
+
+
+@native
+def check_saved(self: ptr, args: ptrp, nargs: i64) -> ptr:
+    """check_saved(saved): whether nothing that a node saved was changed since."""
+    return PyLong_FromLongLong(is_unchanged(args[0]))

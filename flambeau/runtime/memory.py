@@ -58,9 +58,10 @@ memory = Static("memory", i64, 16)
 free_lists = Static("free_lists", ptr, 256)
 
 # words of a storage object, after CPython's reference count and type
-DATA, NBYTES, VERSION, OWNER, FLAGS = 2, 3, 4, 5, 6
-STORAGE_BYTES = 56
+DATA, NBYTES, VERSION, OWNER, FLAGS, EPOCH = 2, 3, 4, 5, 6, 7
+STORAGE_BYTES = 64
 FLAG_META = 1  # describes memory that does not exist (device "meta")
+FLAG_INFERENCE = 2  # was made in inference mode
 
 
 @native
@@ -173,6 +174,7 @@ def new_storage(nbytes: i64) -> i64p:
     storage[VERSION] = 0
     storage[OWNER] = 0
     storage[FLAGS] = 0
+    storage[EPOCH] = 0
     return storage
 
 
@@ -189,6 +191,7 @@ def borrow_storage(data: i64, nbytes: i64, owner: ptr, flags: i64) -> i64p:
     storage[VERSION] = 0
     storage[OWNER] = i64(owner)
     storage[FLAGS] = flags
+    storage[EPOCH] = 0
     return storage
 
 

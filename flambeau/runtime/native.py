@@ -42,64 +42,29 @@ from flambeau.runtime import (
     thread_modes,
     threads,
 )
+from flambeau.runtime.capi import (
+    PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_MEMBERS, READONLY, T_LONGLONG, T_OBJECT, TPFLAGS_DEFAULT,
+    MemberDefinition, MethodDefinition, TypeSlot, TypeSpecification, make_type, slot_offset,
+)  # fmt: skip
 
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes,
-    threads,
+    dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes, threads,
 )  # fmt: skip
-EXPORTS: list[NativeFunction] = [
-    dispatch.call_function, dispatch.dispatch, dispatch.execute_plan, thread_modes.get_mode,
-    thread_modes.set_mode, dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor,
-    dispatch.make_windows, objects.world_words, dispatch.op_flag_words, plan_table.clear_plans,
-    memory.free_storage, memory.storage_buffer, memory.memory_words, memory.release_cached,
-    memory.allocate, memory.deallocate, indexing.call_kernel, threads.stop_workers,
-    threads.forget_workers, threads.pool_words, threads.parallel_for,
+# native functions that Python calls
+BUILTINS: list[NativeFunction] = [
+    dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows,
+    dispatch.execute_plan, dispatch.execute_saved, execution.check_saved, thread_modes.get_mode,
+    thread_modes.set_mode, thread_modes.set_mode_of_all, records.count_uses, records.next_order,
+    indexing.call_kernel, threads.stop_workers, threads.forget_workers,
 ]  # fmt: skip
-
-
-class MethodDefinition(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_char_p),
-        ("call", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    ]
-
-
-class MemberDefinition(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_char_p), ("type", ctypes.c_int), ("offset", ctypes.c_ssize_t),
-        ("flags", ctypes.c_int), ("doc", ctypes.c_char_p),
-    ]  # fmt: skip
-
-
-class TypeSlot(ctypes.Structure):
-    _fields_ = [("slot", ctypes.c_int), ("function", ctypes.c_void_p)]
-
-
-class TypeSpecification(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item_size", ctypes.c_int),
-        ("flags", ctypes.c_uint), ("slots", ctypes.POINTER(TypeSlot)),
-    ]  # fmt: skip
-
-
-PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_MEMBERS = 1, 52, 72
-T_OBJECT, T_LONGLONG, READONLY, TPFLAGS_DEFAULT = 6, 17, 1, 0
-
-
-def slot_offset(owner: type, name: str) -> int:
-    """Byte offset of a __slots__ member in instances,
-    read from its descriptor (PyMemberDescrObject).
-    """
-    descriptor = vars(owner)[name]
-    definition = ctypes.c_void_p.from_address(
-        id(descriptor) + object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p)
-    )
-    assert definition.value is not None
-    return int(MemberDefinition.from_address(definition.value).offset)
+EXPORTS: list[NativeFunction] = [
+    *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
+    objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
+    memory.memory_words, memory.release_cached, memory.allocate, memory.deallocate,
+    threads.pool_words, threads.parallel_for,
+]  # fmt: skip
 
 
 def method_stubs(dispatcher: str) -> str:
@@ -117,6 +82,22 @@ def method_stubs(dispatcher: str) -> str:
 
 class NativeCore:
     """The linked native unit and the Python objects made from it."""
+
+    make_storage: Callable[..., Any]
+    make_borrowed: Callable[..., Any]
+    make_tensor: Callable[..., Any]
+    make_windows: Callable[..., Any]
+    execute_plan: Callable[..., Any]
+    execute_saved: Callable[..., Any]
+    check_saved: Callable[[Any], int]
+    get_mode: Callable[[], int]
+    set_mode: Callable[[int], int]
+    set_mode_of_all: Callable[[int], int]
+    count_uses: Callable[[list[Any]], dict[Any, int]]
+    next_order: Callable[[], int]
+    call_kernel: Callable[..., Any]
+    stop_workers: Callable[[], Any]
+    forget_workers: Callable[[], Any]
 
     def __init__(self) -> None:
         if not getattr(sys, "_is_gil_enabled", lambda: True)():
@@ -150,21 +131,9 @@ class NativeCore:
         self.memory[memory.CACHE_LIMIT] = _cache_limit()
         self._keep.append(self._out_of_memory)
         self.memory[memory.ON_FAILURE] = id(self._keep[-1])
-        fast = METH_FASTCALL
-        self.make_storage = self.builtin("make_storage", self.address(dispatch.make_storage), fast)
-        self.make_borrowed = self.builtin(
-            "make_borrowed", self.address(dispatch.make_borrowed), fast
-        )
-        self.make_tensor = self.builtin("make_tensor", self.address(dispatch.make_tensor), fast)
-        self.make_windows = self.builtin("make_windows", self.address(dispatch.make_windows), fast)
-        self.execute_plan = self.builtin("execute_plan", self.address(dispatch.execute_plan), fast)
-        self.call_kernel = self.builtin("call_kernel", self.address(indexing.call_kernel), fast)
-        self.get_mode = self.builtin("get_mode", self.address(thread_modes.get_mode), fast)
-        self.set_mode = self.builtin("set_mode", self.address(thread_modes.set_mode), fast)
-        self.stop_workers = self.builtin("stop_workers", self.address(threads.stop_workers), fast)
-        self.forget_workers = self.builtin(
-            "forget_workers", self.address(threads.forget_workers), fast
-        )
+        for function in BUILTINS:
+            made = self.builtin(function.name, self.address(function), METH_FASTCALL)
+            setattr(self, function.name, made)
         self.set_threads(config.threads)
         atexit.register(self.stop_workers)
         if hasattr(os, "register_at_fork"):
@@ -183,6 +152,7 @@ class NativeCore:
         tensor: type,
         parameter: type,
         node: type,
+        leaf: type,
         edge: type,
         plan: type,
         miss: Any,
@@ -192,7 +162,7 @@ class NativeCore:
         """Tells native code the engine's classes and the Python side of the dispatcher."""
         world = self.world
         known = {
-            objects.TENSOR_TYPE: tensor, objects.PARAMETER_TYPE: parameter, objects.NODE_TYPE: node,
+            objects.TENSOR_TYPE: tensor, objects.PARAMETER_TYPE: parameter, objects.LEAF_TYPE: leaf,
             objects.EDGE_TYPE: edge, objects.PLAN_TYPE: plan, objects.LONG_TYPE: int,
             objects.FLOAT_TYPE: float, objects.BOOL_TYPE: bool, objects.COMPLEX_TYPE: complex,
             objects.TUPLE_TYPE: tuple, objects.LIST_TYPE: list, objects.SLICE_TYPE: slice,
@@ -206,15 +176,18 @@ class NativeCore:
             world[word] = id(value)
         members = {
             objects.SLOT_STORAGE: (tensor, "_storage"), objects.SLOT_SPEC: (tensor, "_spec"),
-            objects.SLOT_OFFSET: (tensor, "_offset"), objects.SLOT_NODE: (tensor, "_node"),
+            objects.SLOT_OFFSET: (tensor, "_offset"), objects.SLOT_NODE: (tensor, "_edge"),
             objects.SLOT_BASE: (tensor, "_base"),
-            objects.SLOT_SEEN: (tensor, "_seen"), objects.SPEC_SHAPE: (Spec, "shape"),
+            objects.SPEC_SHAPE: (Spec, "shape"),
             objects.SPEC_STRIDES: (Spec, "strides"), objects.SPEC_CONTIGUOUS: (Spec, "contiguous"),
-            objects.SPEC_ITEMSIZE: (Spec, "itemsize"), objects.NODE_PLAN: (node, "plan"),
-            objects.NODE_EDGES: (node, "edges"), objects.NODE_SAVED: (node, "saved"),
-            objects.NODE_HOOKS: (node, "hooks"), objects.NODE_EXTRA: (node, "extra"),
+            objects.SPEC_ITEMSIZE: (Spec, "itemsize"), objects.NODE_PLAN: (node, "_plan"),
+            objects.NODE_EDGES: (node, "_edges"), objects.NODE_SAVED: (node, "_saved"),
+            objects.NODE_HOOKS: (node, "_hooks"), objects.NODE_EXTRA: (node, "_extra"),
             objects.EDGE_NODE: (edge, "node"), objects.EDGE_INDEX: (edge, "index"),
             objects.PLAN_BLOCK: (plan, "block"),
+            objects.SLOT_MADE: (tensor, "_made"),
+            objects.NODE_ORDER: (node.__base__, "_order"),
+            objects.NODE_NEEDS: (node.__base__, "_needs"),
         }  # fmt: skip
         for word, (owner, name) in members.items():
             world[word] = slot_offset(owner, name)
@@ -265,7 +238,7 @@ class NativeCore:
         return new(owner, ctypes.addressof(definition))
 
     def _storage_type(self) -> type:
-        members = (MemberDefinition * 6)(
+        members = (MemberDefinition * 7)(
             MemberDefinition(
                 b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"
             ),
@@ -277,8 +250,9 @@ class NativeCore:
                 b"owner", T_OBJECT, 8 * memory.OWNER, READONLY, b"who owns borrowed memory, or None"
             ),
             MemberDefinition(
-                b"flags", T_LONGLONG, 8 * memory.FLAGS, 0, b"1: memory that does not exist (meta)"
+                b"flags", T_LONGLONG, 8 * memory.FLAGS, 0, b"1: no memory (meta), 2: inference mode"
             ),
+            MemberDefinition(b"epoch", T_LONGLONG, 8 * memory.EPOCH, 0, b"changes of graphs"),
         )
         slots = (TypeSlot * 4)(
             TypeSlot(PY_TP_DEALLOC, self.address(memory.free_storage)),
@@ -288,10 +262,7 @@ class NativeCore:
         specification = TypeSpecification(
             b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots
         )
-        self._keep += [members, slots, specification]
-        make = ctypes.pythonapi.PyType_FromSpec
-        make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
-        return make(ctypes.addressof(specification))  # type: ignore[no-any-return]
+        return make_type(specification, members, slots)  # type: ignore[no-any-return]
 
     def _out_of_memory(self) -> None:
         """Raises torch's error, and says what is held;

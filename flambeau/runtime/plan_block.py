@@ -13,6 +13,7 @@ from __future__ import annotations
 ) = range(16)  # fmt: skip
 # second kernel of a split reduction, from the scratch memory to the results
 B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 16, 17, 18
+B_NODE = 19  # class of the call's graph nodes, 0 until the first of them
 # two words for each of up to 8 results; three for each input, as many as there are
 B_OUTPUT, B_INPUT = 20, 36
 KIND_KERNEL, KIND_VIEW, KIND_PYTHON, KIND_INPUT = 1, 2, 3, 4

@@ -24,6 +24,7 @@ class Engine:
     core: NativeCore
     Tensor: Any
     Parameter: Any
+    functions: dict[str, Any]  # the public functions by name
     # numbers of ops from here on belong to `x + y` and its kin, see ops.registry
     first_operator: int
 

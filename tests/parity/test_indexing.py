@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import numpy
@@ -129,7 +130,9 @@ def test_random_reading(seed: int) -> None:
             continue
         assert seen(ours, y) == seen(theirs, x), (shape, x.stride(), index[0])
         if theirs.grad_fn is not None:
-            g, h = pair(numpy.random.default_rng(seed).random(tuple(theirs.shape)).astype("float32"))
+            g, h = pair(
+                numpy.random.default_rng(seed).random(tuple(theirs.shape)).astype("float32")
+            )
             theirs.backward(g)
             ours.backward(h)
             numpy.testing.assert_allclose(y.grad.numpy(), x.grad.numpy(), rtol=1e-5)
@@ -148,7 +151,9 @@ def test_random_writing(seed: int) -> None:
         target = list(theirs.shape) if theirs is not None else [2]
         tails = [target[rng.randrange(len(target) + 1) :], [1, *target], [*target, 2], target]
         random_values = numpy.random.default_rng(step).random
-        value = rng.choice([(2.5, 2.5), *(pair(random_values(t).astype("float32")) for t in tails if t)])
+        value = rng.choice(
+            [(2.5, 2.5), *(pair(random_values(t).astype("float32")) for t in tails if t)]
+        )
         _, our_error = outcome(lambda y=y, i=index, v=value: y.__setitem__(i[1], v[1]))
         _, their_error = outcome(lambda x=x, i=index, v=value: x.__setitem__(i[0], v[0]))
         assert our_error == their_error, (shape, index[0], getattr(value[0], "shape", value[0]))
@@ -246,7 +251,7 @@ def test_random_programs_in_place(seed: int) -> None:
         return
     assert our_error is None
     zero = numpy.zeros(())
-    for a, b in zip(ours, theirs, strict=True):
+    for a, b in zip_longest(ours, theirs):  # torch leaves out second gradients that are zero
         numpy.testing.assert_allclose(
             zero if a is None else a, zero if b is None else b, rtol=1e-9, atol=1e-12
         )
@@ -297,6 +302,9 @@ def test_single_calls(text: str) -> None:
         pieces = result if isinstance(result, tuple) else (result,)
         found.append(
             error
-            or [(str(p.dtype).split(".")[-1], tuple(p.shape), p.stride(), p.tolist()) for p in pieces]
+            or [
+                (str(p.dtype).split(".")[-1], tuple(p.shape), p.stride(), p.tolist())
+                for p in pieces
+            ]
         )
     assert found[1] == found[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import not_implemented, scalar_type, write_back
+from ._common import not_implemented, scalar_type
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -39,17 +39,8 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     >>> torch.nn.functional.threshold(torch.tensor([0.5, 2.0]), 1.0, 9.0)
     tensor([9., 2.])
     """
-    return (
-        write_back(_threshold, input, threshold, value)
-        if inplace
-        else _threshold(input, threshold, value)
-    )
-
-
-def _threshold(input: Tensor, threshold: float, value: float) -> Tensor:
-    if not input.is_floating_point():
-        value = int(value)  # an integer tensor stays one
-    return flambeau.ops.activation.threshold.call(input, threshold, value)
+    op = flambeau.ops.activation.threshold
+    return (op.modified if inplace else op).call(input, threshold, value)
 
 
 def hardtanh(
@@ -63,19 +54,8 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return (
-        write_back(_hardtanh, input, min_val, max_val)
-        if inplace
-        else _hardtanh(input, min_val, max_val)
-    )
-
-
-def _hardtanh(input: Tensor, low: float, high: float) -> Tensor:
-    if not input.is_floating_point():
-        if input.dtype is flambeau.bool:
-            raise RuntimeError("Bool inputs not supported for hardtanh")
-        low, high = int(low), int(high)
-    return flambeau.ops.activation.hardtanh.call(input, low, high)
+    op = flambeau.ops.activation.hardtanh
+    return (op.modified if inplace else op).call(input, min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -93,13 +73,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.elu(torch.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    return write_back(_elu, input, alpha) if inplace else _elu(input, alpha)
-
-
-def _elu(input: Tensor, alpha: float, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
-    if not input.is_floating_point():
-        raise not_implemented("elu_cpu", input)
-    return flambeau.ops.activation.elu.call(input, alpha, scale, input_scale)
+    op = flambeau.ops.activation.elu
+    return (op.modified if inplace else op).call(input, alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -108,11 +83,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.selu(torch.tensor([-1.0, 2.0]))
     tensor([-1.1113,  2.1014])
     """
-    return (
-        write_back(_elu, input, _SELU_ALPHA, _SELU_SCALE)
-        if inplace
-        else _elu(input, _SELU_ALPHA, _SELU_SCALE)
-    )
+    op = flambeau.ops.activation.elu
+    return (op.modified if inplace else op).call(input, _SELU_ALPHA, _SELU_SCALE)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -123,11 +95,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return (
-        write_back(_elu, input, alpha, 1.0, 1.0 / alpha)
-        if inplace
-        else _elu(input, alpha, 1.0, 1.0 / alpha)
-    )
+    op = flambeau.ops.activation.celu
+    return (op.modified if inplace else op).call(input, alpha)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -136,17 +105,8 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> torch.nn.functional.leaky_relu(torch.tensor([-2.0, 2.0]))
     tensor([-0.0200,  2.0000])
     """
-    return (
-        write_back(_leaky_relu, input, negative_slope)
-        if inplace
-        else _leaky_relu(input, negative_slope)
-    )
-
-
-def _leaky_relu(input: Tensor, negative_slope: float) -> Tensor:
-    if not input.is_floating_point():
-        raise not_implemented("leaky_relu_cpu", input)
-    return flambeau.ops.activation.leaky_relu.call(input, negative_slope)
+    op = flambeau.ops.activation.leaky_relu
+    return (op.modified if inplace else op).call(input, negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -160,8 +120,6 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             f"prelu: Type promoting not supported. Got {scalar_type(input)} and "
             f"{scalar_type(weight)}"
         )
-    if not input.is_floating_point():
-        raise not_implemented("prelu_cpu", input)
     if weight.numel() != 1:
         if input.dim() == 0:
             raise RuntimeError("Not allow zero-dim input tensor.")
@@ -200,20 +158,15 @@ def rrelu(
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    return write_back(_rrelu, input, lower, upper) if inplace else _rrelu(input, lower, upper)
-
-
-def _rrelu(input: Tensor, lower: float, upper: float) -> Tensor:
-    if not input.is_floating_point():
-        raise not_implemented("rrelu_with_noise_out_cpu", input)
     negative = input <= 0
-    slope = flambeau.ones_like(input)
+    noise = flambeau.ones_like(input)
     with flambeau.no_grad():
         # One draw for each element that needs one, in double precision, as torch's stream has it.
         count = int(negative.sum())
         draws = flambeau.empty(count, dtype=flambeau.float64, device=input.device)
-        slope[negative] = draws.uniform_(lower, upper).to(input.dtype)
-    return input * slope
+        noise[negative] = draws.uniform_(lower, upper).to(input.dtype)
+    op = flambeau.ops.activation.rrelu_with_noise
+    return (op.modified if inplace else op).call(input, noise)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -229,10 +182,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {dim % input.dim()} is size {size}"
         )
-    if not (input.is_floating_point() or input.is_complex()):
-        raise not_implemented("glu_cpu", input)
-    value, gate = input.chunk(2, dim)
-    return value * gate.sigmoid()
+    return flambeau.ops.activation.gated.call(*input.chunk(2, dim))
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -243,8 +193,6 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     >>> torch.nn.functional.gelu(torch.tensor([-1.0, 2.0]))
     tensor([-0.1587,  1.9545])
     """
-    if not input.is_floating_point():
-        raise not_implemented("GeluKernelImpl", input)
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
     return flambeau.ops.activation.gelu.call(input, approximate=approximate)
@@ -256,13 +204,8 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.silu(torch.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
-    return write_back(_silu, input) if inplace else _silu(input)
-
-
-def _silu(input: Tensor) -> Tensor:
-    if not (input.is_floating_point() or input.is_complex()):
-        raise not_implemented("silu_cpu", input)
-    return flambeau.ops.activation.silu.call(input)
+    op = flambeau.ops.activation.silu
+    return (op.modified if inplace else op).call(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -271,13 +214,8 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.mish(torch.tensor([-1.0, 2.0]))
     tensor([-0.3034,  1.9440])
     """
-    return write_back(_mish, input) if inplace else _mish(input)
-
-
-def _mish(input: Tensor) -> Tensor:
-    if not input.is_floating_point():
-        raise not_implemented("mish_cpu", input)
-    return flambeau.ops.activation.mish.call(input)
+    op = flambeau.ops.activation.mish
+    return (op.modified if inplace else op).call(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -286,13 +224,8 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.hardsigmoid(torch.tensor([-4.0, 0.0, 4.0]))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return write_back(_hardsigmoid, input) if inplace else _hardsigmoid(input)
-
-
-def _hardsigmoid(input: Tensor) -> Tensor:
-    if not input.is_floating_point():
-        raise not_implemented("hardsigmoid_cpu", input)
-    return flambeau.ops.activation.hardsigmoid.call(input)
+    op = flambeau.ops.activation.hardsigmoid
+    return (op.modified if inplace else op).call(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -301,13 +234,8 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> torch.nn.functional.hardswish(torch.tensor([-4.0, 1.0, 4.0]))
     tensor([-0.0000, 0.6667, 4.0000])
     """
-    return write_back(_hardswish, input) if inplace else _hardswish(input)
-
-
-def _hardswish(input: Tensor) -> Tensor:
-    if not input.is_floating_point():
-        raise not_implemented("hardswish_cpu", input)
-    return flambeau.ops.activation.hardswish.call(input)
+    op = flambeau.ops.activation.hardswish
+    return (op.modified if inplace else op).call(input)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
@@ -316,8 +244,6 @@ def logsigmoid(input: Tensor) -> Tensor:
     >>> torch.nn.functional.logsigmoid(torch.tensor([-100.0, 0.0]))
     tensor([-100.0000,   -0.6931])
     """
-    if not input.is_floating_point():
-        raise not_implemented("log_sigmoid_cpu", input)
     return flambeau.ops.activation.log_sigmoid.call(input)
 
 
@@ -327,8 +253,6 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     >>> torch.nn.functional.softplus(torch.tensor([0.0, 30.0]))
     tensor([ 0.6931, 30.0000])
     """
-    if not input.is_floating_point():
-        raise not_implemented("softplus_cpu", input)
     return flambeau.ops.activation.softplus.call(input, float(beta), float(threshold))
 
 
@@ -338,8 +262,6 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     >>> torch.nn.functional.hardshrink(torch.tensor([0.3, 2.0]))
     tensor([0., 2.])
     """
-    if not input.is_floating_point():
-        raise not_implemented("hardshrink_cpu", input)
     return flambeau.ops.activation.hardshrink.call(input, float(lambd))
 
 
@@ -411,7 +333,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     >>> torch.nn.functional.threshold_(torch.tensor([0.5, 2.0]), 1.0, 9.0)
     tensor([9., 2.])
     """
-    return write_back(_threshold, input, threshold, value)
+    return flambeau.ops.activation.threshold.modified.call(input, threshold, value)
 
 
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:

@@ -167,6 +167,7 @@ def cross_entropy(
         raise invalid_reduction(reduction)
     if label_smoothing and not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
+    check_arguments("cross_entropy_loss", input, target)
     if input.shape == target.shape:
         return _probability_cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing

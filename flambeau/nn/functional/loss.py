@@ -24,7 +24,6 @@ from ._common import (
     scalar_type,
     warn_size_mismatch,
 )
-from .activation import logsigmoid
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -180,11 +179,9 @@ def binary_cross_entropy(
         raise RuntimeError(f"Found dtype {scalar_type(target)} but expected {scalar_type(input)}")
     if not bool(((input >= 0) & (input <= 1)).all()):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    if weight is None:
-        return flambeau.ops.losses.probability_loss(input, target, reduction)
-    losses = flambeau.ops.losses.probability_loss(input, target, "none")
-    losses = losses * weight.expand(flambeau.broadcast_shapes(target.size(), weight.size()))
-    return reduce_loss(losses, reduction)
+    if weight is not None:
+        weight = weight.expand(flambeau.broadcast_shapes(target.size(), weight.size()))
+    return flambeau.ops.losses.probability_loss(input, target, reduction, weight=weight)
 
 
 def binary_cross_entropy_with_logits(
@@ -214,15 +211,11 @@ def binary_cross_entropy_with_logits(
             f"result type {scalar_type(input)} can't be cast to the desired output type "
             f"{scalar_type(target)}"
         )
-    if pos_weight is None and weight is None and reduction in REDUCTIONS:
-        return flambeau.ops.losses.logit_loss(input, target, reduction)
-    log_true = logsigmoid(input)
-    if pos_weight is not None:
-        log_true = ((pos_weight - 1) * target + 1) * log_true
-    losses = (1 - target) * input - log_true
-    if weight is not None:
-        losses = losses * weight
-    return reduce_loss(losses, reduction)
+    if reduction not in REDUCTIONS:
+        raise invalid_reduction(reduction)
+    return flambeau.ops.losses.logit_loss(
+        input, target, reduction, weight=weight, pos_weight=pos_weight
+    )
 
 
 def kl_div(

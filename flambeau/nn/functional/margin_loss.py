@@ -78,7 +78,9 @@ def soft_margin_loss(
     tensor(0.6931)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    return reduce_loss(flambeau.log1p(flambeau.exp(-target * input)), reduction)
+    if reduction not in REDUCTIONS:
+        raise invalid_reduction(reduction)
+    return flambeau.ops.losses.soft_margin_loss(input, target, reduction)
 
 
 def multilabel_soft_margin_loss(
