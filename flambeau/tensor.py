@@ -13,7 +13,6 @@ conversions to Python, the graph, copying and pickling.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from flambeau.autograd.recorded import Recorded

@@ -27,6 +27,7 @@ LATE = {
     "NestedIOFunction": ("function", "NestedIOFunction"),
     "Node": ("nodes", "Node"),
     "Variable": ("variable", "Variable"),
+    "_is_checkpoint_valid": ("visiting", "_is_checkpoint_valid"),
     "_unsafe_preserve_version_counter": ("versions", "_unsafe_preserve_version_counter"),
     "backward": ("entry", "backward"),
     "detect_anomaly": ("anomaly_mode", "detect_anomaly"),

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau.core.spec import Spec
-from flambeau.runtime.plan_block import B_NODE
 from flambeau.runtime.capi import Numbered
+from flambeau.runtime.plan_block import B_NODE
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import WATCH, WATCH_ALL
 

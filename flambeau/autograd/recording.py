@@ -11,8 +11,8 @@ from typing import Any
 from flambeau.autograd.modes import is_grad_enabled
 from flambeau.autograd.nodes import edge_to, node_class
 from flambeau.core import graph_errors
-from flambeau.runtime.plan_block import SAVE_OUTPUT
 from flambeau.runtime.memory import FLAG_INFERENCE
+from flambeau.runtime.plan_block import SAVE_OUTPUT
 from flambeau.runtime.system import engine
 
 

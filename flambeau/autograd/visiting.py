@@ -33,6 +33,11 @@ current = _Current()
 _numbers = itertools.count()
 
 
+def _is_checkpoint_valid() -> bool:
+    """Whether the running pass goes to all leaves, so that a pass inside it may fill in theirs."""
+    return not current.passes or current.passes[-1].needed is None
+
+
 class Visits:
     """What a pass must know beyond plain nodes.
 

@@ -143,9 +143,7 @@ def celu(input, alpha=1.0):
     node="GluBackward",
     grad={
         "input": lambda g, gate: g * conjugate(gate.sigmoid()),
-        "gate": lambda g, input, gate: (
-            g * conjugate(input * gate.sigmoid() * (1 - gate.sigmoid()))
-        ),
+        "gate": lambda g, input, gate: g * conjugate(input * gate.sigmoid() * (1 - gate.sigmoid())),
     },
 )
 def gated(input, gate):
@@ -153,7 +151,11 @@ def gated(input, gate):
     return input * gate.sigmoid()
 
 
-@hidden(kernel="GeluKernelImpl", numbers="static", grad=lambda g, input, approximate: g * gelu_slope(input, approximate))
+@hidden(
+    kernel="GeluKernelImpl",
+    numbers="static",
+    grad=lambda g, input, approximate: g * gelu_slope(input, approximate),
+)
 def gelu(input, *, approximate="none"):
     """x * Phi(x), or its tanh approximation (Hendrycks and Gimpel, Gaussian error linear units,
     2016).

@@ -49,8 +49,14 @@ def fill(input, value):
     return value
 
 
-@pointwise(promote=NONE, promotes=("input",), public=None, methods=("_zero",), node="ZeroBackward",
-    grad=no_gradient,)
+@pointwise(
+    promote=NONE,
+    promotes=("input",),
+    public=None,
+    methods=("_zero",),
+    node="ZeroBackward",
+    grad=no_gradient,
+)
 def zero(input):
     """Zeros in the shape and dtype of `input`."""
     return Expr.constant(0, input.dtype)

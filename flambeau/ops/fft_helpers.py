@@ -1,7 +1,7 @@
 """Around Fourier transforms: the frequencies of their elements, and moving frequency 0 to the middle.
 
-    >>> torch.fft.fftshift(torch.fft.fftfreq(4))
-    tensor([-0.5000, -0.2500,  0.0000,  0.2500])
+>>> torch.fft.fftshift(torch.fft.fftfreq(4))
+tensor([-0.5000, -0.2500,  0.0000,  0.2500])
 """
 
 from __future__ import annotations

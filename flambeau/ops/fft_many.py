@@ -1,7 +1,7 @@
 """Fourier transforms over several dimensions: fftn, rfftn, hfftn, their inverses, and their forms for two.
 
-    >>> torch.fft.fft2(torch.ones(2, 2))[0, 0]
-    tensor(4.+0.j)
+>>> torch.fft.fft2(torch.ones(2, 2))[0, 0]
+tensor(4.+0.j)
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ def many_to_real(input: Any, s: Any, dim: Any, norm: Any, name: str) -> Any:
     if dims[:-1]:
         x = _fft_c2c.call(x, tuple(dims[:-1]), scale, True)
     return _fft_c2r.call(x.conj(), tuple(dims[-1:]), scale, last)
-
 
 
 @composite(public=None, methods=())

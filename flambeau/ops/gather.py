@@ -78,11 +78,13 @@ def gather(call, input, dim, index, *, sparse_grad=False):
     )
     wrapped = check_gather(spec, at, as_int(dim))
     output = Spec.of(tuple(at.shape), None, spec.dtype, spec.device)
+    if at.numel == 0:  # of any dtype and number of dimensions
+        plan = call.plan(["input", "index"], [output], dim=wrapped, bound=0)
+        return plan.use_native(read_kernel(spec.itemsize, 1), (), 0)
     nest, size, step = along(spec, output.strides, at, wrapped, spec.itemsize, spec.itemsize == 16)
     params, items = nest.params((size,), (step,), wrap=False, places=(0, 2, 3, 1))
     plan = call.plan(["input", "index"], [output], dim=wrapped, bound=size)
-    address = 0 if plan.is_meta or not output.numel else read_kernel(spec.itemsize, 1, at.itemsize)
-    items = items if address else 0
+    address = 0 if plan.is_meta else read_kernel(spec.itemsize, 1, at.itemsize)
     return can_fail(plan.use_native(address, params, items, output.numel, 1 << 15))
 
 

@@ -156,9 +156,7 @@ def weighed(value: Any, weight: Any) -> Any:
     return value if weight is None else value * weight
 
 
-def logit_slope(
-    input: Any, target: Any, weight: Any, pos_weight: Any
-) -> Any:
+def logit_slope(input: Any, target: Any, weight: Any, pos_weight: Any) -> Any:
     """Derivative of `logit_loss` by the input: sigmoid(input) - target, with weights."""
     if pos_weight is None:
         return weighed(input.sigmoid() - target, weight)
@@ -221,10 +219,20 @@ def probability_loss(input, target, weight=None):
     return weighed(loss, weight)
 
 
-@three_ways("SoftMarginLossBackward", lambda share: {
-    "input": lambda g, input, target, input_like: -target * (-target * input).sigmoid() * (g * share(input_like)),
-    "target": lambda g, input, target, input_like: -input * (-target * input).sigmoid() * (g * share(input_like)),
-})  # fmt: skip
+def margin_rules(share: Callable[[Any], float]) -> dict[str, Any]:
+    """The gradient by each of the two factors."""
+
+    def by(mine: str) -> Any:
+        def rule(g: Any, input: Any, target: Any, input_like: Any) -> Any:
+            other = target if mine == "input" else input
+            return -other * (-target * input).sigmoid() * (g * share(input_like))
+
+        return rule
+
+    return {"input": by("input"), "target": by("target")}
+
+
+@three_ways("SoftMarginLossBackward", margin_rules)
 def soft_margin_loss(input, target):
     """log(1 + exp(-target * input))."""
     return -log_sigmoid(target * input)

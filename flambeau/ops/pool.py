@@ -41,9 +41,7 @@ def pooled_shape(
     space: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> tuple[int, ...]:
     """Windows along each dimension."""
-    return tuple(
-        pooled_size(*a, ceil_mode) for a in zip(space, kernel, stride, padding, dilation)
-    )
+    return tuple(pooled_size(*a, ceil_mode) for a in zip(space, kernel, stride, padding, dilation))
 
 
 def result_spec(x: Spec, space: Sizes) -> Spec:
@@ -153,9 +151,7 @@ def average_gradient(
 
 
 @structured(public=None, methods=(), node="AvgPool2DBackward", grad=average_gradient)
-def avg_pool(
-    call, input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
-):
+def avg_pool(call, input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """The mean of every window."""
     x = input._spec
     check_dtype("avg_pool2d", x)
@@ -179,9 +175,7 @@ def avg_pool(
     methods=(),
     node="AvgPool2DBackwardBackward",
     grad=lambda g, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override: (
-        avg_pool.call(
-            g, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
-        )
+        avg_pool.call(g, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     ),
 )
 def average_back(
@@ -259,9 +253,7 @@ def adaptive_back(call, input, sizes):
     return adaptive_plan(call, out, out, kernels, even_windows(sizes, g.shape[2:]))
 
 
-@structured(
-    public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)}
-)
+@structured(public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)})
 def adaptive_max_pool_with_indices(call, input, sizes):
     """The greatest element of windows that divide the input evenly into `sizes`, and its place."""
     x = input._spec

@@ -43,17 +43,19 @@ def along_plan(
     over the index's shape).
     """
     target = call.target
+    if index.numel == 0:  # of any dtype and number of dimensions
+        return call.update(tensors, 0, (), 0, dim=dim, bound=0, **{**options, "wrap": None})
     pairs = target.dtype.is_complex if mode != "set" else target.itemsize == 16
     nest, size, step = along(target, rows, index, dim, target.itemsize, pairs)
     params, items = nest.params(
         (size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1), writes=True
     )
-    address = write_kernel(target.dtype, mode, 1, index.itemsize) if index.numel else 0
+    address = write_kernel(target.dtype, mode, 1, index.itemsize)
     return call.update(
         tensors,
         address,
         params,
-        items if index.numel else 0,
+        items,
         index.numel,
         nest.grain,
         dim=dim,

@@ -43,8 +43,19 @@ from flambeau.runtime import (
     threads,
 )
 from flambeau.runtime.capi import (
-    PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_MEMBERS, READONLY, T_LONGLONG, T_OBJECT, TPFLAGS_DEFAULT,
-    MemberDefinition, MethodDefinition, TypeSlot, TypeSpecification, make_type, slot_offset,
+    PY_BF_GETBUFFER,
+    PY_TP_DEALLOC,
+    PY_TP_MEMBERS,
+    READONLY,
+    T_LONGLONG,
+    T_OBJECT,
+    TPFLAGS_DEFAULT,
+    MemberDefinition,
+    MethodDefinition,
+    TypeSlot,
+    TypeSpecification,
+    make_type,
+    slot_offset,
 )  # fmt: skip
 
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2

@@ -134,10 +134,19 @@ def mistakes(torch, nn, say, attempt):
         )
 
     for backward in (
-        lambda ctx, g: (g, g, g), lambda ctx, g: g, lambda ctx, g: (g, None, None), lambda ctx, g: (g, g), lambda ctx, g: (g[:1], None),
-        lambda ctx, g: (torch.ones(3), None), lambda ctx, g: (3, None), lambda ctx, g: None, lambda ctx, g: (None, None),
-        lambda ctx, g: (g.double(), None), lambda ctx, g: (torch.ones(4, 2), None), lambda ctx, g: "text",
-    ):  # fmt: skip
+        lambda ctx, g: (g, g, g),
+        lambda ctx, g: g,
+        lambda ctx, g: (g, None, None),
+        lambda ctx, g: (g, g),
+        lambda ctx, g: (g[:1], None),
+        lambda ctx, g: (torch.ones(3), None),
+        lambda ctx, g: (3, None),
+        lambda ctx, g: None,
+        lambda ctx, g: (None, None),
+        lambda ctx, g: (g.double(), None),
+        lambda ctx, g: (torch.ones(4, 2), None),
+        lambda ctx, g: "text",
+    ):
         x.grad = None
         attempt(lambda backward=backward: function(backward).apply(x, 5).sum().backward())
         say(x.grad)

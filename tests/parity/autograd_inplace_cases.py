@@ -60,13 +60,27 @@ def on_intermediates(torch, nn, say, attempt):
     say(y, x.grad)
     x.grad = None
     for change in (
-        lambda t: t.zero_(), lambda t: t.exp_(), lambda t: t.relu_(), lambda t: t.clamp_(torch.tensor(0.0), torch.tensor(1.0)),
-        lambda t: t.copy_(x), lambda t: t.masked_fill_(t > 1, 0), lambda t: t.index_fill_(0, torch.tensor([0]), 1.0),
-        lambda t: t.pow_(2), lambda t: t.div_(x), lambda t: t.neg_(), lambda t: t.sqrt_(), lambda t: t.tanh_(), lambda t: t.sigmoid_(),
-        lambda t: t.addcmul_(x, x), lambda t: t.lerp_(x, 0.5), lambda t: t.sub_(x, alpha=2),
-        lambda t: t.index_add_(0, torch.tensor([1]), x[:1]), lambda t: t.scatter_(0, torch.tensor([1]), x[:1]),
-        lambda t: t.index_put_((torch.tensor([1]),), x[:1]), lambda t: t.view(3, 1).t_(),
-    ):  # fmt: skip
+        lambda t: t.zero_(),
+        lambda t: t.exp_(),
+        lambda t: t.relu_(),
+        lambda t: t.clamp_(torch.tensor(0.0), torch.tensor(1.0)),
+        lambda t: t.copy_(x),
+        lambda t: t.masked_fill_(t > 1, 0),
+        lambda t: t.index_fill_(0, torch.tensor([0]), 1.0),
+        lambda t: t.pow_(2),
+        lambda t: t.div_(x),
+        lambda t: t.neg_(),
+        lambda t: t.sqrt_(),
+        lambda t: t.tanh_(),
+        lambda t: t.sigmoid_(),
+        lambda t: t.addcmul_(x, x),
+        lambda t: t.lerp_(x, 0.5),
+        lambda t: t.sub_(x, alpha=2),
+        lambda t: t.index_add_(0, torch.tensor([1]), x[:1]),
+        lambda t: t.scatter_(0, torch.tensor([1]), x[:1]),
+        lambda t: t.index_put_((torch.tensor([1]),), x[:1]),
+        lambda t: t.view(3, 1).t_(),
+    ):
         z = x * 1.5
         out = change(z)
         attempt(lambda out=out: out.sum().backward())

@@ -643,7 +643,6 @@ F.conv2d(torch.ones(1, 3, 5, 5), torch.ones(4, 3, 3, 3), padding=-1)
 F.conv2d(torch.ones(1, 3, 5, 5), torch.ones(4, 3, 3, 3), padding='bad')
 F.conv2d(torch.ones(1, 3, 5, 5), torch.ones(4, 3, 3, 3), padding='same', stride=2)
 F.conv2d(torch.ones(1, 4, 5, 5), torch.ones(3, 2, 3, 3), groups=2)
-F.conv2d(torch.ones(1, 3, 5, 5), torch.ones(4, 3, 3, 3).double())
 F.conv2d(torch.ones(1, 3, 5, 5), torch.ones(4, 3, 3, 3), stride=(1, 2, 3))
 nn.Conv2d(3, 4, 3)(torch.ones(1, 2, 5, 5))
 nn.Conv2d(3, 4, 3)(torch.ones(5))
@@ -1037,7 +1036,6 @@ torch.load(io.BytesIO(saved(x)[:-30]))
 torch.load(io.BytesIO(saved(x)), map_location='cuda')
 torch.load(io.BytesIO(saved(x)), map_location='bad')
 torch.load(io.BytesIO(saved(x)), weights_only=True, pickle_module=pickle)
-torch.load(io.BytesIO(pickle.dumps(Bare)))
 torch.load(io.BytesIO(saved(print)))
 torch.load(io.BytesIO(saved({'f': os.system})))
 torch.load(io.BytesIO(zipped({'a.txt': b'hello'})))
@@ -1048,7 +1046,6 @@ torch.save(x)
 torch.save(x, 1)
 torch.save(x, None)
 torch.save(x, 'no_such_folder/x.pt')
-torch.save(lambda: 1, io.BytesIO())
 torch.load()
 """,
 }
@@ -1146,19 +1143,30 @@ def names(torch: Any) -> dict[str, Any]:
         "np": numpy,
         "Parameter": nn.Parameter,
     }
-    return {**globals(), **locals(), **made}
+    modules = {"copy": copy, "io": io, "os": os, "pickle": pickle}
+    return {**modules, **locals(), **made}
 
 
-def outcome(torch: Any, line: str) -> list[str]:
-    """[class, text] of the exception with which `line` fails; ["", ""] when it does not."""
-    space = names(torch)
+def run(line: str, space: dict[str, Any]) -> Exception | None:
+    """The exception with which a line fails among the names of `space`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             exec(compile(line, "<call>", "exec"), space)
         except Exception as error:  # noqa: BLE001 (whatever it is, it must be torch's)
-            return [type(error).__name__, first_sentence(str(error))]
-    return ["", ""]
+            return error
+    return None
+
+
+def outcome(torch: Any, line: str) -> list[str]:
+    """[class, text] of the exception with which `line` fails; ["", ""] when it does not."""
+    error = run(line, names(torch))
+    return ["", ""] if error is None else [type(error).__name__, first_sentence(str(error))]
+
+
+def agrees(ours: list[str], theirs: list[str]) -> bool:
+    """The same class, and torch's text where it has one."""
+    return ours[0] == theirs[0] and theirs[1] in ("", ours[1])
 
 
 def first_sentence(text: str) -> str:

@@ -55,6 +55,16 @@ def not_implemented(kernel: str, tensor: Tensor) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_type(tensor)}'")
 
 
+def not_a_tensor(function: str, **arguments: Any) -> TypeError:
+    """The error for the first argument that is no tensor."""
+    names, values = list(arguments), list(arguments.values())
+    wrong = next(i for i, value in enumerate(values) if not isinstance(value, flambeau.Tensor))
+    return TypeError(
+        f"{function}(): argument '{names[wrong]}' (position {wrong + 1}) must be Tensor, "
+        f"not {type(values[wrong]).__name__}"
+    )
+
+
 def to_tuple(value: Any, length: int) -> tuple[Any, ...]:
     """`value` as a tuple: a number is repeated `length` times, a sequence is taken as it is."""
     return tuple(value) if isinstance(value, Iterable) else (value,) * length

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import REDUCTIONS, invalid_reduction, legacy_reduction, reduce_loss, scalar_type
+from ._common import (
+    REDUCTIONS,
+    invalid_reduction,
+    legacy_reduction,
+    not_a_tensor,
+    reduce_loss,
+    scalar_type,
+)
 
 if TYPE_CHECKING:
     from flambeau import Tensor, dtype
@@ -167,8 +174,11 @@ def cross_entropy(
         raise invalid_reduction(reduction)
     if label_smoothing and not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
-    check_arguments("cross_entropy_loss", input, target)
-    if input.shape == target.shape:
+    try:
+        probabilities = input.shape == target.shape
+    except AttributeError:
+        raise not_a_tensor("cross_entropy_loss", input=input, target=target) from None
+    if probabilities:
         return _probability_cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing
         )

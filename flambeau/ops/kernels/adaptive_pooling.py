@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    NativeFunction, Unit, f32, i64, i64p, native, pointer, ptrp, void,
+    NativeFunction,
+    Unit,
+    f32,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptrp,
+    void,
 )  # fmt: skip
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_padding import narrow, steps_of, widen

@@ -208,6 +208,29 @@ def scatter_line(table: ptr, row: ptr, index: ptr, params: i64p, count: i64) -> 
 
 
 @native
+def move_elements(
+    table: ptr, row: ptr, index: ptr, params: i64p, start: i64, end: i64, writes: i64
+) -> i64:
+    """Single elements at the axis' positions `start` to `end`, in blocks whose index values are
+    still in the cache at second sight. Returns where it stopped: at a block with a bad index.
+    """
+    position = start
+    while position < end:
+        count = end - position if end - position < BLOCK else i64(BLOCK)
+        first = index + position * params[INDICES + 2]
+        if unlikely(in_range(first, params, count) == 0):
+            break
+        chosen = table + position * params[AXIS_TABLE]
+        other = row + position * params[AXIS_ROW]
+        if writes != 0:
+            scatter_line(chosen, other, first, params, count)
+        else:
+            gather_line(chosen, other, first, params, count)
+        position += count
+    return position
+
+
+@native
 def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> void:
     """Items `start` to `stop`: positions of the axis within the outer dimensions,
     which count like digits.
@@ -238,20 +261,9 @@ def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> voi
         end = position + stop - item if position + stop - item < axis else axis
         if K == 1:
             if params[COUNT] == 1:
-                # in blocks, whose index values are still in the cache at second sight
-                while position < end:
-                    count = end - position if end - position < BLOCK else i64(BLOCK)
-                    first = indices[0] + position * params[INDICES + 2]
-                    if unlikely(in_range(first, params, count) == 0):
-                        break
-                    chosen = table + position * params[AXIS_TABLE]
-                    other = row + position * params[AXIS_ROW]
-                    if writes != 0:
-                        scatter_line(chosen, other, first, params, count)
-                    else:
-                        gather_line(chosen, other, first, params, count)
-                    position += count
-                    item += count
+                reached = move_elements(table, row, indices[0], params, position, end, writes)
+                item += reached - position
+                position = reached
         for p in range(position, end):
             offset = table_offset(indices, p, params, flag)
             if unlikely(offset == BAD):

@@ -15,8 +15,24 @@ from collections.abc import Sequence
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    NativeFunction, Unit, f16, f32, f64, i8, i16, i32, i32p, i64, i64p, native, pointer, ptrp,
-    stack, u8, u16, void,
+    NativeFunction,
+    Unit,
+    f16,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i32p,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptrp,
+    stack,
+    u8,
+    u16,
+    void,
 )  # fmt: skip
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_padding import narrow, steps_of, widen
@@ -83,11 +99,17 @@ def take_greatest(
 
 
 @native
-def take_pairs(best: CP, place: i32p, upper: XP, lower: XP, count: i64, first: i64, width: i64) -> void:
+def take_pairs(
+    best: CP, place: i32p, upper: XP, lower: XP, count: i64, first: i64, width: i64
+) -> void:
     """All four taps of windows of 2 x 2 that lie side by side."""
     for i in range(count):
         value, where = widen(upper[2 * i]), i32(first + 2 * i)
-        second, third, fourth = widen(upper[2 * i + 1]), widen(lower[2 * i]), widen(lower[2 * i + 1])
+        second, third, fourth = (
+            widen(upper[2 * i + 1]),
+            widen(lower[2 * i]),
+            widen(lower[2 * i + 1]),
+        )
         takes = second > value
         if FLOATING:
             takes = takes | (second != second)
@@ -129,7 +151,9 @@ def greatest_of_row(
                     start = first_inside(shift, column, stride)
                     stop = end_inside(shift, column, stride, columns, count)
                     w = (column + start) * stride + shift
-                    source = plane + (d * params[X_SLICE] + h * params[X_ROW] + w * params[X_COLUMN])
+                    source = plane + (
+                        d * params[X_SLICE] + h * params[X_ROW] + w * params[X_COLUMN]
+                    )
                     first = (d * rows + h) * columns + w
                     take_greatest(
                         best + start, place + start, source, stop - start, step, first, stride
@@ -256,7 +280,9 @@ def sum_row(
                     start = first_inside(shift, column, stride)
                     stop = end_inside(shift, column, stride, params[IN_COLUMNS], count)
                     w = (column + start) * stride + shift
-                    source = plane + (d * params[X_SLICE] + h * params[X_ROW] + w * params[X_COLUMN])
+                    source = plane + (
+                        d * params[X_SLICE] + h * params[X_ROW] + w * params[X_COLUMN]
+                    )
                     target = sums + start
                     for i in range(stop - start):
                         target[i] = target[i] + element(source, i, step)
@@ -306,7 +332,9 @@ def share_row(
                     start = first_inside(shift, column, stride)
                     stop = end_inside(shift, column, stride, params[IN_COLUMNS], count)
                     w = (column + start) * stride + shift
-                    target = plane + (d * params[X_SLICE] + h * params[X_ROW] + w * params[X_COLUMN])
+                    target = plane + (
+                        d * params[X_SLICE] + h * params[X_ROW] + w * params[X_COLUMN]
+                    )
                     source = shares + start
                     for i in range(stop - start):
                         place = i * STEP if STEP else i * step
@@ -355,6 +383,7 @@ def pool_params(
     pairs = (
         len(kernel) <= 2 and tuple(kernel) == tuple(stride) == (2, 2) and not any(padding)
         and tuple(dilation) == (1, 1) and x.strides[-1] == 1
+        and all(2 * m <= n for m, n in zip(y.shape[2:], x.shape[2:]))
     )  # fmt: skip
     return [
         x.shape[1], *steps_of(x), *steps_of(y), *triple(x.shape[2:], 1), *triple(y.shape[2:], 1),
