@@ -351,7 +351,10 @@ GRADIENTS = {
     ),
     "cholesky": (lambda a: L.cholesky(hermitian(a @ a.mH)), [(3, 3)]),
     "cholesky_solve": (lambda b, a: torch.cholesky_solve(b, a.tril()), [(3, 2), (3, 3)]),
-    "cholesky_inverse": (lambda a: torch.cholesky_inverse(a.tril()), [(3, 3)]),
+    "cholesky_inverse": (
+        lambda a: torch.cholesky_inverse(L.cholesky(hermitian(a @ a.mH))),
+        [(3, 3)],
+    ),
     "qr_tall": (L.qr, [(4, 3)]),
     "qr_wide": (L.qr, [(3, 4)]),
     "svd": (lambda a: phase_free(*L.svd(a, False)), [(3, 4)]),

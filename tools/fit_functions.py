@@ -212,18 +212,18 @@ def main() -> None:
             'which wrote this file."""'
         ),
         "",
+        "# fmt: off",
         "# name: (interval of the variable, coefficients)",
         "TABLES = {",
     ]
     for name, (function, low, high, degree) in FITS.items():
         coefficients, error = fit(function, low, high, degree)
         print(f"{name:14} degree {degree:2} error {error:.1e} last {abs(coefficients[-1]):.1e}")
-        lines.append(f'    "{name}": (')
-        lines.append(f"        ({low!r}, {high!r}),")
-        lines.append("        (")
-        lines += [f"            {float(c)!r}," for c in coefficients]
-        lines += ["        ),", "    ),"]
-    lines.append("}")
+        lines.append(f'    "{name}": (({low!r}, {high!r}), (')
+        numbers = [f"{float(c)!r}," for c in coefficients]
+        lines += [f"        {' '.join(numbers[k : k + 3])}" for k in range(0, len(numbers), 3)]
+        lines.append("    )),")
+    lines += ["}", "# fmt: on"]
     TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

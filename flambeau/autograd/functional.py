@@ -4,7 +4,7 @@
     tensor([[1.0000, 0.0000],
             [0.0000, 2.7183]])
 
-J v comes from two backward passes: v -> v^T J is linear in v, and its derivative by v is J. Likewise
+J v comes from two backward passes: v -> v^T J is linear in v, and its derivative by v is J. Just so
 H v from one more pass. In strict mode a result that cannot depend on an input is an error.
 """
 

@@ -5,24 +5,51 @@
     True
 
 The numerical Jacobian is made of central differences (f(x + eps) - f(x - eps)) / (2 eps), one
-element at a time; the analytical one of backward passes from unit vectors.
+element at a time; the analytical one of backward passes from unit vectors. Both are matrices
+(elements of the input, elements of the output). Complex outputs are checked as two real ones; the
+gradient by a complex input x + iy is d/dx + i d/dy.
 """
 
 from __future__ import annotations
 
+import itertools
+import sys
+import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from flambeau.autograd import grad
-from flambeau.autograd.modes import enable_grad, no_grad
+from flambeau.autograd.entry import grad
+from flambeau.autograd.nodes import Node
+from flambeau.core.promotion import promote_types
 from flambeau.runtime.system import engine
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
+Function = Callable[..., Any]
+NONDETERMINISTIC = """
+
+NOTE: If your op relies on non-deterministic operations i.e., it is listed here:
+https://pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html
+this failure might be expected.
+
+If you are adding a new operator, please file an issue and then use one of the
+workarounds. The workaround depends on how your test invokes gradcheck/gradgradcheck.
+If the test
+- manually invokes gradcheck/gradgradcheck, then call gradcheck/gradgradcheck
+  with `nondet_tol=<tol>` as a keyword argument.
+- is OpInfo-based (e.g., in test_ops_gradients.py), then modify the OpInfo for the test
+  to have `gradcheck_nondet_tol=<tol>`.
+- is a Module test (e.g., in common_nn.py), then modify the corresponding
+  module_test entry to have `gradcheck_nondet_tol=<tol>`
+"""
+UNDEFINED = (
+    'undefined output grads. Please look at "Notes about undefined output gradients" in '
+    '"tools/autograd/derivatives.yaml"'
+)
 
 
 class GradcheckError(RuntimeError):
-    """Raised by `gradcheck` and `gradgradcheck`."""
+    """What `gradcheck` and `gradgradcheck` raise when gradients are wrong."""
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -31,159 +58,285 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-def _is_differentiable(value: Any) -> bool:
-    return isinstance(value, engine.Tensor) and value.requires_grad
+def _differentiable(values: Any) -> tuple[Any, ...]:
+    """The results that need gradients."""
+    return tuple(o for o in _as_tuple(values) if o.requires_grad)
 
 
-def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
-    """The differentiable results of a call."""
-    found = _as_tuple(function(*inputs))
-    tensors = [x for x in found if isinstance(x, engine.Tensor)]
-    return [x for x in tensors if x.is_floating_point() or x.is_complex()]
+def _needing(inputs: Sequence[Any]) -> list[Any]:
+    """The inputs by which a function is differentiated."""
+    return [x for x in inputs if isinstance(x, engine.Tensor) and x.requires_grad]
 
 
-def _numerical(
-    function: Callable[..., Any], inputs: Sequence[Any], which: int, output: int, eps: float
-) -> Any:
-    """d output / d input as a matrix (elements of the input, elements of the output)."""
-    target = inputs[which]
-    rows = []
-    with no_grad():
-        flat = target.detach().view(-1) if target.is_contiguous() else None
-        for position in range(target.numel()):
-            steps = (eps, eps * 1j) if target.is_complex() else (eps,)
-            parts = []
-            for step in steps:
-                values = []
-                for signed in (step, -step):
-                    before = _element(target, flat, position)
-                    _set_element(target, flat, position, before + signed)
-                    values.append(_outputs(function, inputs)[output].detach().clone())
-                    _set_element(target, flat, position, before)
-                parts.append(((values[0] - values[1]) / (2 * eps)).reshape(-1))
-            rows.append(parts)
-    return rows
+# ---- the numerical Jacobian ----------------------------------------------------------------------
 
 
-def _element(target: Any, flat: Any, position: int) -> Any:
-    return (target.detach().reshape(-1) if flat is None else flat)[position].item()
+def _places(tensor: Any) -> Iterator[tuple[int, ...]]:
+    """The indices of all elements."""
+    return itertools.product(*[range(size) for size in tensor.shape])
 
 
-def _set_element(target: Any, flat: Any, position: int, value: Any) -> None:
-    if flat is not None:
-        flat[position] = value
-        return
-    index = []
-    for size in reversed(target.shape):
-        index.append(position % size)
-        position //= size
-    target.detach()[tuple(reversed(index))] = value
+def _values_at(function: Function, data: Any, place: tuple[int, ...], value: Any) -> list[Any]:
+    """The function's results with one element set to `value` for the time of the call."""
+    before = data[place].item()
+    data[place] = value
+    try:
+        return [o.detach().clone() for o in _as_tuple(function())]
+    finally:
+        data[place] = before
 
 
-def _analytical(outputs: Sequence[Any], inputs: Sequence[Any], output: int) -> list[list[Any]]:
-    """For each unit cotangent of the output, the gradients of all inputs (zeros where none)."""
-    result = outputs[output]
-    columns = []
-    units = (1.0, 1j) if result.is_complex() else (1.0,)
-    for position in range(result.numel()):
-        for unit in units:
-            cotangent = result.detach().new_zeros(result.numel())
-            cotangent[position] = unit
-            grads = grad(
-                result, inputs, cotangent.view(result.shape), retain_graph=True, allow_unused=True
+def _difference(
+    function: Function, data: Any, place: tuple[int, ...], step: Any, eps: float
+) -> list[Any]:
+    """Central differences of all results when one element moves along `step`."""
+    middle = data[place].item()
+    below = _values_at(function, data, place, middle - step)
+    above = _values_at(function, data, place, middle + step)
+    for a, b in zip(below, above, strict=True):
+        if a.shape != b.shape:
+            raise AssertionError(
+                "Expected `func` to return outputs with the same shape when inputs are perturbed "
+                f"by {eps}, but got: shapes {a.shape} and {b.shape}."
             )
-            columns.append([_checked(g, x) for g, x in zip(grads, inputs, strict=True)])
-    return columns
+    return [((b - a) / (2 * eps)).reshape(-1) for a, b in zip(below, above, strict=True)]
 
 
-def _checked(found: Any, value: Any) -> Any:
-    if found is None:
-        return value.detach().new_zeros(value.shape).reshape(-1)
-    if found.shape != value.shape:
-        raise GradcheckError("grad has a different size than the input")
-    return found.detach().reshape(-1)
+def _numerical(function: Function, inputs: Sequence[Any], eps: float) -> list[list[Any]]:
+    """For each input that needs a gradient, the Jacobian of each result."""
+
+    def call() -> Any:
+        return function(*inputs)
+
+    return [_by_input(call, x, eps) for x in _needing(inputs)]
 
 
-def _compare_real(
-    numerical: Any,
-    columns: list[list[Any]],
-    which: int,
-    place: tuple[int, int],
-    atol: float,
-    rtol: float,
-) -> None:
-    """torch's comparison and text for one pair of input and output."""
-    n = [parts[0] for parts in numerical]
-    matrix = n[0].new_zeros((len(n), n[0].numel())) if n else None
-    if matrix is None or not matrix.numel():
-        return
-    for i, row in enumerate(n):
-        matrix[i] = row
-    analytical = matrix.new_zeros(matrix.shape)
-    for j, grads in enumerate(columns):
-        analytical[:, j] = grads[which].to(matrix.dtype)
-    if not _close(analytical, matrix, atol, rtol):
-        raise GradcheckError(
-            f"Jacobian mismatch for output {place[0]} with respect to input {place[1]},\n"
-            f"numerical:{matrix}\nanalytical:{analytical}\n"
-        )
+def _by_input(call: Function, x: Any, eps: float) -> list[Any]:
+    """The Jacobians of all results by one input."""
+    data, rows = x.data, []
+    for place in _places(x):
+        slopes = _difference(call, data, place, eps, eps)
+        if x.is_complex():
+            sideways = _difference(call, data, place, eps * 1j, eps)
+            slopes = [s.to(x.dtype) + t * 1j for s, t in zip(slopes, sideways, strict=True)]
+        rows.append(slopes)
+    if not rows:
+        return [x.new_zeros((0, o.numel())) for o in _as_tuple(call())]
+    stack = engine.functions["stack"]
+    return [stack(list(column)) for column in zip(*rows, strict=True)]
 
 
-def _close(a: Any, b: Any, atol: float, rtol: float) -> bool:
-    gap = (a - b).abs()
-    bound = b.abs() * rtol + atol
-    same = (gap <= bound) | ((a != a) & (b != b)) | (a == b)
-    return bool(same.all())
+# ---- the analytical Jacobian ---------------------------------------------------------------------
 
 
-def _compare_complex(
-    numerical: Any,
-    columns: list[list[Any]],
-    which: int,
-    place: tuple[int, int],
-    result: Any,
-    atol: float,
-    rtol: float,
-) -> None:
-    """Compares real derivatives of both parts: torch's convention gives conj(d/dRe + i d/dIm)."""
-    units = 2 if result.is_complex() else 1
-    for position, parts in enumerate(numerical):
-        for element in range(result.numel()):
-            for unit in range(units):
-                value = columns[element * units + unit][which][position].item()
-                derivative = [p[element].item() for p in parts]
-                seen = [(d.real if unit == 0 else d.imag) if units == 2 else d for d in derivative]
-                expected = complex(seen[0], seen[1]) if len(seen) == 2 else complex(seen[0])
-                if abs(complex(value) - expected) > atol + rtol * abs(expected):
+def _analytical(inputs: Sequence[Any], output: Any, check_dtypes: bool) -> list[Any]:
+    """The Jacobian of one result by each input that needs a gradient."""
+    needing = _needing(inputs)
+    output = output.clone()
+    unit = output.detach().new_zeros(output.shape)
+    matrices = [x.new_zeros((x.numel(), output.numel())) for x in needing]
+    for column, place in enumerate(_places(output)):
+        unit.zero_()
+        unit[place] = 1
+        grads = grad(output, needing, unit.clone(), retain_graph=True, allow_unused=True)
+        for matrix, x, g in zip(matrices, needing, grads, strict=True):
+            if g is None:
+                continue
+            if check_dtypes and g.dtype != x.dtype:
+                raise GradcheckError("Gradient has dtype mismatch")
+            if g.shape != x.shape:
+                raise GradcheckError("Analytical gradient has incorrect size")
+            matrix[:, column] = g.detach().reshape(-1)
+    return matrices
+
+
+def _analytical_twice(
+    inputs: Sequence[Any], output: Any, nondet_tol: float, check_dtypes: bool
+) -> list[Any]:
+    """The same, computed twice: backward must give the same numbers each time."""
+    first = _analytical(inputs, output, check_dtypes)
+    again = _analytical(inputs, output, check_dtypes)
+    for a, b in zip(first, again, strict=True):
+        if a.numel() and (a - b).abs().max().item() > nondet_tol:
+            raise GradcheckError(
+                "Backward is not reentrant, i.e., running backward with same input and grad_output "
+                "multiple times gives different values, although analytical gradient matches "
+                f"numerical gradient.The tolerance for nondeterminism was {nondet_tol}."
+                + NONDETERMINISTIC
+            )
+    return first
+
+
+# ---- the comparisons -----------------------------------------------------------------------------
+
+
+class _Check:
+    """One gradcheck: the function at its inputs, and the tolerances."""
+
+    def __init__(self, function: Function, inputs: Sequence[Any], options: dict[str, Any]):
+        self.function, self.inputs = function, inputs
+        self.eps, self.atol, self.rtol = options["eps"], options["atol"], options["rtol"]
+        self.nondet_tol, self.dtypes = options["nondet_tol"], options["check_grad_dtypes"]
+
+    def jacobians(self, outputs: Sequence[Any]) -> None:
+        """All Jacobians; complex results part by part."""
+        kinds = [o.is_complex() for o in outputs]
+        if not any(kinds):
+            self.compare(self.parts(lambda o: o), "")
+            return
+        imag, real = engine.functions["imag"], engine.functions["real"]
+        text = "While considering the {} part of complex outputs only, "
+        imaginary = self.parts(lambda o: imag(o) if o.is_complex() else None)
+        self.compare(imaginary, text.format("imaginary"), [i for i, c in enumerate(kinds) if c])
+        self.compare(self.parts(lambda o: real(o) if o.is_complex() else o), text.format("real"))
+
+    def parts(self, part: Function) -> Function:
+        """The function whose results are parts of the differentiable ones; None leaves one out."""
+
+        def function(*inputs: Any) -> tuple[Any, ...]:
+            found = [part(o) for o in _differentiable(self.function(*inputs))]
+            return tuple(o for o in found if o is not None)
+
+        return function
+
+    def compare(self, function: Function, prefix: str, numbers: Any = None) -> None:
+        """torch's comparison of a function with real results; `numbers`: which results they are."""
+        outputs = function(*self.inputs)
+        numerical = _numerical(function, self.inputs, self.eps)
+        for i, output in enumerate(outputs):
+            analytical = _analytical_twice(self.inputs, output, self.nondet_tol, self.dtypes)
+            for j, matrix in enumerate(analytical):
+                measured = numerical[j][i]
+                if not self.close(matrix, measured):
+                    number = i if numbers is None else numbers[i]
                     raise GradcheckError(
-                        f"Jacobian mismatch for output {place[0]} with respect to input "
-                        f"{place[1]},\n"
-                        f"numerical:{expected}\nanalytical:{value}\n"
+                        f"{prefix}Jacobian mismatch for output {number} with respect to input {j},"
+                        f"\nnumerical:{measured}\nanalytical:{matrix}\n"
                     )
 
+    def close(self, a: Any, b: Any) -> bool:
+        """Whether two Jacobians agree within the tolerances."""
+        if not a.numel():
+            return True
+        kind = promote_types(a.dtype, b.dtype)
+        allclose = engine.functions["allclose"]
+        return bool(allclose(a.to(kind), b.to(kind), self.rtol, self.atol))
 
-def _check_inputs(inputs: Sequence[Any]) -> list[int]:
-    """Places of the differentiable inputs; torch's error and warning."""
-    places = [i for i, x in enumerate(inputs) if _is_differentiable(x)]
-    if not places:
-        raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, "
-            "but none of them have requires_grad=True."
-        )
-    for i in places:
-        if inputs[i].dtype.itemsize < (16 if inputs[i].is_complex() else 8):
+    def constant(self) -> None:
+        """A function whose results need no gradient must not depend on its inputs."""
+
+        def function(*inputs: Any) -> tuple[Any, ...]:
+            return _as_tuple(self.function(*inputs))
+
+        for matrices in _numerical(function, self.inputs, self.eps):
+            for matrix in matrices:
+                if matrix.numel() and matrix.abs().max().item() > self.atol:
+                    raise GradcheckError("Numerical gradient for function expected to be zero")
+
+    def zero_gradients(self, outputs: Sequence[Any]) -> None:
+        """Backward of zeros must give zeros of the inputs' shapes and dtypes."""
+        needing = _needing(self.inputs)
+        zeros = [o.detach().new_zeros(o.shape) for o in outputs]
+        grads = grad(outputs, needing, zeros, retain_graph=True, allow_unused=True)
+        for g, x in zip(grads, needing, strict=True):
+            if g is None:
+                continue
+            if not (g == 0).all():
+                raise GradcheckError("backward not multiplied by grad_output")
+            if g.dtype != x.dtype:
+                raise GradcheckError("grad is incorrect type")
+            if g.device != x.device:
+                raise GradcheckError("grad is incorrect device")
+            if g.shape != x.shape:
+                raise GradcheckError("grad is incorrect size")
+
+    def undefined_gradients(self) -> None:
+        """Backward must take missing gradients: all of them, and one at a time."""
+        outputs = _differentiable(self.function(*self.inputs))
+        cases: list[set[int]] = [set(range(len(outputs)))]
+        if len(outputs) > 1:
+            cases += [{i} for i in range(len(outputs))]
+        for missing in cases:
+            outputs = _differentiable(self.function(*self.inputs))
+            self.undefined(
+                [UndefinedGrad.of(o) if i in missing else o for i, o in enumerate(outputs)]
+            )
+
+    def undefined(self, outputs: Sequence[Any]) -> None:
+        """One case: zeros for the results whose gradients are not missing."""
+        zeros = [o.detach().new_zeros(o.shape) for o in outputs]
+        try:
+            grads = grad(outputs, _needing(self.inputs), zeros, allow_unused=True)
+        except RuntimeError as error:
+            _warn_undefined()
+            raise GradcheckError(f"Expected backward function to handle {UNDEFINED}") from error
+        if any(g is not None and not (g == 0).all() for g in grads):
+            _warn_undefined()
+            raise GradcheckError(
+                "Expected all input grads to be undefined or zero when all output grads are "
+                'undefined or zero. Please look at "Notes about undefined output gradients" in '
+                '"tools/autograd/derivatives.yaml"'
+            )
+
+
+class UndefinedGrad(Node):
+    """Lets no gradient through: what is below gets None."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def of(output: Any) -> Any:
+        """The same values behind such a node."""
+        twin = output.detach()
+        twin._node = UndefinedGrad(None, (output._node,))
+        return twin
+
+    def apply(self, grads: list[Any]) -> Any:
+        """None."""
+        return [None]
+
+
+def _warn_undefined() -> None:
+    warnings.warn(
+        "Backwards compatibility: New undefined gradient support checking feature is enabled by "
+        "default, but it may break existing callers of this function. If this is true for you, you "
+        'can call this function with "check_undefined_grad=False" to disable the feature',
+        stacklevel=2,
+    )
+
+
+def _check_inputs(inputs: Sequence[Any]) -> None:
+    """torch's errors and warning for inputs that cannot be checked."""
+    found = False
+    for i, x in enumerate(inputs):
+        if not isinstance(x, engine.Tensor) or not x.requires_grad:
+            continue
+        found = True
+        if x.dtype.itemsize < (16 if x.is_complex() else 8):
             warnings.warn(
                 f"Input #{i} requires gradient and is not a double precision floating point or "
-                "complex. "
-                "This check will likely fail if all the inputs are not of double precision "
-                "floating point or complex. ",
+                "complex. This check will likely fail if all the inputs are not of double "
+                "precision floating point or complex. ",
                 stacklevel=3,
             )
-    return places
+        if any(step == 0 and size > 1 for step, size in zip(x.stride(), x.shape, strict=True)):
+            raise RuntimeError(
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs "
+                "that are non-overlapping to be able to compute the numerical gradients correctly. "
+                "You should call .contiguous on the input before passing it to gradcheck."
+            )
+    if not found:
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of them "
+            "have requires_grad=True."
+        )
+
+
+# ---- the public functions ------------------------------------------------------------------------
 
 
 def gradcheck(
-    func: Callable[..., Any],
+    func: Function,
     inputs: Any,
     *,
     eps: float = 1e-6,
@@ -202,80 +355,56 @@ def gradcheck(
 ) -> bool:
     """Whether the gradients of `func` at `inputs` agree with differences of its values.
 
+    The full Jacobians are compared in `fast_mode` too. Batched gradients are loops here and need
+    no check of their own; there is no forward mode.
+
     >>> x = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     >>> torch.autograd.gradcheck(lambda t: t * t, x)
     True
     """
-    for name, asked in (
-        ("check_forward_ad", check_forward_ad),
-        ("check_batched_grad", check_batched_grad),
-        ("check_batched_forward_grad", check_batched_forward_grad),
-    ):
-        if asked:
-            raise NotImplementedError(f"gradcheck({name}=True)")
-    values = _as_tuple(inputs)
-    places = _check_inputs(values)
+    if not (check_forward_ad or check_backward_ad):
+        raise AssertionError(
+            "Expected at least one of check_forward_ad or check_backward_ad to be True"
+        )
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError(
+            "Setting check_batched_grad=True requires check_backward_ad to be True"
+        )
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError(
+            "Setting check_batched_forward_grad=True requires check_forward_ad to be True"
+        )
+    if check_forward_ad:
+        raise NotImplementedError("gradcheck(check_forward_ad=True): not supported by Flambeau")
+    options = {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol}
     try:
-        _check(func, values, places, eps, atol, rtol, nondet_tol)
+        return _run(
+            func, inputs, {**options, "check_grad_dtypes": check_grad_dtypes}, check_undefined_grad
+        )
     except GradcheckError:
         if raise_exception:
             raise
         return False
+
+
+def _run(func: Function, inputs: Any, options: dict[str, Any], check_undefined_grad: bool) -> bool:
+    """All comparisons."""
+    values = _as_tuple(inputs)
+    _check_inputs(values)
+    check = _Check(func, values, options)
+    outputs = _differentiable(func(*values))
+    if not outputs:
+        check.constant()
+        return True
+    check.jacobians(outputs)
+    check.zero_gradients(outputs)
+    if check_undefined_grad:
+        check.undefined_gradients()
     return True
 
 
-def _check(
-    func: Callable[..., Any],
-    values: Sequence[Any],
-    places: list[int],
-    eps: float,
-    atol: float,
-    rtol: float,
-    nondet_tol: float,
-) -> None:
-    """The comparisons, output by output and input by input."""
-    outputs = _outputs(func, values)
-    chosen = [values[i] for i in places]
-    if not outputs:
-        return
-    for k in range(len(outputs)):
-        outputs = _outputs(func, values)  # anew: the differences below change the inputs' memory
-        result = outputs[k]
-        if not result.requires_grad:
-            columns = None
-        else:
-            columns = _analytical(outputs, chosen, k)
-            again = _analytical(_outputs(func, values), chosen, k)
-            if any(
-                (a - b).abs().max().item() > nondet_tol
-                for x, y in zip(columns, again, strict=True)
-                for a, b in zip(x, y, strict=True)
-                if a.numel()
-            ):
-                raise GradcheckError(
-                    "Backward is not reentrant, i.e., running backward with same input and "
-                    "grad_output multiple times gives "
-                    "different values, although analytical gradient matches numerical gradient."
-                    f"The tolerance for nondeterminism was {nondet_tol}."
-                )
-        for which, place in enumerate(places):
-            numerical = _numerical(func, values, place, k, eps)
-            if columns is None:
-                if any(
-                    part.abs().max().item() > atol
-                    for parts in numerical
-                    for part in parts
-                    if part.numel()
-                ):
-                    raise GradcheckError("Numerical gradient for function expected to be zero")
-            elif chosen[which].is_complex() or result.is_complex():
-                _compare_complex(numerical, columns, which, (k, place), result, atol, rtol)
-            else:
-                _compare_real(numerical, columns, which, (k, place), atol, rtol)
-
-
 def gradgradcheck(
-    func: Callable[..., Any],
+    func: Function,
     inputs: Any,
     grad_outputs: Any = None,
     *,
@@ -293,43 +422,61 @@ def gradgradcheck(
     fast_mode: bool = False,
     masked: bool = False,
 ) -> bool:
-    """`gradcheck` of the gradients themselves.
+    """`gradcheck` of the gradients themselves, as functions of inputs and incoming gradients.
 
     >>> x = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     >>> torch.autograd.gradgradcheck(lambda t: t * t * t, x)
     True
     """
+    if not (check_fwd_over_rev or check_rev_over_rev):
+        raise AssertionError(
+            "Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True"
+        )
     values = _as_tuple(inputs)
-    outputs = _outputs(func, values)
     if grad_outputs is None:
-        grads = tuple(_cotangent(y) for y in outputs)
+        outputs = _differentiable(func(*values))
+        weights = tuple(_random_gradient(o, gen_non_contig_grad_outputs) for o in outputs)
     else:
-        grads = _as_tuple(grad_outputs)
+        weights = _as_tuple(grad_outputs)
     count = len(values)
 
-    def gradients(*arguments: Any) -> tuple[Any, ...]:
-        inner, cotangents = arguments[:count], arguments[count:]
-        chosen = [x for x in inner if _is_differentiable(x)]
-        with enable_grad():  # numerical differences are taken without recording, but of gradients
-            results = _outputs(func, inner)
-            found = grad(results, chosen, cotangents, create_graph=True, allow_unused=True)
-        return tuple(g for g in found if g is not None)
+    def slopes(*arguments: Any) -> tuple[Any, ...]:
+        outputs = _differentiable(func(*arguments[:count]))
+        needing = _needing(arguments[:count])
+        grads = grad(outputs, needing, arguments[count:], create_graph=True, allow_unused=True)
+        return tuple(g for g in grads if g is not None)
 
     return gradcheck(
-        gradients,
-        (*values, *grads),
+        slopes,
+        (*values, *weights),
         eps=eps,
         atol=atol,
         rtol=rtol,
         raise_exception=raise_exception,
         nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
         check_batched_grad=check_batched_grad,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
     )
 
 
-def _cotangent(result: Any) -> Any:
-    """A fixed cotangent without symmetry: values spread over (0.5, 1.5)."""
-    flat = result.detach().new_zeros(result.numel())
-    for i in range(result.numel()):
-        flat[i] = 0.5 + (i * 0.6180339887498949) % 1
-    return flat.view(result.shape).requires_grad_(True)
+def _random_gradient(output: Any, scattered: bool) -> Any:
+    """An incoming gradient with elements in [-1, 1); scattered: not contiguous."""
+    shape = (*output.shape, 2) if scattered else tuple(output.shape)
+    values = engine.functions["empty"](shape, dtype=output.dtype)
+    parts = engine.functions["view_as_real"](values) if values.is_complex() else values
+    parts.uniform_(-1, 1)
+    return (values[..., 0] if scattered else values).requires_grad_()
+
+
+class _Callable(types.ModuleType):
+    """This module may be called: torch.autograd.gradcheck is the function, also where an import of
+    the module put the module in its place.
+    """
+
+    __call__ = staticmethod(gradcheck)
+
+
+sys.modules[__name__].__class__ = _Callable

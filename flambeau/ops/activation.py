@@ -262,7 +262,8 @@ def hardsigmoid(input):
 )
 def hardswish(input):
     """x * hardsigmoid(x)."""
-    return choose(input <= -3, 0, choose(input >= 3, input, input * (input + 3) / 6))
+    lifted = input + 3
+    return input * choose(lifted < 0, 0, choose(lifted > 6, 6, lifted)) / 6
 
 
 @hidden(

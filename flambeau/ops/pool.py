@@ -87,8 +87,7 @@ def max_plan(
     plan.node_name = f"MaxPool{max(2, len(kernel))}DWithIndicesBackward0"
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    step = stride[-1] * x.strides[-1]
-    address = pooling.kernel_address(pooling.pool_maximum, x.dtype.name, step, places)
+    address = pooling.kernel_address(pooling.pool_maximum, x.dtype.name, x.strides[-1], places)
     params = pooling.pool_params(x, out, kernel, stride, padding, dilation)
     return by_planes(plan, address, params, out, prod(kernel))
 
@@ -162,8 +161,7 @@ def avg_pool(call, input, kernel, stride, padding, ceil_mode, count_include_pad,
     plan.node_name = AVERAGE_NODES[len(kernel)]
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    step = stride[-1] * x.strides[-1]
-    address = pooling.kernel_address(pooling.pool_average, x.dtype.name, step)
+    address = pooling.kernel_address(pooling.pool_average, x.dtype.name, x.strides[-1])
     params = pooling.pool_params(
         x, out, kernel, stride, padding, ones, count_include_pad, divisor_override or 0
     )
@@ -216,7 +214,7 @@ def adaptive_plan(call: Call, out: Spec, larger: Spec, kernels: Any, even: Any) 
         address = adaptive.adaptive_address(uneven, out.dtype.name)
         return by_planes(plan, address, adaptive.adaptive_params(larger, smaller), larger)
     ones, zeros = (1,) * len(even), (0,) * len(even)
-    address = pooling.kernel_address(regular, out.dtype.name, even[-1] * larger.strides[-1])
+    address = pooling.kernel_address(regular, out.dtype.name, larger.strides[-1])
     params = pooling.pool_params(larger, smaller, even, even, zeros, ones)
     return by_planes(plan, address, params, larger)
 
@@ -267,8 +265,7 @@ def adaptive_max_pool_with_indices(call, input, sizes):
     if even is None:
         address = adaptive.adaptive_address(adaptive.adaptive_maximum, x.dtype.name)
         return by_planes(plan, address, adaptive.adaptive_params(x, out), x)
-    step = even[-1] * x.strides[-1]
-    address = pooling.kernel_address(pooling.pool_maximum, x.dtype.name, step)
+    address = pooling.kernel_address(pooling.pool_maximum, x.dtype.name, x.strides[-1])
     ones, zeros = (1,) * len(even), (0,) * len(even)
     params = pooling.pool_params(x, out, even, even, zeros, ones)
     return by_planes(plan, address, params, x)

@@ -42,14 +42,12 @@ def along_plan(
     """The plan that writes rows with byte order given by `rows` (strides
     over the index's shape).
     """
-    target = call.target
+    target, wrap = call.target, options.pop("wrap", False)
     if index.numel == 0:  # of any dtype and number of dimensions
-        return call.update(tensors, 0, (), 0, dim=dim, bound=0, **{**options, "wrap": None})
+        return call.update(tensors, 0, (), 0, dim=dim, bound=0, **options)
     pairs = target.dtype.is_complex if mode != "set" else target.itemsize == 16
     nest, size, step = along(target, rows, index, dim, target.itemsize, pairs)
-    params, items = nest.params(
-        (size,), (step,), wrap=options.pop("wrap", False), places=(3, 2, 4, 1), writes=True
-    )
+    params, items = nest.params((size,), (step,), wrap=wrap, places=(3, 2, 4, 1), writes=True)
     address = write_kernel(target.dtype, mode, 1, index.itemsize)
     return call.update(
         tensors,

@@ -239,4 +239,4 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
         step *= size
     if not sizes:
         return ()
-    return stack(list(reversed(coordinates)), -1).unbind(-1)  # type: ignore[no-any-return]
+    return stack(list(reversed(coordinates)), -1).unbind(-1)

@@ -213,6 +213,8 @@ def binary_cross_entropy_with_logits(
         )
     if reduction not in REDUCTIONS:
         raise invalid_reduction(reduction)
+    if pos_weight is not None:
+        flambeau.broadcast_tensors(pos_weight, target)  # they must go together
     return flambeau.ops.losses.logit_loss(
         input, target, reduction, weight=weight, pos_weight=pos_weight
     )

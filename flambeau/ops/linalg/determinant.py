@@ -33,7 +33,7 @@ from flambeau.runtime import matrices
 from flambeau.runtime.lapack import Program
 
 
-def adjugate_gradient(g: Any, A: Any, y: Any) -> Any:
+def adjugate_gradient(g: Any, A: Any) -> Any:
     """The gradient of det for singular matrices too, from A = U diag(S) Vh: the adjugate's
     transpose.
 
@@ -53,25 +53,26 @@ def adjugate_gradient(g: Any, A: Any, y: Any) -> Any:
 def determinant_gradient(g: Any, y: Any, y1: Any, y2: Any, A: Any) -> Any:
     """Solves A.mH G = conj(det) g I; where A is singular, see `adjugate_gradient`.
 
-    When the result is not differentiated further, zeros on U's diagonal become tiny numbers, which
-    changes the determinant's gradient as little.
+    Differs from torch: the first derivative at a matrix whose determinant is exactly 0 is the
+    adjugate too (torch gives zeros there, and the adjugate only with create_graph).
     """
-    if not A.numel():
+    if not A.numel() or A.device.type == "meta":
         return A.new_zeros(tuple(A.shape))
-    epsilon = dtypes.finfo(real_dtype(A._spec)).eps
     right = (g * y.conj()).unsqueeze(-1).expand(tuple(A.shape[:-1])).diag_embed()
-    if not is_grad_enabled():
-        diagonal = y1.diagonal(0, -2, -1)
-        raised = y1 + (diagonal == 0).to(y1.dtype).mul(epsilon).diag_embed()
-        return linalg_lu_solve.call(raised, y2, right, adjoint=True)
-    singular = y.detach().abs() < 100 * epsilon
+    again = is_grad_enabled()
+    if again:  # near a singular matrix the derivative of the solution is worthless
+        singular = y.detach().abs() < 100 * dtypes.finfo(real_dtype(A._spec)).eps
+    else:
+        singular = y == 0
     if not singular.any().item():
-        return linalg_solve.call(A.mH, right)
+        if again:
+            return linalg_solve.call(A.mH, right)
+        return linalg_lu_solve.call(y1, y2, right, adjoint=True)
     if singular.all().item():
-        return adjugate_gradient(g, A, y)
+        return adjugate_gradient(g, A)
     regular = singular.logical_not()
     result = A.new_zeros(tuple(A.shape))
-    result = result.index_put((singular,), adjugate_gradient(g[singular], A[singular], y[singular]))
+    result = result.index_put((singular,), adjugate_gradient(g[singular], A[singular]))
     return result.index_put((regular,), linalg_solve.call(A[regular].mH, right[regular]))
 
 
