@@ -14,6 +14,7 @@ from typing import Any
 from flambeau.autograd.engine import run
 from flambeau.autograd.nodes import AccumulateGrad, edge_to
 from flambeau.core import errors
+from flambeau.ops.creation_arguments import unit
 from flambeau.runtime.system import engine
 
 _warned = {"create_graph": False}
@@ -51,7 +52,7 @@ def first_gradient(output: Any, grad: Any, position: int) -> Any:
                 "grad can be implicitly created only for real scalar outputs but got "
                 f"{output.dtype}"
             )
-        return engine.functions["ones_like"](output)
+        return unit.call(output)
     if not isinstance(grad, engine.Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
     if grad.shape != output.shape:

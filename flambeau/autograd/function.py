@@ -162,8 +162,8 @@ class BackwardCFunction(Node, FunctionCtx):
             )
         if not isinstance(grad, engine.Tensor):
             raise RuntimeError(f"expected Variable or None (got {errors.type_name(grad)})")
-        if self._edges[i] is None:
-            return None
+        if self._edges[i] is None:  # nobody needs it, but hooks of the node see it
+            return grad
         if grad.shape != spec.shape:
             if not sums_to(grad.shape, spec.shape):
                 raise RuntimeError(

@@ -349,8 +349,9 @@ def is_number(value: Any) -> bool:
 
 def is_scalar(value: Any, kinds: str) -> bool:
     """Whether `value` is a NumPy scalar (no array) of these kinds."""
-    is_numpy = type(value).__module__ == "numpy" and hasattr(value, "dtype")
-    return is_numpy and value.ndim == 0 and value.dtype.kind in kinds
+    kind = type(value)
+    is_numpy = kind.__module__ == "numpy" and kind.__name__ != "ndarray"
+    return is_numpy and hasattr(value, "dtype") and value.dtype.kind in kinds
 
 
 def is_single(value: Any) -> bool:

@@ -14,6 +14,7 @@ from flambeau.codegen.expr import Expr
 from flambeau.codegen.expr import where as choose
 from flambeau.codegen.loops import plan_pointwise
 from flambeau.core import dtype as dtypes
+from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.ops.arithmetic import is_complex
 from flambeau.ops.kinds import (
@@ -82,6 +83,8 @@ def check_parts(input: Any, other: Any) -> None:
             "Expected both inputs to be Half, Float or Double tensors but got "
             f"{kinds[0].scalar_name} and {kinds[1].scalar_name}"
         )
+    if kinds[0] is dtypes.float16:
+        raise errors.unsupported("complex32 tensors", "convert the parts to float32")
     if kinds[0] is not kinds[1]:
         raise RuntimeError(
             f"Expected object of scalar type {kinds[0].scalar_name} but got scalar type "

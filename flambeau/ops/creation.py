@@ -19,7 +19,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import dense_strides, format_strides
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, place, sizes_of
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import is_tensor, plain_number
 
 # ---- uninitialised and constant tensors ----------------------------------------------------------
 
@@ -120,6 +120,7 @@ def full(
     """
     if not isinstance(size, (tuple, list)):
         raise errors.argument_type_error("full", "size", 1, "tuple of ints", size)
+    fill_value = plain_number(fill_value)
     if dtype is None:
         dtype = fill_value.dtype if is_tensor(fill_value) else number_dtype(fill_value)
     shape = sizes_of("full", (size,))

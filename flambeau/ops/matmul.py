@@ -111,7 +111,29 @@ def through_copies(op: Op, tensors: dict[str, Any], **others: Any) -> Any:
     return None
 
 
-@structured(grad={"input": lambda g, mat2: g.mm(mat2.mH), "mat2": lambda g, input: input.mH.mm(g)})
+def by_columns(spec: Spec) -> bool:
+    """Whether a matrix lies in memory column by column, as the transpose of a weight does."""
+    return spec.strides[0] == 1 and spec.strides[1] == spec.shape[0]
+
+
+def left_gradient(g: Any, mat2: Any, like: Spec) -> Any:
+    """The gradient of the left factor, in that factor's own layout."""
+    return mat2.conj().mm(g.t()).t() if by_columns(like) else g.mm(mat2.mH)
+
+
+def right_gradient(g: Any, mat1: Any, like: Spec) -> Any:
+    """The gradient of the right factor, in that factor's own layout: then that of `w` in
+    `x @ w.t()` lies as `w` does, and the leaf takes it over without a copy.
+    """
+    return g.t().mm(mat1.conj()).t() if by_columns(like) else mat1.mH.mm(g)
+
+
+@structured(
+    grad={
+        "input": lambda g, mat2, input_like: left_gradient(g, mat2, input_like),
+        "mat2": lambda g, input, mat2_like: right_gradient(g, input, mat2_like),
+    }
+)
 def mm(call, input, mat2):
     """Product of two matrices.
 

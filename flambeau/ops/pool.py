@@ -1,7 +1,7 @@
 """Pooling: maximum with indices, average, and their adaptive forms, in one, two or three
 dimensions.
 
-Native code (ops.kernels.pooling, adaptive_pooling) does one plane per item of the parallel loop.
+Native code (ops.kernels.pooling and its neighbours) does one plane per item of the parallel loop.
 The gradient of a maximum goes back to the places it came from, that of an average is shared out;
 both are ops with gradients of their own. Called through `flambeau.ops.nn` by nn.functional.pooling.
 """
@@ -16,8 +16,9 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
-from flambeau.ops.kernels import adaptive_pooling as adaptive
-from flambeau.ops.kernels import pooling
+from flambeau.ops.kernels.pooling import ELEMENTS, Windows, kernel_address, pool_params
+from flambeau.ops.kernels.pooling_average import pool_average, spread_average
+from flambeau.ops.kernels.pooling_maximum import pool_maximum, spread_maximum
 from flambeau.ops.kinds import Call, structured
 
 Sizes = Sequence[int]
@@ -53,7 +54,7 @@ def result_spec(x: Spec, space: Sizes) -> Spec:
 
 def check_dtype(name: str, x: Spec) -> None:
     """Integers and floating dtypes only."""
-    if x.dtype.name not in pooling.ELEMENTS:
+    if x.dtype.name not in ELEMENTS:
         raise errors.not_implemented_for(name, x.dtype.scalar_name)
 
 
@@ -87,8 +88,8 @@ def max_plan(
     plan.node_name = f"MaxPool{max(2, len(kernel))}DWithIndicesBackward0"
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = pooling.kernel_address(pooling.pool_maximum, x.dtype.name, x.strides[-1], places)
-    params = pooling.pool_params(x, out, kernel, stride, padding, dilation)
+    address = kernel_address(pool_maximum, x.dtype.name, x.strides[-1] == 1, places)
+    params = pool_params(x, out, Windows(kernel, stride, padding, dilation))
     return by_planes(plan, address, params, out, prod(kernel))
 
 
@@ -123,7 +124,7 @@ def spread_maxima(call, input, indices, shape):
     plan = call.plan(("input", "indices"), [out])
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = pooling.kernel_address(pooling.spread_maximum, out.dtype.name, 0)
+    address = kernel_address(spread_maximum, out.dtype.name, True)
     params = [prod(input.shape[2:]), prod(shape[2:])]
     return by_planes(plan, address, params, out)
 
@@ -161,10 +162,9 @@ def avg_pool(call, input, kernel, stride, padding, ceil_mode, count_include_pad,
     plan.node_name = AVERAGE_NODES[len(kernel)]
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = pooling.kernel_address(pooling.pool_average, x.dtype.name, x.strides[-1])
-    params = pooling.pool_params(
-        x, out, kernel, stride, padding, ones, count_include_pad, divisor_override or 0
-    )
+    address = kernel_address(pool_average, x.dtype.name, x.strides[-1] == 1)
+    options = (kernel, stride, padding, ones, count_include_pad, divisor_override or 0)
+    params = pool_params(x, out, Windows(*options))
     return by_planes(plan, address, params, out, prod(kernel))
 
 
@@ -185,38 +185,23 @@ def average_back(
     plan = call.plan(("input",), [out])
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = pooling.kernel_address(pooling.spread_average, out.dtype.name, stride[-1])
+    address = kernel_address(spread_average, out.dtype.name, True)
     ones = (1,) * len(kernel)
-    params = pooling.pool_params(
-        out, g, kernel, stride, padding, ones, count_include_pad, divisor_override or 0
-    )
+    options = (kernel, stride, padding, ones, count_include_pad, divisor_override or 0)
+    params = pool_params(out, g, Windows(*options))
     return by_planes(plan, address, params, out, prod(kernel))
 
 
 # ---- adaptive forms ------------------------------------------------------------------------------
 
 
-def even_windows(space: Sizes, sizes: Sizes) -> tuple[int, ...] | None:
-    """The windows' size if all are alike: then the regular kernels serve."""
-    if any(m == 0 or n % m for n, m in zip(space, sizes)):
-        return None
-    return tuple(n // m for n, m in zip(space, sizes))
-
-
-def adaptive_plan(call: Call, out: Spec, larger: Spec, kernels: Any, even: Any) -> Any:
-    """The plan of an adaptive average or its gradient: (regular kernel, adaptive kernel)."""
-    plan = call.plan(("input",), [out])
-    if plan.is_meta or not larger.numel or not out.numel:
-        return plan.use_native(0, (), 0)
-    regular, uneven = kernels
-    smaller = call.arguments["input"]._spec if larger is out else out
-    if even is None:
-        address = adaptive.adaptive_address(uneven, out.dtype.name)
-        return by_planes(plan, address, adaptive.adaptive_params(larger, smaller), larger)
-    ones, zeros = (1,) * len(even), (0,) * len(even)
-    address = pooling.kernel_address(regular, out.dtype.name, larger.strides[-1])
-    params = pooling.pool_params(larger, smaller, even, even, zeros, ones)
-    return by_planes(plan, address, params, larger)
+def adaptive_windows(space: Sizes, sizes: Sizes) -> Windows:
+    """The windows that divide `space` into `sizes`: regular ones where they are all alike."""
+    ones, zeros = (1,) * len(sizes), (0,) * len(sizes)
+    if any(n % m for n, m in zip(space, sizes)):
+        return Windows(ones, ones, zeros, ones, adaptive=True)
+    even = tuple(n // m for n, m in zip(space, sizes))
+    return Windows(even, even, zeros, ones)
 
 
 @structured(
@@ -230,11 +215,14 @@ def adaptive_avg_pool(call, input, sizes):
     if len(sizes) == 2 and tuple(sizes) == (1, 1) and x.numel:
         return input.mean((-1, -2), True)
     out = x.like((*x.shape[:2], *sizes)) if len(sizes) == 3 else result_spec(x, sizes)
-    kernels = (pooling.pool_average, adaptive.adaptive_average)
-    plan = adaptive_plan(call, out, x, kernels, even_windows(x.shape[2:], sizes))
+    plan = call.plan(("input",), [out])
     names = {1: "SqueezeBackward1", 2: "AdaptiveAvgPool2DBackward0"}
     plan.node_name = names.get(len(sizes), "AdaptiveAvgPool3DBackward0")
-    return plan
+    if plan.is_meta or not out.numel:
+        return plan.use_native(0, (), 0)
+    address = kernel_address(pool_average, x.dtype.name, x.strides[-1] == 1)
+    params = pool_params(x, out, adaptive_windows(x.shape[2:], sizes))
+    return by_planes(plan, address, params, x)
 
 
 @structured(
@@ -247,11 +235,19 @@ def adaptive_back(call, input, sizes):
     """The transpose of `adaptive_avg_pool`."""
     g = input._spec
     out = g.like((*g.shape[:2], *sizes))
-    kernels = (pooling.spread_average, adaptive.adaptive_spread)
-    return adaptive_plan(call, out, out, kernels, even_windows(sizes, g.shape[2:]))
+    plan = call.plan(("input",), [out])
+    if plan.is_meta or not out.numel:
+        return plan.use_native(0, (), 0)
+    if not g.numel:
+        return input.new_zeros(out.shape)
+    address = kernel_address(spread_average, out.dtype.name, True)
+    params = pool_params(out, g, adaptive_windows(sizes, g.shape[2:]))
+    return by_planes(plan, address, params, out)
 
 
-@structured(public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)})
+@structured(
+    public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)}
+)
 def adaptive_max_pool_with_indices(call, input, sizes):
     """The greatest element of windows that divide the input evenly into `sizes`, and its place."""
     x = input._spec
@@ -261,11 +257,6 @@ def adaptive_max_pool_with_indices(call, input, sizes):
     plan.node_name = names.get(len(sizes), "AdaptiveMaxPool3DBackward0")
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    even = even_windows(x.shape[2:], sizes)
-    if even is None:
-        address = adaptive.adaptive_address(adaptive.adaptive_maximum, x.dtype.name)
-        return by_planes(plan, address, adaptive.adaptive_params(x, out), x)
-    address = pooling.kernel_address(pooling.pool_maximum, x.dtype.name, x.strides[-1])
-    ones, zeros = (1,) * len(even), (0,) * len(even)
-    params = pooling.pool_params(x, out, even, even, zeros, ones)
+    address = kernel_address(pool_maximum, x.dtype.name, x.strides[-1] == 1)
+    params = pool_params(x, out, adaptive_windows(x.shape[2:], sizes))
     return by_planes(plan, address, params, x)

@@ -12,7 +12,7 @@ from flambeau.autograd.inplace import in_place
 from flambeau.core import errors
 from flambeau.core.strides import expand_strides
 from flambeau.ops.kinds import composite, structured
-from flambeau.ops.matmul import check_same_dtype, fill_plan
+from flambeau.ops.matmul import check_same_dtype, fill_plan, left_gradient, right_gradient
 from flambeau.ops.outputs import same_dtype
 from flambeau.ops.registry import engine
 from flambeau.runtime import blas
@@ -36,8 +36,8 @@ def combine(name: str, input: Any, result: Any, beta: Any, alpha: Any) -> Any:
     node="AddmmBackward",
     grad={
         "input": lambda g, input_like, beta: scaled(g, beta),
-        "mat1": lambda g, mat2, alpha: scaled(g.mm(mat2.mH), alpha),
-        "mat2": lambda g, mat1, alpha: scaled(mat1.mH.mm(g), alpha),
+        "mat1": lambda g, mat2, mat1_like, alpha: scaled(left_gradient(g, mat2, mat1_like), alpha),
+        "mat2": lambda g, mat1, mat2_like, alpha: scaled(right_gradient(g, mat1, mat2_like), alpha),
     },
 )  # fmt: skip
 def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):

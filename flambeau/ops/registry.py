@@ -157,9 +157,8 @@ class Op:
                 return errors.unexpected_argument(self.name, name)
         if len(args) > len(positional):
             return errors.too_many_arguments(self.name, len(positional), len(args))
-        missing = [
-            p.name for p in positional[len(args) :] if p.default is p.empty and p.name not in kwargs
-        ]
+        left = [*positional[len(args) :], *self.parameters[len(positional) :]]
+        missing = [p.name for p in left if p.default is p.empty and p.name not in kwargs]
         if missing:
             return errors.missing_arguments(self.name, missing)
         return TypeError(f"{self.name}() got multiple values for argument")
@@ -310,7 +309,7 @@ def plain_number(value: Any) -> Any:
     """A NumPy scalar or a number of a subclass (an enumeration) as Python's own number."""
     kind = type(value)
     if kind.__module__ == "numpy":
-        return value.item() if getattr(value, "ndim", 1) == 0 else value
+        return value.item() if hasattr(value, "item") and kind.__name__ != "ndarray" else value
     for own in NUMBERS:
         if isinstance(value, own) and kind not in NUMBERS:
             return own(value)

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.ops.arrays import as_array
 from flambeau.ops.from_data import from_numpy
@@ -46,8 +48,8 @@ def numpy(self: Any, *, force: bool = False) -> Any:
     >>> torch.ones(2).numpy()
     array([1., 1.], dtype=float32)
     """
-    if self._node is not None:
-        if not force:
+    if self.requires_grad:
+        if is_grad_enabled() and not force:
             raise errors.numpy_of_differentiable()
         return self.detach().numpy()
     if self._spec.device.type != "cpu":
@@ -103,6 +105,21 @@ def single(self: Any) -> Any:
     return read_scalar(self)
 
 
+_warned: list[bool] = []  # torch says it once
+
+
+def warn_recorded(tensor: Any) -> None:
+    """torch's warning for a number that leaves the graph."""
+    if not _warned and tensor.requires_grad:
+        _warned.append(True)
+        warnings.warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
+            "behavior.\nConsider using tensor.detach() first.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def __int__(self: Any) -> int:
     value = single(self)
     if isinstance(value, complex) and value.imag:
@@ -117,6 +134,7 @@ def __index__(self: Any) -> int:
 
 
 def __float__(self: Any) -> float:
+    warn_recorded(self)
     value = single(self)
     if isinstance(value, complex) and value.imag:
         raise errors.conversion_overflow("float64")
@@ -124,6 +142,7 @@ def __float__(self: Any) -> float:
 
 
 def __complex__(self: Any) -> complex:
+    warn_recorded(self)
     return complex(single(self))
 
 

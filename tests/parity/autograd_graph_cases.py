@@ -31,7 +31,10 @@ def leaves(torch, nn, say, attempt):
     attempt(lambda: x.requires_grad_().numpy())
     attempt(lambda: y.numpy(force=True))
     attempt(lambda: x.tolist())
-    attempt(lambda: float(y.sum()))
+    attempt(lambda: float(y.sum().detach()))
+    with torch.no_grad():
+        attempt(lambda: x.numpy())
+        attempt(lambda: x[:1].numpy())
     attempt(lambda: torch.tensor(y))
     z = torch.ones(3, requires_grad=True)
     say(z[0].item(), [float(v) for v in z])

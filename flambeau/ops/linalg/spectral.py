@@ -226,7 +226,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True, *, out: Any = No
         return return_types.svd.of(U, S, Vh.mH)
     *batch, rows, columns = spec.shape
     empty_u, empty_v = (input.new_zeros((*batch, n, n)) for n in (rows, columns))
-    return return_types.svd.of(empty_u, linalg_svdvals.call(input), empty_v)
+    return return_types.svd.of(empty_u, linalg_svdvals.call(input), empty_v.mT)
 
 
 # ---- eigenvalues of Hermitian matrices -------------------------------------------------------
