@@ -298,7 +298,7 @@ def randperm(n: int, **options: Any) -> Any:
 
     >>> _ = torch.manual_seed(0)
     >>> torch.randperm(4)
-    tensor([2, 0, 1, 3])
+    tensor([0, 1, 3, 2])
     """
     options["dtype"] = options.get("dtype") or dtypes.int64
     if options["dtype"] is dtypes.bool_ or options["dtype"].is_complex:
