@@ -1,5 +1,5 @@
-"""Convolutions: channels from 1 to 512, kernels from 1 to 7, strides, dilation, groups, one to three
-dimensions, transposed; forward with bias, and forward with both gradients.
+"""Convolutions: channels from 1 to 512, kernels from 1 to 7, strides, dilation, groups, one to
+three dimensions, transposed; forward with bias, and forward with both gradients.
 
     for label, build in cases(torch):       # torch: either framework
         step = build()

@@ -1,8 +1,8 @@
 """Pooling, padding, resizing and sampling of pictures: forward, and with gradients.
 
-    for label, build in cases(torch):       # torch: either framework
-        step = build()
-        step()
+for label, build in cases(torch):       # torch: either framework
+    step = build()
+    step()
 """
 
 from __future__ import annotations
