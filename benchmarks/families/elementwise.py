@@ -1,8 +1,8 @@
 """Elementwise ops: arithmetic, functions, broadcasting, in-place forms, dtypes, casts and copies.
 
-    for label, build in cases(torch):       # torch: either framework
-        step = build()
-        step()
+for label, build in cases(torch):       # torch: either framework
+    step = build()
+    step()
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Sorting, searching, indexing, joining and rearranging.
 
-    for label, build in cases(torch):       # torch: either framework
-        step = build()
-        step()
+for label, build in cases(torch):       # torch: either framework
+    step = build()
+    step()
 """
 
 from __future__ import annotations

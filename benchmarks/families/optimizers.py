@@ -1,8 +1,8 @@
 """Optimizer steps, gradient clipping and zero_grad: few large and many small parameters.
 
-    for label, build in cases(torch):       # torch: either framework
-        step = build()
-        step()
+for label, build in cases(torch):       # torch: either framework
+    step = build()
+    step()
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Random numbers in bulk: the same stream on both sides, so the same numbers.
 
-    for label, build in cases(torch):       # torch: either framework
-        step = build()
-        step()
+for label, build in cases(torch):       # torch: either framework
+    step = build()
+    step()
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reductions over all elements, rows and columns; running sums, products and greatest values.
 
-    for label, build in cases(torch):       # torch: either framework
-        step = build()
-        step()
+for label, build in cases(torch):       # torch: either framework
+    step = build()
+    step()
 """
 
 from __future__ import annotations
