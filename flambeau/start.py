@@ -26,7 +26,7 @@ OP_MODULES = (
     "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
+    "random_samples", "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
