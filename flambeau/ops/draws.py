@@ -72,9 +72,17 @@ class Draw(Op):
         assert address is not None, "ops.random asks first"
         count = spec.numel * (2 if spec.dtype.is_complex else 1)
         plan.use_native(address, [count], int(count > 0), count)
+        plan.words[fields.B_CAN_FAIL] = int(hasattr(self, "failure"))
         if writes:
             plan.words[fields.B_INPLACE] = 0
         return plan
+
+
+def bad_probability(plan: Plan, code: int) -> Exception:
+    """What a kernel reports that found a probability outside [0, 1]."""
+    from flambeau.ops.kernels.random_checks import probability_error
+
+    return probability_error()
 
 
 uniform = Draw("uniform", "low high", "UniformBackward0")
@@ -85,5 +93,6 @@ cauchy = Draw("cauchy", "median sigma", "CauchyBackward0")
 log_normal = Draw("log_normal", "mean std", "LogNormalBackward0")
 bernoulli = Draw("bernoulli", "threshold", "BernoulliBackward2")
 bernoulli_each = Draw("bernoulli_each", "", "BernoulliBackward0")
+bernoulli_each.failure = bad_probability
 integers = Draw("integers", "wide base divisor magic halve shift", "RandomBackward0")
 permutation = Draw("permutation", "", "RandpermBackward0")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import dtype as dtypes
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
+from flambeau.ops import draws
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import raw_array
 from flambeau.ops.creation import like
-from flambeau.ops.creation_arguments import finish
+from flambeau.ops.creation_arguments import finish, no_gradient
+from flambeau.ops.kinds import NONE, pointwise
 from flambeau.ops.random import (
     bernoulli_,
     checks,
@@ -25,6 +28,28 @@ from flambeau.ops.random import (
     streams,
 )
 from flambeau.ops.registry import is_tensor
+
+
+@pointwise(
+    promote=NONE,
+    promotes=("samples",),
+    public=None,
+    methods=(),
+    inplace=False,
+    node=lambda node, **rest: node,
+    grad={"first": no_gradient, "second": no_gradient},
+)
+def _independent(samples, first, second=None, node=""):
+    """The samples, as a result of tensors that have a gradient of zero: their parameters."""
+    return samples
+
+
+def of_parameters(samples: Any, node: str, *parameters: Any) -> Any:
+    """The samples in the graph, if it has one of their parameters: torch's `node` is there."""
+    tensors = [p for p in parameters if is_tensor(p)]
+    if is_grad_enabled() and any(p.requires_grad for p in tensors):
+        return _independent.call(samples, *tensors, node=node)
+    return samples
 
 
 def normal(
@@ -53,7 +78,10 @@ def normal(
     made = made * (std.detach() if is_tensor(std) else std) + (
         mean.detach() if is_tensor(mean) else mean
     )
-    return made if out is None else out.resize_(made.shape).copy_(made)
+    if out is not None:
+        return out.resize_(made.shape).copy_(made)
+    overload = 1 + is_tensor(std) * (1 + is_tensor(mean))
+    return of_parameters(made, f"NormalBackward{overload}", mean, std)
 
 
 def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = None) -> Any:
@@ -62,8 +90,14 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = No
     >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    made = like(input, None, None, None, None) if out is None else out.resize_(input.shape)
-    return bernoulli_(made, input if p is None else p, generator=generator)
+    if out is not None:
+        return bernoulli_(out.resize_(input.shape), input if p is None else p, generator=generator)
+    spec = input._spec
+    if p is None and spec.contiguous and draws.bernoulli_each.takes(spec.dtype):
+        return draws.bernoulli_each.call(input, engine_of(generator).address)
+    made = like(input, None, None, None, None)
+    made = bernoulli_(made, input if p is None else p, generator=generator)
+    return of_parameters(made, "BernoulliBackward0", input if p is None else p)
 
 
 def multinomial(
@@ -107,7 +141,7 @@ def poisson(input: Any, generator: Any = None) -> Any:
     made = empty_of(Spec.of(tuple(rates.shape), None, wide.dtype, rates.device))
     with engine_of(generator).locked() as engine:
         streams().poisson(engine, storage_order(made), wide.numpy().reshape(-1))
-    return made.to(input.dtype)
+    return of_parameters(made.to(input.dtype), "PoissonBackward0", input)
 
 
 def binomial(count: Any, prob: Any, generator: Any = None) -> Any:

@@ -172,10 +172,15 @@ def check_bernoulli_each(type: dtype, probabilities: np.ndarray, of_type: dtype)
     if not of_type.is_floating_point:
         raise not_implemented_for("bernoulli_tensor_cpu_p_", of_type.scalar_name)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise RuntimeError(
-            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message "
-            "be improved?  If so, please report an enhancement request to PyTorch.)"
-        )
+        raise probability_error()
+
+
+def probability_error() -> RuntimeError:
+    """torch's error for a probability outside [0, 1]."""
+    return RuntimeError(
+        "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message "
+        "be improved?  If so, please report an enhancement request to PyTorch.)"
+    )
 
 
 def check_multinomial(type: dtype, shape: tuple[int, ...], samples: int, replacement: bool) -> None:

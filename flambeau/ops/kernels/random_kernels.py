@@ -132,22 +132,28 @@ def bernoulli_kernel(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void
 
 @native
 def bernoulli_each_kernel(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """One probability for each element: the tensor is read."""
+    """One probability for each element: the tensor is read. The flag reports one out of range."""
     units = stack(T, CHUNK)
     state, count = state_of(buffers), params[0]
     chances: TP = buffers[0]
     out: TP = buffers[2]
+    flag: i64p = buffers[3]
     for first in range(0, count, CHUNK):
         size = CHUNK if count - first > CHUNK else count - first
+        part, chance = out + first, chances + first
         if SINGLE:
-            words = u32p(units)
-            fill_words(state, words, size)
-            for i in range(size):
-                out[first + i] = T(1) if T(unit32(words[i])) < chances[first + i] else T(0)
+            fill_words(state, u32p(units), size)
         else:
             fill_unit64(state, f64p(units), size)
-            for i in range(size):
-                out[first + i] = T(1) if units[i] < chances[first + i] else T(0)
+        words, bad = u32p(units), i64(0)
+        for i in range(size):
+            p = chance[i]
+            bad = bad | (i64(0) if p >= T(0) and p <= T(1) else i64(1))
+            if SINGLE:
+                part[i] = T(1) if T(unit32(words[i])) < p else T(0)
+            else:
+                part[i] = T(1) if units[i] < p else T(0)
+        flag[0] = flag[0] | bad
     release(state)
 
 
