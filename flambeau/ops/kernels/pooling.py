@@ -18,8 +18,22 @@ from typing import NamedTuple
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
-    NativeFunction, Unit, f16, f32, f64, i8, i16, i32, i64, i64p, native, pointer, u8, u16, void,
-)  # fmt: skip
+    NativeFunction,
+    Unit,
+    f16,
+    f32,
+    f64,
+    i8,
+    i16,
+    i32,
+    i64,
+    i64p,
+    native,
+    pointer,
+    u8,
+    u16,
+    void,
+)
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_padding import CopyRows, narrow, steps_of, widen
 from flambeau.ops.kernels.conv_tiles import ELEMENT, copy_rows_address

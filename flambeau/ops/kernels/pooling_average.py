@@ -9,11 +9,40 @@ from __future__ import annotations
 from flambeau.codegen.native import f32, i64, i64p, native, pointer, ptrp, stack, void
 from flambeau.ops.kernels.conv_padding import narrow, widen
 from flambeau.ops.kernels.pooling import (
-    ADAPTIVE, CHANNELS, CHUNK, DIVISOR, HALF, IN_COLUMNS, IN_ROWS, IN_SLICES, INCLUDE_PAD,
-    OUT_COLUMNS, OUT_ROWS, OUT_SLICES, PAD_SLICE, STRIDE_COLUMN, X_CHANNEL, X_COLUMN, X_IMAGE,
-    X_ROW, X_SLICE, Y_CHANNEL, Y_COLUMN, Y_IMAGE, Y_ROW, Y_SLICE, columns_together, halve, lesser,
-    read_line, taps_together, whole_vectors, window_count, window_first, write_row,
-)  # fmt: skip
+    ADAPTIVE,
+    CHANNELS,
+    CHUNK,
+    DIVISOR,
+    HALF,
+    IN_COLUMNS,
+    IN_ROWS,
+    IN_SLICES,
+    INCLUDE_PAD,
+    OUT_COLUMNS,
+    OUT_ROWS,
+    OUT_SLICES,
+    PAD_SLICE,
+    STRIDE_COLUMN,
+    X_CHANNEL,
+    X_COLUMN,
+    X_IMAGE,
+    X_ROW,
+    X_SLICE,
+    Y_CHANNEL,
+    Y_COLUMN,
+    Y_IMAGE,
+    Y_ROW,
+    Y_SLICE,
+    columns_together,
+    halve,
+    lesser,
+    read_line,
+    taps_together,
+    whole_vectors,
+    window_count,
+    window_first,
+    write_row,
+)
 
 X, C, XP, CP, FLOATING = f32, f32, pointer(f32), pointer(f32), True  # replaced by `Unit`
 UNIT = False
@@ -46,7 +75,9 @@ def divide_row(params: i64p, sums: CP, slice: i64, row: i64, column: i64, count:
                 sums[i] = sums[i] / C(number)
             return
     for i in range(count):
-        number = params[DIVISOR] if params[DIVISOR] != 0 else rows * extent_of(params, 2, column + i)
+        number = params[DIVISOR]
+        if number == 0:
+            number = rows * extent_of(params, 2, column + i)
         if FLOATING:
             sums[i] = sums[i] / C(number)
         else:
@@ -144,7 +175,9 @@ def pool_average(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 @native
-def line_of_shares(params: i64p, line: CP, shares: CP, column: i64, count: i64, tap: i64, taps: i64, extent: i64) -> void:
+def line_of_shares(
+    params: i64p, line: CP, shares: CP, column: i64, count: i64, tap: i64, taps: i64, extent: i64
+) -> void:  # fmt: skip
     """What each input column gets from `count` windows."""
     stride = params[STRIDE_COLUMN]
     for j in range(whole_vectors(extent + 1)):
@@ -185,7 +218,8 @@ def share_columns(
     for d in range(d0, d0 + window_count(params, 0, slice)):
         for h in range(h0, h0 + window_count(params, 1, row)):
             if d >= 0 and d < params[IN_SLICES] and h >= 0 and h < params[IN_ROWS]:
-                target = plane + (d * params[X_SLICE] + h * params[X_ROW] + first * params[X_COLUMN])
+                target = plane + d * params[X_SLICE] + h * params[X_ROW]
+                target = target + first * params[X_COLUMN]
                 if UNIT:
                     for j in range(left, right):
                         target[j] = narrow(widen(target[j]) + line[j])
