@@ -134,7 +134,8 @@ def words(p: Product) -> list[int]:
         (native.ALPHA, numbers[0]), (native.BETA, numbers[1]), (native.INNER, p.batch[1]),
         (native.A_OUTER, p.a[0]), (native.A_INNER, p.a[1]), (native.B_OUTER, p.b[0]),
         (native.B_INNER, p.b[1]), (native.C_OUTER, p.c[0]), (native.C_INNER, p.c[1]),
-        (native.FLIPPED, int(p.flipped)), (native.INIT_OUTER, init[0]), (native.INIT_INNER, init[1]),
+        (native.INIT_OUTER, init[0]), (native.INIT_INNER, init[1]),
+        (native.FLIPPED, int(p.flipped)),
     ):  # fmt: skip
         found[place] = value
     return found
