@@ -28,10 +28,10 @@ OP_MODULES = (
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
     "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
-    "linalg.least_squares", "linalg.norms",
-    "linalg.functions", "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank",
-    "fft", "fft_many", "fft_helpers", "windows", "stft", "settings", "values", "duplication", "losses", "classification",
-    "normalization", "batch_normalization", "rms_normalization", "conv", "pool", "nn",
+    "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
+    "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
+    "settings", "values", "duplication", "losses", "classification", "normalization",
+    "batch_normalization", "rms_normalization", "conv", "pool", "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})

@@ -1,4 +1,5 @@
-"""torch.fft, stft and window functions against NumPy and SciPy, gradients against finite differences."""
+"""torch.fft, stft and window functions against NumPy and SciPy; their gradients against finite
+differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""torch.linalg and its older names against NumPy and SciPy, gradients against finite differences."""
+"""torch.linalg and its older names against NumPy and SciPy; their gradients against finite
+differences."""
 
 from __future__ import annotations
 
@@ -432,12 +433,14 @@ SINGULAR = torch.stack([torch.eye(2), torch.zeros(2, 2)])
 FAILURES = {
     "inv": (
         lambda: L.inv(SINGULAR),
-        "linalg.inv: (Batch element 1): The diagonal element 1 is zero, the inversion could not be completed because the input matrix is singular.",
+        "linalg.inv: (Batch element 1): The diagonal element 1 is zero, the inversion "
+        "could not be completed because the input matrix is singular.",
     ),
     "inv_one": (lambda: L.inv(SINGULAR[1]), "linalg.inv: The diagonal element 1 is zero"),
     "solve": (
         lambda: L.solve(SINGULAR, SINGULAR),
-        "torch.linalg.solve: (Batch element 1): The solver failed because the input matrix is singular.",
+        "torch.linalg.solve: (Batch element 1): The solver failed because the input "
+        "matrix is singular.",
     ),
     "solve_shared": (
         lambda: L.solve(SINGULAR[1], SINGULAR),
@@ -445,12 +448,15 @@ FAILURES = {
     ),
     "cholesky": (
         lambda: L.cholesky(-SINGULAR),
-        "linalg.cholesky: (Batch element 0): The factorization could not be completed because the input is not positive-definite (the leading minor of order 1 is not positive-definite).",
+        "linalg.cholesky: (Batch element 0): The factorization could not be completed "
+        "because the input is not positive-definite (the leading minor of order 1 is not "
+        "positive-definite).",
     ),
     "cholesky_nan": (lambda: L.cholesky(SINGULAR * math.nan), "linalg.cholesky: (Batch element 0)"),
     "svd": (
         lambda: L.svd(SINGULAR[0] * math.nan),
-        "linalg.svd: The algorithm failed to converge because the input matrix contained non-finite values.",
+        "linalg.svd: The algorithm failed to converge because the input matrix contained "
+        "non-finite values.",
     ),
 }
 
@@ -480,17 +486,51 @@ def test_eig_refuses_infinite_numbers():
 
 
 WRONG = {
-    "vector": (lambda: L.inv(torch.ones(3)), "linalg.inv: The input tensor A must have at least 2 dimensions."),
-    "not_square": (lambda: L.det(torch.ones(2, 3)), "linalg.det: A must be batches of square matrices, but they are 2 by 3 matrices"),
-    "half": (lambda: L.inv(torch.ones(2, 2).half()), "linalg.inv: Low precision dtypes not supported. Got Half"),
-    "integers": (lambda: L.qr(torch.ones(2, 2, dtype=torch.int64)), "linalg.qr: Expected a floating point or complex tensor as input. Got Long"),
-    "equation": (lambda: L.solve(torch.eye(3), torch.ones(2, 2)), "linalg.solve: Incompatible shapes of A and B for the equation AX = B (3x3 and 2x2)"),
-    "dtypes": (lambda: L.solve(torch.eye(2), torch.ones(2, 2).double()), "linalg.solve: Expected A and B to have the same dtype, but found A of type Float and B of type Double instead"),
-    "order": (lambda: L.matrix_norm(torch.eye(2), "foo"), "linalg.matrix_norm: Order foo not supported."),
-    "triangle": (lambda: L.eigh(torch.eye(2), "X"), "Expected UPLO argument to be 'L' or 'U', but got X"),
-    "columns": (lambda: torch.cdist(torch.ones(2, 3), torch.ones(2, 4)), "X1 and X2 must have the same number of columns. X1: 3 X2: 4"),
-    "pivots": (lambda: torch.lu_unpack(torch.eye(2), torch.tensor([5, 5], dtype=torch.int32)), "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive."),
-    "qr_gradient": (lambda: L.qr(torch.eye(2).requires_grad_(), "r").R.sum().backward(), "The derivative of linalg.qr depends on Q, which is not computed when mode='r'."),
+    "vector": (
+        lambda: L.inv(torch.ones(3)),
+        "linalg.inv: The input tensor A must have at least 2 dimensions.",
+    ),
+    "not_square": (
+        lambda: L.det(torch.ones(2, 3)),
+        "linalg.det: A must be batches of square matrices, but they are 2 by 3 matrices",
+    ),
+    "half": (
+        lambda: L.inv(torch.ones(2, 2).half()),
+        "linalg.inv: Low precision dtypes not supported. Got Half",
+    ),
+    "integers": (
+        lambda: L.qr(torch.ones(2, 2, dtype=torch.int64)),
+        "linalg.qr: Expected a floating point or complex tensor as input. Got Long",
+    ),
+    "equation": (
+        lambda: L.solve(torch.eye(3), torch.ones(2, 2)),
+        "linalg.solve: Incompatible shapes of A and B for the equation AX = B (3x3 and 2x2)",
+    ),
+    "dtypes": (
+        lambda: L.solve(torch.eye(2), torch.ones(2, 2).double()),
+        "linalg.solve: Expected A and B to have the same dtype, but found A of type Float and "
+        "B of type Double instead",
+    ),
+    "order": (
+        lambda: L.matrix_norm(torch.eye(2), "foo"),
+        "linalg.matrix_norm: Order foo not supported.",
+    ),
+    "triangle": (
+        lambda: L.eigh(torch.eye(2), "X"),
+        "Expected UPLO argument to be 'L' or 'U', but got X",
+    ),
+    "columns": (
+        lambda: torch.cdist(torch.ones(2, 3), torch.ones(2, 4)),
+        "X1 and X2 must have the same number of columns. X1: 3 X2: 4",
+    ),
+    "pivots": (
+        lambda: torch.lu_unpack(torch.eye(2), torch.tensor([5, 5], dtype=torch.int32)),
+        "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive.",
+    ),
+    "qr_gradient": (
+        lambda: L.qr(torch.eye(2).requires_grad_(), "r").R.sum().backward(),
+        "The derivative of linalg.qr depends on Q, which is not computed when mode='r'.",
+    ),
 }  # fmt: skip
 
 

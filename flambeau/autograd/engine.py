@@ -50,10 +50,12 @@ def run(
     core = engine.core
     mode = core.get_mode()
     core.set_mode(mode & ~NO_GRAD if create_graph else mode | NO_GRAD)
+    walk = Pass(retain_graph, create_graph)
     try:
-        return Pass(retain_graph, create_graph).run(roots, inputs, accumulate)
+        return walk.run(roots, inputs, accumulate)
     finally:
         core.set_mode(mode)
+        walk.visits = None  # they refer to each other: the gradients must not wait for a collection
 
 
 class Pass:

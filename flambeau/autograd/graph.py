@@ -94,8 +94,8 @@ def register_multi_grad_hook(
     with the first.
 
     >>> a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
-    >>> handle = torch.autograd.graph.register_multi_grad_hook((a, b), lambda grads:
-    print(len(grads)))
+    >>> register = torch.autograd.graph.register_multi_grad_hook
+    >>> handle = register((a, b), lambda grads: print(len(grads)))
     >>> (a * b).sum().backward()
     2
     """

@@ -177,7 +177,7 @@ def heaviside(input, values):
     >>> torch.heaviside(torch.tensor([-1.0, 0.0, 1.0]), torch.tensor(0.5))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return choose(input == 0, values, choose(input < 0, input * 0, input * 0 + 1))
+    return choose(input == 0, values, choose(input > 0, 1, 0))
 
 
 @pointwise(

@@ -1,4 +1,4 @@
-"""Around Fourier transforms: the frequencies of their elements, and moving frequency 0 to the middle.
+"""Around Fourier transforms: the frequencies of their elements, moving frequency 0 to the middle.
 
 >>> torch.fft.fftshift(torch.fft.fftfreq(4))
 tensor([-0.5000, -0.2500,  0.0000,  0.2500])

@@ -1,4 +1,5 @@
-"""Fourier transforms over several dimensions: fftn, rfftn, hfftn, their inverses, and their forms for two.
+"""Fourier transforms over several dimensions: fftn, rfftn, hfftn, their inverses, their forms for
+two.
 
 >>> torch.fft.fft2(torch.ones(2, 2))[0, 0]
 tensor(4.+0.j)

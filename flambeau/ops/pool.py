@@ -245,9 +245,7 @@ def adaptive_back(call, input, sizes):
     return by_planes(plan, address, params, out)
 
 
-@structured(
-    public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)}
-)
+@structured(public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)})
 def adaptive_max_pool_with_indices(call, input, sizes):
     """The greatest element of windows that divide the input evenly into `sizes`, and its place."""
     x = input._spec

@@ -143,7 +143,7 @@ def kaiser_window(
     """I0(beta sqrt(1 - x^2)) / I0(beta) for x from -1 to 1.
 
     >>> torch.kaiser_window(3, periodic=False, beta=1.0)
-    tensor([0.7899, 1.0000, 0.7899])
+    tensor([0.7898, 1.0000, 0.7898])
     """
 
     def bessel(x: Any, n: int) -> Any:

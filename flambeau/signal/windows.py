@@ -231,7 +231,7 @@ def kaiser(M: int, options: Options, *, beta: float = 12.0) -> Tensor:
     """I0(beta sqrt(1 - x^2)) / I0(beta) for x from -1 to 1.
 
     >>> torch.signal.windows.kaiser(3, beta=1.0)
-    tensor([0.7899, 1.0000, 0.7899])
+    tensor([0.7898, 1.0000, 0.7898])
     """
     options.check(M)
     if beta < 0:

@@ -33,7 +33,7 @@ from flambeau.codegen.native import (
     u8,
     u16,
     void,
-)  # fmt: skip
+)
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_padding import CopyRows, narrow, steps_of, widen
 from flambeau.ops.kernels.conv_tiles import ELEMENT, copy_rows_address

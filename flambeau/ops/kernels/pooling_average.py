@@ -42,7 +42,7 @@ from flambeau.ops.kernels.pooling import (
     window_count,
     window_first,
     write_row,
-)  # fmt: skip
+)
 
 X, C, XP, CP, FLOATING = f32, f32, pointer(f32), pointer(f32), True  # replaced by `Unit`
 UNIT = False
@@ -75,7 +75,9 @@ def divide_row(params: i64p, sums: CP, slice: i64, row: i64, column: i64, count:
                 sums[i] = sums[i] / C(number)
             return
     for i in range(count):
-        number = params[DIVISOR] if params[DIVISOR] != 0 else rows * extent_of(params, 2, column + i)
+        number = params[DIVISOR]
+        if number == 0:
+            number = rows * extent_of(params, 2, column + i)
         if FLOATING:
             sums[i] = sums[i] / C(number)
         else:
@@ -173,7 +175,9 @@ def pool_average(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 @native
-def line_of_shares(params: i64p, line: CP, shares: CP, column: i64, count: i64, tap: i64, taps: i64, extent: i64) -> void:
+def line_of_shares(
+    params: i64p, line: CP, shares: CP, column: i64, count: i64, tap: i64, taps: i64, extent: i64
+) -> void:  # fmt: skip
     """What each input column gets from `count` windows."""
     stride = params[STRIDE_COLUMN]
     for j in range(whole_vectors(extent + 1)):
@@ -214,7 +218,8 @@ def share_columns(
     for d in range(d0, d0 + window_count(params, 0, slice)):
         for h in range(h0, h0 + window_count(params, 1, row)):
             if d >= 0 and d < params[IN_SLICES] and h >= 0 and h < params[IN_ROWS]:
-                target = plane + (d * params[X_SLICE] + h * params[X_ROW] + first * params[X_COLUMN])
+                target = plane + d * params[X_SLICE] + h * params[X_ROW]
+                target = target + first * params[X_COLUMN]
                 if UNIT:
                     for j in range(left, right):
                         target[j] = narrow(widen(target[j]) + line[j])

@@ -45,7 +45,7 @@ from flambeau.ops.kernels.pooling import (
     window_count,
     window_first,
     write_row,
-)  # fmt: skip
+)
 
 X, C, XP, CP, LOWEST = f32, f32, pointer(f32), pointer(f32), float("-inf")  # replaced by `Unit`
 FLOATING, PLACES = True, True

@@ -1,7 +1,7 @@
 """Determinants: det, slogdet, logdet, from the LU factors, which also serve their gradients.
 
->>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-tensor(-2.)
+>>> torch.linalg.det(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+tensor(5.)
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def determinant_gradient(g: Any, y: Any, y1: Any, y2: Any, A: Any) -> Any:
 def linalg_det(call, A):
     """The determinant of a square matrix.
 
-    >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor(-2.)
+    >>> torch.linalg.det(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(5.)
     """
     return plain_determinant(call, A)
 
@@ -97,8 +97,8 @@ def linalg_det(call, A):
 def det(call, input):
     """The determinant of a square matrix.
 
-    >>> torch.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor(-2.)
+    >>> torch.det(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(5.)
     """
     return plain_determinant(call, input)
 
@@ -154,7 +154,7 @@ def log_determinant_gradient(g0: Any, g1: Any, y0: Any, y2: Any, y3: Any, A: Any
 def linalg_slogdet(call, A):
     """Sign (or phase) of the determinant, and the logarithm of its absolute value.
 
-    >>> torch.linalg.slogdet(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sign
+    >>> torch.linalg.slogdet(torch.tensor([[2.0, 1.0], [1.0, 3.0]])).sign
     tensor(-1.)
     """
     spec = tensor_spec(call, A, "A")

@@ -40,7 +40,7 @@ def svd_lowrank(A: Any, q: int | None = 6, niter: int | None = 2, M: Any = None)
 
     >>> U, S, V = torch.svd_lowrank(torch.ones(3, 3), q=1)
     >>> S
-    tensor([3.0000])
+    tensor([3.])
     """
     q, niter = 6 if q is None else q, 2 if niter is None else niter
     wide = A.shape[-2] < A.shape[-1]
@@ -61,7 +61,7 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
     """Principal components of rows of data: `svd_lowrank` of A less the mean of its rows.
 
     >>> torch.pca_lowrank(torch.tensor([[1.0, 1.0], [3.0, 3.0]]), q=1)[1]
-    tensor([2.0000])
+    tensor([2.])
     """
     least = min(A.shape[-2:])
     if q is None:
