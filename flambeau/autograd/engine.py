@@ -217,7 +217,9 @@ def by_rules(node: Node, saved: Any, grads: list[Any], create: bool) -> list[Any
                     saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v
                     for kind, v in sources
                 ]
-                grad = together(rule, edges, values, shared) if type(rule) is Joint else rule(*values)
+                grad = (
+                    together(rule, edges, values, shared) if type(rule) is Joint else rule(*values)
+                )
                 if grad is not None:
                     found[i] = grad if grad._spec is spec else fit(grad, spec)
                     if create and grad._edge is None:
