@@ -265,6 +265,6 @@ def instance_norm(
     output = native_batch_norm.call(flat, *vectors, use_input_stats, momentum, eps)[0]
     if use_input_stats:
         for running, moved in ((running_mean, vectors[2]), (running_var, vectors[3])):
-            if running is not None:
+            if running is not None and moved is not None:
                 running.detach().copy_(moved.view(samples, count).mean(0))
     return output.view(spec.shape)
