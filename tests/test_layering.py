@@ -35,7 +35,7 @@ ENGINE: dict[str, set[str]] = {
 }
 # What a call leaves behind for the backward pass belongs to autograd, and ops make it: the records,
 # not the engine that walks them.
-RECORDS = {f"flambeau.autograd.{name}" for name in ("graph", "modes", "recording", "inplace")}
+RECORDS = {f"flambeau.autograd.{name}" for name in ("nodes", "modes", "recording", "inplace")}
 # What says how the machine is: the public package, and the facts that the engine has of it.
 MACHINE = {"backends", "cpu", "cuda", "mps", "random"}
 OF_THE_MACHINE = {"core", "codegen", "runtime", "generator"}

@@ -88,7 +88,7 @@ class GradScaler:
         raise ValueError("outputs must be a Tensor or an iterable of Tensors")
 
     def unscale_(self, optimizer: Any) -> None:
-        """Divides the gradients of an optimizer's parameters by the factor, before clipping, say."""
+        """Divides the gradients of an optimizer's parameters by the factor."""
         if not self._enabled:
             return
         scale = self._needs_scale("unscale_")

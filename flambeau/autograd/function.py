@@ -39,6 +39,10 @@ __all__ = ["Function", "FunctionCtx", "InplaceFunction", "NestedIOFunction", "on
 class FunctionCtx:
     """What forward leaves for backward."""
 
+    to_save: Sequence[Any]
+    dirty_tensors: Sequence[Any]
+    non_differentiable: Sequence[Any]
+
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors for backward: `ctx.saved_tensors`. Inputs and outputs only are safe to keep
         this way.
@@ -75,9 +79,7 @@ class BackwardCFunction(Node, FunctionCtx):
     ):
         super().__init__(None, edges, ())
         self.needs_input_grad = needs
-        self.to_save: Sequence[Any] = ()
-        self.dirty_tensors: Sequence[Any] = ()
-        self.non_differentiable: Sequence[Any] = ()
+        self.to_save = self.dirty_tensors = self.non_differentiable = ()
         self.materialize_grads = True
         self._kept: (
             list[tuple[Any, Any, int]] | None
@@ -132,7 +134,7 @@ class BackwardCFunction(Node, FunctionCtx):
         if self._kept:
             self._kept = None
 
-    def apply(self, *grads: Any) -> Any:  # type: ignore[override]
+    def apply(self, *grads: Any) -> Any:
         """Runs the user's backward; torch's errors for results that do not fit."""
         incoming = list(grads[0]) if len(grads) == 1 and isinstance(grads[0], list) else list(grads)
         if self.materialize_grads:
@@ -200,6 +202,7 @@ class Function:
     """Base of custom operations; see the module's first lines."""
 
     generate_vmap_rule = False
+    _backward_cls: type[BackwardCFunction]
 
     def __init__(self, *args: Any, **kwargs: Any):
         warnings.warn(

@@ -103,7 +103,7 @@ def _wrap_generator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         with mode.clone():
             generator = function(*args, **kwargs)
-            step: Callable[[], Any] = lambda: next(generator)
+            step: Callable[[], Any] = functools.partial(next, generator)
         while True:
             try:
                 with mode.clone():
@@ -112,12 +112,12 @@ def _wrap_generator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., 
                 return stop.value
             try:
                 sent = yield value
-                step = lambda sent=sent: generator.send(sent)
+                step = functools.partial(generator.send, sent)
             except GeneratorExit:
                 generator.close()
                 raise
             except BaseException as error:  # noqa: BLE001
-                step = lambda error=error: generator.throw(error)
+                step = functools.partial(generator.throw, error)
 
     return wrapper
 

@@ -38,7 +38,7 @@ class Recorded:
 
     _storage: Any
     _spec: Any
-    _offset: int
+    _offset: Any
     _edge: Any
     _base: Any
     _made: int

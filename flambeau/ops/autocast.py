@@ -1,9 +1,9 @@
 """Automatic mixed precision, the engine's side: which ops take their operands in a lower precision
 and which in float32, and the thread's switches.
 
-While a thread has autocast on, the dispatcher sends the calls of the ops in `LOWER` and `FLOAT32` to
-Python (`registry.fallback`), which asks `cast_call` here: the operands are converted, and the op is
-called again with the mode off. All other calls go their native way. Used through
+While a thread has autocast on, the dispatcher sends the calls of the ops in `LOWER` and `FLOAT32`
+to Python (`registry.fallback`), which asks `cast_call` here: the operands are converted, and the op
+is called again with the mode off. All other calls go their native way. Used through
 `flambeau.amp.autocast`:
 
 >>> with torch.autocast("cpu"):

@@ -19,7 +19,7 @@ from typing import Any
 
 from flambeau.codegen.llvm import c_function, load
 from flambeau.codegen.native import Extern, FunctionCompiler, NativeFunction, Type, Unit, void
-from flambeau.runtime.native import METH_FASTCALL, MethodDefinition
+from flambeau.runtime.capi import METH_FASTCALL, MethodDefinition
 
 _VERSION = 2  # part of the cached object code's name: raise it when the wrappers change
 _DECLARATIONS = """

@@ -50,6 +50,7 @@ class TypeSpecification(ctypes.Structure):
 
 
 PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_DOC, PY_TP_MEMBERS = 1, 52, 56, 72
+METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 T_OBJECT, T_LONGLONG, READONLY = 6, 17, 1
 TPFLAGS_DEFAULT, TPFLAGS_BASETYPE = 0, 1 << 10
 _keep: list[Any] = []  # CPython refers to the structures as long as the types live
@@ -72,7 +73,7 @@ def slot_offset(owner: type, name: str) -> int:
         id(descriptor) + object.__basicsize__ + 3 * ctypes.sizeof(ctypes.c_void_p)
     )
     assert definition.value is not None
-    return MemberDefinition.from_address(definition.value).offset
+    return int(MemberDefinition.from_address(definition.value).offset)
 
 
 def _numbered() -> Any:

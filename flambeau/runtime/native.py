@@ -43,6 +43,8 @@ from flambeau.runtime import (
     threads,
 )
 from flambeau.runtime.capi import (
+    METH_FASTCALL,
+    METH_KEYWORDS,
     PY_BF_GETBUFFER,
     PY_TP_DEALLOC,
     PY_TP_MEMBERS,
@@ -52,13 +54,13 @@ from flambeau.runtime.capi import (
     TPFLAGS_DEFAULT,
     MemberDefinition,
     MethodDefinition,
+    Numbered,
     TypeSlot,
     TypeSpecification,
     make_type,
     slot_offset,
 )  # fmt: skip
 
-METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
     dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes, threads,
@@ -197,8 +199,7 @@ class NativeCore:
             objects.EDGE_NODE: (edge, "node"), objects.EDGE_INDEX: (edge, "index"),
             objects.PLAN_BLOCK: (plan, "block"),
             objects.SLOT_MADE: (tensor, "_made"),
-            objects.NODE_ORDER: (node.__base__, "_order"),
-            objects.NODE_NEEDS: (node.__base__, "_needs"),
+            objects.NODE_ORDER: (Numbered, "_order"), objects.NODE_NEEDS: (Numbered, "_needs"),
         }  # fmt: skip
         for word, (owner, name) in members.items():
             world[word] = slot_offset(owner, name)

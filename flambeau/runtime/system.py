@@ -12,6 +12,7 @@ without importing them:
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ class Engine:
     functions: dict[str, Any]  # the public functions by name
     # numbers of ops from here on belong to `x + y` and its kin, see ops.registry
     first_operator: int
+
+    # The doors of autograd's parts for those that are loaded before them; each is filled in by the
+    # file that it belongs to.
+    watch: Callable[[Any], Any]  # autograd.saved
+    saved_attribute: Callable[[Any, str], Any]
+    saved_names: Callable[[Any], list[str]]
+    present_edge: Callable[[Any], Any]  # autograd.inplace
+    accumulate_grad: Callable[[Any, list[Any], bool], None]  # autograd.engine
+    backward_of: Callable[..., None]  # autograd.entry
 
     def start(self) -> None:
         """Makes the engine ready (flambeau.start), if it is not:
