@@ -1,7 +1,8 @@
 """The Mersenne Twister's word generator, in native code (see `codegen.native`).
 
 Called by `mt19937.py` and by the loops of `ops/kernels/random_native.py`. A state is STATE_SIZE
-32-bit words: the generator's 624, how many are left, the next one's index, the waiting sample, and the lock.
+32-bit words: the generator's 624, how many are left, the next one's index, the waiting sample, the
+lock.
 
     link(UNIT).seed_words(state, 0)
     link(UNIT).fill_words(state, out, 2)       # out[:2] = 2357136044, 2546248239

@@ -42,9 +42,9 @@ from flambeau.ops.kernels.random_native import (
     normal64,
     permutation,
     permutation_large,
-    unit32,
     uniform32,
     uniform64,
+    unit32,
 )
 from flambeau.runtime.twister import acquire, fill_words, release
 
