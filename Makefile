@@ -27,7 +27,7 @@ help:
 	@echo 'make parity  comparisons with torch 2.13.0, which it installs into $(VENV)'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make format  let ruff rewrite the files'
-	@echo 'make bench   speed side by side with torch'
+	@echo 'make bench   speed side by side with torch; writes build/benchmarks/'
 	@echo 'make golden  record the golden outputs under tests/golden/ from torch again'
 	@echo 'make wheel   build the wheel into dist/'
 	@echo 'make clean   remove build/ and caches; make distclean also removes $(VENV)'
@@ -80,7 +80,7 @@ format: $(VENV)/test-installed
 	$(BIN)/ruff check --fix $(CHECKED)
 
 bench: $(VENV)/parity-installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks publish --output build/benchmarks
 
 golden: $(VENV)/parity-installed
 	set -e; for script in tools/record_*.py; do echo $$script; $(BIN)/python $$script; done

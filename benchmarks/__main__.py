@@ -1,96 +1,93 @@
-"""`python -m benchmarks`: Flambeau and torch take turns, one process each; prints the ratios.
+"""Speed side by side with torch; a ratio above 1 means that Flambeau is faster.
 
-The machine's speed drifts (other users, heat), so the two alternate within each round and each
-round gives one ratio; the figure quoted is the median of the rounds, with the least and the
-greatest beside it. A ratio above 1 means that Flambeau is faster.
+python -m benchmarks                        start, memory and the table of rows
+python -m benchmarks sweep [FAMILY ...]     families of operations over sizes
+python -m benchmarks publish                everything, written to docs/ and README.md
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
-import math
 import os
 import re
-import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import startup
-from benchmarks.workloads import TABLE
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-class Worker:
-    """A process that measures one framework."""
-
-    def __init__(self, module: str, threads: int) -> None:
-        self.command = [sys.executable, "-m", "benchmarks.worker", module, str(threads)]
-        self.environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        self.start()
-
-    def start(self) -> None:
-        """Start the process, again after a crash."""
-        self.process = subprocess.Popen(
-            self.command,
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = self.process.stdout.readline() if self.process.stdout else ""
-        if not line:
-            raise SystemExit(f"{self.command[3]} could not be imported (see the error above)")
-        self.version = json.loads(line)["version"]
-
-    def ask(self, name: str, budget: float) -> dict[str, Any]:
-        """Samples of one workload, or the error it met."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"name": name, "budget": budget}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        status = self.process.wait()
-        self.start()
-        return {"error": f"the process ended with status {status}"}
+from benchmarks import machine, memory, report, startup
+from benchmarks.comparing import ROOT, Worker, compare, geometric_mean, in_units
+from benchmarks.rows import GROUPS, TRAIN, families, table
 
 
-def compare(ours: Worker, theirs: Worker, name: str, rounds: int, budget: float) -> dict[str, Any]:
-    """Ratios of one workload; {"error": ...} where one side cannot run it."""
-    seconds: dict[Worker, list[float]] = {ours: [], theirs: []}
-    ratios = []
-    for turn in range(rounds):
-        for worker in (ours, theirs) if turn % 2 == 0 else (theirs, ours):
-            answer = worker.ask(name, budget)
-            if "error" in answer:
-                return {"error": f"{worker.command[3]}: {answer['error']}"}
-            seconds[worker].append(statistics.median(answer["samples"]))
-        ratios.append(seconds[theirs][-1] / seconds[ours][-1])
-    return {
-        "ratio": statistics.median(ratios),
-        "least": min(ratios),
-        "greatest": max(ratios),
-        "ours": statistics.median(seconds[ours]),
-        "theirs": statistics.median(seconds[theirs]),
-    }
+class Session:
+    """What one command measures with: the options and the two workers."""
 
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        names = options.module, options.other
+        self.ours, self.theirs = (Worker(name, options.threads) for name in names)
+        self.versions = f"{names[0]} {self.ours.version}, {names[1]} {self.theirs.version}"
 
-def in_units(seconds: float) -> str:
-    """A time with three digits: 1.23 us, 45.6 ms."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size or unit == "us":
-            return f"{seconds / size:.3g} {unit}"
-    raise AssertionError
+    def header(self) -> None:
+        """The first lines of the printed table."""
+        print(f"{self.versions}, {self.options.threads} threads\n")
+        titles = f"{self.options.module:>9s} {self.options.other:>9s}"
+        rounds = f"(least to greatest of {self.options.rounds} rounds)"
+        print(f"{'':8s} {'':32s} {titles}   ratio  {rounds}", flush=True)
+
+    def rows_of(self, group: str, labels: list[str]) -> dict[str, Any]:
+        """Measures and shows the rows of a group or family that were asked for."""
+        results = {}
+        for label in labels:
+            if re.search(self.options.only, f"{group} {label}"):
+                options = self.options
+                result = compare(
+                    self.ours, self.theirs, group, label, options.rounds, options.budget
+                )
+                results[label] = result
+                show(group, label, result)
+        return results
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """The groups of the table."""
+        names = {group: [w.name for w in table() if w.group == group] for group in GROUPS}
+        return {group: self.rows_of(group, labels) for group, labels in names.items()}
+
+    def sweep(self, chosen: list[str]) -> dict[str, dict[str, Any]]:
+        """The families; each in fresh processes, so that none inherits another's memory."""
+        results = {}
+        for family in chosen:
+            results[family] = self.rows_of(family, self.ours.labels(family))
+            for worker in (self.ours, self.theirs):
+                worker.stop()
+                worker.start()
+        return results
+
+    def startup(self) -> list[list[float]]:
+        """Import time and memory, side by side."""
+        pair = [startup.probe(name) for name in (self.options.module, self.options.other)]
+        for (label, unit, scale), ours, theirs in zip(startup.LABELS, *pair):
+            times = f"{ours * scale:5.0f} {unit:3s} {theirs * scale:5.0f} {unit:3s}"
+            print(f"{'start':8s} {label:32s} {times} {theirs / ours:7.2f}", flush=True)
+        return pair
+
+    def memory(self) -> dict[str, list[memory.Peak]]:
+        """The most memory that each training row takes, and what of it came with the import."""
+        peaks = {}
+        for name in [w.name for w in table() if w.group == TRAIN]:
+            modules = self.options.module, self.options.other
+            pair = [memory.of_training(module, name, self.options.threads) for module in modules]
+            peaks[name] = pair
+            most = " ".join(f"{peak.training:5.0f} MiB" for peak in pair)
+            print(f"{'memory':8s} {name:32s} {most} {pair[1].training / pair[0].training:7.2f}")
+        return peaks
 
 
 def show(group: str, name: str, result: dict[str, Any]) -> None:
     """One line of the table."""
-    head = f"{group:6s} {name:28s}"
+    head = f"{group:8s} {name:32s}"
     if "error" in result:
         print(f"{head} {result['error']}", flush=True)
         return
@@ -99,57 +96,83 @@ def show(group: str, name: str, result: dict[str, Any]) -> None:
     print(f"{head} {times} {result['ratio']:7.2f}  {span}", flush=True)
 
 
-def summarise(results: dict[str, dict[str, Any]]) -> None:
+def summarise(groups: dict[str, dict[str, Any]]) -> None:
     """The geometric mean of each group, and how many rows are behind."""
     print()
-    for group in dict.fromkeys(workload.group for workload in TABLE):
-        rows = [results[w.name] for w in TABLE if w.group == group and w.name in results]
-        ratios = [result["ratio"] for result in rows if "ratio" in result]
+    for group, results in groups.items():
+        ratios = report.ratios(results)
         if ratios:
-            mean = math.exp(statistics.fmean(map(math.log, ratios)))
             behind = sum(ratio < 1 for ratio in ratios)
-            count = f"{len(ratios)} of {len(rows)} rows"
-            print(f"{group:6s} geometric mean {mean:.2f} over {count}, {behind} behind")
+            count = f"{len(ratios)} of {len(results)} rows"
+            mean = geometric_mean(ratios)
+            print(f"{group:8s} geometric mean {mean:.2f} over {count}, {behind} behind")
 
 
-def show_startup(module: str, other: str) -> list[list[float]]:
-    """Import time and memory, side by side."""
-    pair = [startup.probe(module), startup.probe(other)]
-    for (label, unit, scale), ours, theirs in zip(startup.LABELS, *pair):
-        times = f"{ours * scale:5.0f} {unit:3s} {theirs * scale:5.0f} {unit:3s}"
-        print(f"start  {label:28s} {times} {theirs / ours:7.2f}")
-    return pair
+def everything(session: Session, command: str) -> dict[str, Any]:
+    """All published figures."""
+    options = session.options
+    return {
+        "date": datetime.date.today().isoformat(),
+        "command": command,
+        "versions": session.versions,
+        "machine": machine.describe(),
+        "threads": options.threads,
+        "ceilings": machine.ceilings(options.threads)._asdict(),
+        "startup": session.startup(),
+        "memory": session.memory(),
+        "table": session.table(),
+        "families": session.sweep(families()),
+    }
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line; without a command it is `table`."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--module", default="flambeau", help="what is measured")
+    common.add_argument("--other", default="torch", help="what it is compared with")
+    common.add_argument("--only", default="", metavar="REGEX", help="rows: 'group name' matches")
+    common.add_argument("--rounds", type=int, default=3)
+    common.add_argument("--budget", type=float, default=0.1, help="seconds a round and a side")
+    common.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    common.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="task", required=True)
+    commands.add_parser("table", parents=[common])
+    commands.add_parser("sweep", parents=[common]).add_argument(
+        "families", nargs="*", metavar="FAMILY", help=f"of {', '.join(families())}; default: all"
+    )
+    publish = commands.add_parser("publish", parents=[common])
+    publish.add_argument("--output", type=Path, default=ROOT / "docs", metavar="FOLDER")
+    if not arguments or arguments[0].startswith("--"):
+        arguments = ["table", *arguments]
+    return parser.parse_args(arguments)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--module", default="flambeau", help="what is measured")
-    parser.add_argument("--other", default="torch", help="what it is compared with")
-    parser.add_argument("--only", default="", metavar="REGEX", help="rows: 'group name' matches")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--budget", type=float, default=0.2, help="seconds a round and a side")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    options = parser.parse_args()
-
-    chosen = [w for w in TABLE if re.search(options.only, f"{w.group} {w.name}")]
-    ours, theirs = (Worker(name, options.threads) for name in (options.module, options.other))
-    versions = f"{options.module} {ours.version}, {options.other} {theirs.version}"
-    print(f"{versions}, {options.threads} threads\n")
-    titles = f"{options.module:>9s} {options.other:>9s}"
-    print(f"{'':6s} {'':28s} {titles}   ratio  (least to greatest of {options.rounds} rounds)")
-    figures: dict[str, Any] = {}
-    if not options.only:
-        figures["startup"] = show_startup(options.module, options.other)
-    results: dict[str, dict[str, Any]] = {}
-    for workload in chosen:
-        result = compare(ours, theirs, workload.name, options.rounds, options.budget)
-        results[workload.name] = result
-        show(workload.group, workload.name, result)
-    summarise(results)
+    options = parse(sys.argv[1:])
+    session = Session(options)
+    session.header()
+    if options.task == "publish":
+        figures = everything(session, " ".join(["python -m benchmarks", *sys.argv[1:]]))
+        in_place = options.output.resolve() == ROOT / "docs"
+        report.write(figures, options.output, ROOT / "README.md" if in_place else None)
+    elif options.task == "sweep":
+        unknown = set(options.families) - set(families())
+        if unknown:
+            raise SystemExit(f"no family {', '.join(sorted(unknown))} under benchmarks/families")
+        figures = {"families": session.sweep(options.families or families())}
+    else:
+        figures = {} if options.only else {"startup": session.startup()}
+        figures["table"] = session.table()
+    groups = {**figures.get("table", {}), **figures.get("families", {})}
+    summarise(groups)
     if options.json:
-        options.json.write_text(json.dumps({**figures, "rows": results}, indent=1))
-    return 1 if any("error" in result for result in results.values()) else 0
+        options.json.write_text(json.dumps(figures, indent=1))
+    return 1 if any("error" in row for rows in groups.values() for row in rows.values()) else 0
 
 
 if __name__ == "__main__":

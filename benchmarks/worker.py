@@ -1,8 +1,11 @@
 """One framework in one process. Reads requests as lines of JSON, answers each with one line.
 
-A request {"name": ..., "budget": seconds} is answered with the seconds that one step takes, as a
-list of samples; how many steps make one sample is found once, so that a sample takes a few
-milliseconds. Errors are answers too.
+    {"group": "calls"}                                  -> {"labels": [...]}
+    {"group": "calls", "label": "add", "budget": 0.2}   -> {"samples": [...], "first": seconds}
+
+A sample is the seconds of one step; how many steps make one sample is found once, so that a sample
+takes a few milliseconds. `first` is what the first step took, compilation included. Errors are
+answers too.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workloads import TABLE
+from benchmarks.rows import rows
 
 SAMPLE_SECONDS = 0.004
 
@@ -51,28 +54,58 @@ def measure(step: Callable[[], Any], count: int, budget: float) -> list[float]:
     return samples
 
 
+class Bench:
+    """Keeps the row that was measured last, ready for the next round."""
+
+    def __init__(self, torch: Any) -> None:
+        self.torch = torch
+        self.chosen: tuple[str, str] | None = None
+        self.group = ""
+        self.rows: dict[str, Callable[[], Callable[[], Any]]] = {}
+
+    def open(self, group: str) -> None:
+        """Make the rows of a group; those of the last one go first."""
+        if group != self.group:
+            self.rows, self.group = {}, ""
+            self.torch.manual_seed(0)
+            self.rows, self.group = rows(self.torch, group), group
+
+    def prepare(self, group: str, label: str) -> None:
+        """Build the row's operands and run it once, which compiles what there is to compile."""
+        if self.chosen == (group, label):
+            return
+        self.chosen = None
+        self.step: Callable[[], Any] = lambda: None  # the tensors of the last row go first
+        self.open(group)
+        self.torch.manual_seed(0)
+        self.step = self.rows[label]()
+        self.first = timed(self.step, 1)
+        self.count = calibrated(self.step)
+        self.chosen = group, label
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "label" not in request:
+            self.open(request["group"])
+            return {"labels": list(self.rows)}
+        self.prepare(request["group"], request["label"])
+        samples = measure(self.step, self.count, request["budget"])
+        return {"samples": samples, "first": self.first}
+
+
 def main() -> None:
     name, threads = sys.argv[1], int(sys.argv[2])
     torch = importlib.import_module(name)
     torch.set_num_threads(threads)
-    builders = {workload.name: workload.build for workload in TABLE}
-    prepared: dict[str, tuple[Callable[[], Any], int]] = {}
-    print(json.dumps({"module": name, "version": str(torch.__version__)}), flush=True)
+    bench = Bench(torch)
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a framework prints is no answer
+    print(json.dumps({"version": str(torch.__version__)}), file=answers, flush=True)
     for line in sys.stdin:
-        request = json.loads(line)
         try:
-            if request["name"] not in prepared:
-                prepared.clear()  # the tensors of the last workload go before the next come
-                torch.manual_seed(0)
-                step = builders[request["name"]](torch)
-                timed(step, 1)  # compiles what there is to compile
-                prepared[request["name"]] = step, calibrated(step)
-            step, count = prepared[request["name"]]
-            answer: dict[str, Any] = {"samples": measure(step, count, request["budget"])}
+            answer = bench.answer(json.loads(line))
         except Exception as error:  # noqa: BLE001  reported to the parent, which shows it
-            prepared.clear()
+            bench.chosen = None
             answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:100]}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

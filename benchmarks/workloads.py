@@ -1,38 +1,18 @@
-"""What is measured: one table, every row written once against the torch API.
+"""Single operations: one table, every row written once against the torch API.
 
 A row is a function that gets the module under test and returns a step: a call without arguments
-that does one unit of work and returns its result. Groups: `tiny` is bound by the cost of a call,
-`train` is whole training steps of small models, `large` is bound by memory or arithmetic.
+that does one unit of work and returns its result. Group `tiny` is bound by the cost of a call,
+`large` by memory or arithmetic; `benchmarks.training` has the whole training steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-Step = Callable[[], Any]
-TINY, TRAIN, LARGE = "tiny", "train", "large"
+from benchmarks.rows import LARGE, TABLE, TINY, Step, Workload, row
 
-
-class Workload(NamedTuple):
-    """One row of the table."""
-
-    group: str
-    name: str
-    build: Callable[[Any], Step]
-
-
-TABLE: list[Workload] = []
-
-
-def row(group: str, name: str) -> Callable[[Callable[[Any], Step]], Callable[[Any], Step]]:
-    """Decorator: the function builds the step of this row."""
-
-    def enter(build: Callable[[Any], Step]) -> Callable[[Any], Step]:
-        TABLE.append(Workload(group, name, build))
-        return build
-
-    return enter
+MILLION = 1 << 20
 
 
 # ---- tiny ----------------------------------------------------------------------------------------
@@ -95,108 +75,55 @@ def _(torch: Any) -> Step:
     return lambda: a.add_(1)
 
 
-# ---- train ---------------------------------------------------------------------------------------
-def training_step(model: Any, loss_of: Any, optimizer: Any, x: Any, y: Any) -> Step:
-    """Forward, backward, update."""
-
-    def step() -> Any:
-        loss = loss_of(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-@row(TRAIN, "linear regression, SGD")
-def _(torch: Any) -> Step:
-    x = torch.rand(100, 1)
-    y = 2 * x + 3 + 0.5 * torch.randn(100, 1)
-    model = torch.nn.Linear(1, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    return training_step(model, torch.nn.MSELoss(), optimizer, x, y)
-
-
-@row(TRAIN, "MLP 20-10-5-1, Adam")
-def _(torch: Any) -> Step:
-    nn = torch.nn
-    model = nn.Sequential(
-        nn.Linear(20, 10), nn.ReLU(), nn.Linear(10, 5), nn.Sigmoid(), nn.Linear(5, 1)
-    )
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    return training_step(model, nn.MSELoss(), optimizer, torch.randn(32, 20), torch.randn(32, 1))
-
-
-@row(TRAIN, "MLP 784-256-128-10, Adam")
-def _(torch: Any) -> Step:
-    nn = torch.nn
-    model = nn.Sequential(
-        nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
-    )
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    x, y = torch.randn(128, 784), torch.randint(0, 10, (128,))
-    return training_step(model, nn.CrossEntropyLoss(), optimizer, x, y)
-
-
-@row(TRAIN, "CNN on 8x8 images, SGD")
-def _(torch: Any) -> Step:
-    nn = torch.nn
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(512, 10),
-    )  # fmt: skip
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    x, y = torch.randn(64, 1, 8, 8), torch.randint(0, 10, (64,))
-    return training_step(model, nn.CrossEntropyLoss(), optimizer, x, y)
-
-
 # ---- large ---------------------------------------------------------------------------------------
-UNARY = ["relu", "exp", "sigmoid", "tanh", "sin"]
+UNARY = ["relu", "exp", "sigmoid", "tanh", "sin", "gelu"]
 
 
 def _unary(name: str) -> Callable[[Any], Step]:
     def build(torch: Any) -> Step:
-        function, x = getattr(torch, name), torch.randn(1 << 24)
+        place = torch.nn.functional if name == "gelu" else torch
+        function, x = getattr(place, name), torch.randn(1 << 24)
         return lambda: function(x)
 
     return build
 
 
-TABLE.extend(Workload(LARGE, f"{name}, 16 M", _unary(name)) for name in UNARY)
+TABLE.extend(
+    Workload(LARGE, f"{name}, 16 M", _unary(name), moves=2 * 64 * MILLION) for name in UNARY
+)
 
 
-@row(LARGE, "add, 16 M")
+@row(LARGE, "add, 16 M", moves=3 * 64 * MILLION)
 def _(torch: Any) -> Step:
     a, b = torch.randn(1 << 24), torch.randn(1 << 24)
     return lambda: a + b
 
 
-@row(LARGE, "chain of five, 4 M")
+@row(LARGE, "chain of five, 4 M", moves=(3 + 2 + 3 + 2 + 1) * 16 * MILLION)
 def _(torch: Any) -> Step:
     a, b = torch.randn(1 << 22), torch.randn(1 << 22)
     return lambda: ((a * b + a).tanh() - b).abs().sum()
 
 
-@row(LARGE, "sum, 16 M")
+@row(LARGE, "sum, 16 M", moves=64 * MILLION)
 def _(torch: Any) -> Step:
     x = torch.randn(1 << 24)
     return lambda: x.sum()
 
 
-@row(LARGE, "mean of columns, 4096x1024")
+@row(LARGE, "mean of columns, 4096x1024", moves=16 * MILLION)
 def _(torch: Any) -> Step:
     x = torch.randn(4096, 1024)
     return lambda: x.mean(0)
 
 
-@row(LARGE, "softmax, 4096x1024")
+@row(LARGE, "softmax, 4096x1024", moves=2 * 16 * MILLION)
 def _(torch: Any) -> Step:
     x = torch.randn(4096, 1024)
     return lambda: torch.softmax(x, -1)
 
 
-@row(LARGE, "layer_norm, 4096x1024")
+@row(LARGE, "layer_norm, 4096x1024", moves=2 * 16 * MILLION)
 def _(torch: Any) -> Step:
     x = torch.randn(4096, 1024)
     return lambda: torch.nn.functional.layer_norm(x, (1024,))
@@ -214,25 +141,25 @@ def _(torch: Any) -> Step:
     return step
 
 
-@row(LARGE, "transposed copy, 4096x2048")
+@row(LARGE, "transposed copy, 4096x2048", moves=2 * 32 * MILLION)
 def _(torch: Any) -> Step:
     x = torch.randn(4096, 2048)
     return lambda: x.t().contiguous()
 
 
-@row(LARGE, "matmul, 1024")
+@row(LARGE, "matmul, 1024", computes=2 * 1024**3)
 def _(torch: Any) -> Step:
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     return lambda: a @ b
 
 
-@row(LARGE, "batched matmul, 64x128x128")
+@row(LARGE, "batched matmul, 64x128x128", computes=64 * 2 * 128**3)
 def _(torch: Any) -> Step:
     a, b = torch.randn(64, 128, 128), torch.randn(64, 128, 128)
     return lambda: a @ b
 
 
-@row(LARGE, "conv 3x3, 64 channels")
+@row(LARGE, "conv 3x3, 64 channels", computes=8 * 56**2 * 64 * 64 * 9 * 2)
 def _(torch: Any) -> Step:
     x, w = torch.randn(8, 64, 56, 56), torch.randn(64, 64, 3, 3)
     return lambda: torch.nn.functional.conv2d(x, w, padding=1)
@@ -267,7 +194,7 @@ def _(torch: Any) -> Step:
     return lambda: torch.randn(1 << 22)
 
 
-@row(LARGE, "AdamW step, 10 M parameters")
+@row(LARGE, "AdamW step, 10 M parameters", moves=7 * 4 * 10**7)
 def _(torch: Any) -> Step:
     parameters = [torch.nn.Parameter(torch.randn(1000, 1000)) for _ in range(10)]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3)
@@ -279,3 +206,58 @@ def _(torch: Any) -> Step:
         return parameters[0]
 
     return step
+
+
+@row(LARGE, "conv 3x3 and backward, 32 channels", computes=3 * 8 * 32**2 * 32 * 64 * 9 * 2)
+def _(torch: Any) -> Step:
+    x = torch.randn(8, 32, 32, 32, requires_grad=True)
+    w = torch.randn(64, 32, 3, 3, requires_grad=True)
+
+    def step() -> Any:
+        x.grad = w.grad = None
+        torch.nn.functional.conv2d(x, w, padding=1).sum().backward()
+        return w.grad
+
+    return step
+
+
+@row(LARGE, "depthwise conv 3x3, 96 channels", computes=4 * 56**2 * 96 * 9 * 2)
+def _(torch: Any) -> Step:
+    x, w = torch.randn(4, 96, 56, 56), torch.randn(96, 1, 3, 3)
+    return lambda: torch.nn.functional.conv2d(x, w, padding=1, groups=96)
+
+
+@row(LARGE, "max_pool2d, 8x64x56x56", moves=8 * 64 * 56**2 * 5)
+def _(torch: Any) -> Step:
+    x = torch.randn(8, 64, 56, 56)
+    return lambda: torch.nn.functional.max_pool2d(x, 2)
+
+
+@row(LARGE, "batch_norm in training, 8x64x56x56", moves=3 * 4 * 8 * 64 * 56**2)
+def _(torch: Any) -> Step:
+    layer, x = torch.nn.BatchNorm2d(64), torch.randn(8, 64, 56, 56)
+    return lambda: layer(x)
+
+
+@row(LARGE, "causal attention, 4x8x256x64", computes=2 * 4 * 8 * 256**2 * 64)
+def _(torch: Any) -> Step:
+    q = torch.randn(4, 8, 256, 64)
+    return lambda: torch.nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
+
+
+@row(LARGE, "embedding, 16 k of 128", moves=2 * 4 * 64 * 256 * 128)
+def _(torch: Any) -> Step:
+    index, table = torch.randint(0, 20000, (64, 256)), torch.randn(20000, 128)
+    return lambda: torch.nn.functional.embedding(index, table)
+
+
+@row(LARGE, "argmax of rows, 4096x1024", moves=16 * MILLION)
+def _(torch: Any) -> Step:
+    x = torch.randn(4096, 1024)
+    return lambda: x.argmax(1)
+
+
+@row(LARGE, "topk of rows, 1024x4096", moves=16 * MILLION)
+def _(torch: Any) -> Step:
+    x = torch.randn(1024, 4096)
+    return lambda: torch.topk(x, 10, dim=1)[0]

@@ -3,6 +3,7 @@ gradient, one training step, one file. `python -m pytest tests/test_tiny.py`"""
 
 from __future__ import annotations
 
+import gc
 import io
 import math
 
@@ -65,6 +66,20 @@ def test_gradient() -> None:
     assert y.grad_fn.name() == "SumBackward0"
     y.backward()
     assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_gradients_are_freed_with_their_last_reference() -> None:
+    x = torch.ones(1000, requires_grad=True)
+    y = x * 2
+    torch.autograd.grad(y.sum(), x)
+    gc.disable()
+    try:
+        before = torch.memory_stats()["used_bytes"]
+        for _ in range(3):
+            torch.autograd.grad((x * 2).sum(), x)
+        assert torch.memory_stats()["used_bytes"] == before
+    finally:
+        gc.enable()
 
 
 def test_training_step() -> None:

@@ -26,7 +26,7 @@ from flambeau.runtime import programs as native
 from flambeau.runtime.objects import OPAQUE
 from flambeau.runtime.plan_block import B_BACKWARD
 from flambeau.runtime.system import engine
-from flambeau.runtime.thread_modes import TRACE
+from flambeau.runtime.thread_modes import AUTOCAST, TRACE
 
 MOST = 32  # programs of one plan; the gradients of further specs are left to the rules
 ALIGNED = 3
@@ -118,7 +118,7 @@ class Tracer:
                 places = [0 if k == 0 else (k - 1) << 3 | native.SAVED_BIT for k in recipe.operands]
                 self.note(recipe.plan, places, found)
         mode, looks = core.get_mode(), core.world[OPAQUE]
-        core.set_mode(mode | TRACE)
+        core.set_mode(mode & ~AUTOCAST | TRACE)  # what ran forward has its dtypes already
         _tracing.tracer = self
         try:
             if recipe is not None:

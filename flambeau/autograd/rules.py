@@ -16,7 +16,7 @@ from flambeau.autograd.nodes import Flat, Node
 from flambeau.autograd.saved import modified, restored
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
-from flambeau.ops.rules import INCOMING, SAVED
+from flambeau.ops.rules import INCOMING, SAVED, Joint
 from flambeau.runtime.system import engine
 
 
@@ -45,15 +45,17 @@ def by_rules(node: Node, saved: Any, grads: list[Any], create: bool = False) -> 
     if create:
         saved = restored(node, saved)
     found: list[Any] = [None] * len(edges)
+    shared: dict[Any, Any] = {}
     for i, edge in enumerate(edges):
         if edge is not None:
             rule, sources, spec = plan.gradient.recipes[i]
             if rule is not None:
-                grad = rule(
-                    *[
-                        saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v
-                        for kind, v in sources
-                    ]
+                values = [
+                    saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v
+                    for kind, v in sources
+                ]
+                grad = (
+                    together(rule, edges, values, shared) if type(rule) is Joint else rule(*values)
                 )
                 if grad is not None:
                     found[i] = grad if grad._spec is spec else fit(grad, spec)
@@ -62,6 +64,15 @@ def by_rules(node: Node, saved: Any, grads: list[Any], create: bool = False) -> 
                             found[i], [saved[v] for kind, v in sources if kind == SAVED]
                         )
     return found
+
+
+def together(rule: Joint, edges: Any, values: list[Any], shared: dict[Any, Any]) -> Any:
+    """One input's gradient by a rule that serves several: it runs for the first of them."""
+    answer = shared.get(rule.function)
+    if answer is None:
+        needed = [place >= 0 and edges[place] is not None for place in rule.inputs]
+        answer = shared[rule.function] = rule.function(needed, *values)
+    return answer[rule.place]
 
 
 def fit(grad: Any, spec: Any) -> Any:
