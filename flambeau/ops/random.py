@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from flambeau.autograd.inplace import adopt, check_modifiable
@@ -41,29 +42,20 @@ def engine_of(generator: Any) -> Any:
 
 
 def storage_order(tensor: Any) -> Any:
-    """The tensor's elements as a 1-D array in the order of their memory,
-    or None when they do not lie densely.
+    """The elements of a contiguous tensor as a 1-D array (complex ones as pairs of reals, bfloat16
+    as its bits), or None for other tensors.
     """
+    import numpy
+
     spec = tensor._spec
-    name = (
-        "uint16"
-        if spec.dtype is dtypes.bfloat16
-        else spec.dtype.to_real().name
-        if spec.dtype.is_complex
-        else spec.dtype.name
-    )
-    if spec.contiguous:
-        flat = Spec.of((spec.numel,), (1,), spec.dtype, spec.device)
-        array = raw_array(
-            type(
-                "Window",
-                (),
-                {"_spec": flat, "_storage": tensor._storage, "_offset": tensor._offset},
-            )(),
-            spec.dtype.numpy_name or name,
-        )
-        return array.view(name)
-    return None
+    if not spec.contiguous:
+        return None
+    kind = spec.dtype.to_real() if spec.dtype.is_complex else spec.dtype
+    name = "uint16" if kind is dtypes.bfloat16 else kind.name
+    count = spec.numel * spec.itemsize // kind.itemsize
+    if not count:
+        return numpy.empty(0, name)
+    return numpy.ndarray((count,), name, tensor._storage, tensor._offset * spec.itemsize)
 
 
 def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: Any) -> Any:
@@ -91,6 +83,7 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: An
     return tensor
 
 
+@cache
 def streams() -> Any:
     """The drawing functions, imported when numbers are first drawn."""
     from flambeau.ops.kernels import random_streams
@@ -98,6 +91,7 @@ def streams() -> Any:
     return random_streams
 
 
+@cache
 def checks() -> Any:
     """The checks of arguments."""
     from flambeau.ops.kernels import random_checks

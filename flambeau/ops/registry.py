@@ -203,7 +203,7 @@ class Op:
                 names.append(f"{name}[{i}]" if isinstance(value, (list, tuple)) else name)
                 operands.append(Operand(item._spec, places.of(item)))
         specs = [o.spec for o in operands]
-        values = {k: v for k, v in arguments.items() if k not in tensors}
+        values = {k: v for k, v in arguments.items() if v is None or k not in tensors}
         gradient = self.gradient(names, values, specs, outputs)
         return Plan(
             self,
