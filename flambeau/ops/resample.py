@@ -23,7 +23,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
 from flambeau.ops.kernels import resampling as kernels
 from flambeau.ops.kernels.resampling import Axis
-from flambeau.ops.kinds import structured
+from flambeau.ops.kinds import Call, structured
 from flambeau.ops.plan import RELEASE_FROM
 from flambeau.ops.conv import threading
 
@@ -213,9 +213,10 @@ def gradient(g: Any, maps: tuple[Map | None, ...], transposed: bool) -> Any:
     return resample.call(g, maps, not transposed, 0.0)
 
 
-@structured(public=None, methods=(), node="ResampleBackward", grad={"input": gradient})
-def resample(call, input, maps, transposed, value):
-    """Every axis with a map is read as it says; `value` is what an index without entries gets."""
+def resampled(
+    call: Call, input: Any, maps: tuple[Map | None, ...], transposed: bool, value: float
+) -> Any:
+    """The plan of one of the ops below."""
     x = input._spec
     shape = tuple(
         n if entry is None else entry[1 if transposed else 2]
@@ -246,3 +247,19 @@ def resample(call, input, maps, transposed, value):
     shared = grain if work >= RELEASE_FROM and threads > 1 else 0
     params, scratch = kernels.combine_params(dims, parallel, threads, shared)
     return plan.use_native(kernels.combine_address(kind), params, 1, work, 1, scratch)
+
+
+@structured(public=None, methods=(), node="ResampleBackward", grad={"input": gradient})
+def resample(call, input, maps, transposed, value):
+    """Every axis with a map is read as it says; `value` is what an index without entries gets."""
+    return resampled(call, input, maps, transposed, value)
+
+
+@structured(
+    public=None,
+    methods=(),
+    grad={"input": lambda g, input, maps: resample.call(g, maps, True, 0.0)},
+)
+def mirror(call, input, maps):
+    """`resample` for padding that reflects or replicates: torch's gradient hangs on its input."""
+    return resampled(call, input, maps, False, 0.0)

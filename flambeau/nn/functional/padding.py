@@ -36,7 +36,7 @@ def pad(
             f"padding length {len(pad)} and input of dimension {input.dim()}"
         )
     if mode == "constant":
-        return constant_pad_nd(input, pad, 0 if value is None else value)
+        return _constant_pad(input, pad, 0 if value is None else value)
     if value is not None and value != 0:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     spatial = len(pad) // 2
@@ -57,12 +57,7 @@ def _sides(pad: Sequence[int]) -> list[tuple[int, int, int]]:
     return [(-1 - d, pad[2 * d], pad[2 * d + 1]) for d in range(len(pad) // 2)]
 
 
-def constant_pad_nd(input: Tensor, pad: Sequence[int], value: complex = 0) -> Tensor:
-    """`pad` with a constant around; negative numbers cut.
-
-    >>> torch.constant_pad_nd(torch.tensor([1, 2, 3]), (1, -1), 7)
-    tensor([7, 1, 2])
-    """
+def _constant_pad(input: Tensor, pad: Sequence[int], value: complex) -> Tensor:
     for dim, before, after in _sides(pad):
         if max(-before, 0) + max(-after, 0) > input.size(dim) and (before < 0 or after < 0):
             raise RuntimeError("narrow(): length must be non-negative.")
@@ -88,6 +83,8 @@ def _padded(input: Tensor, pad: Sequence[int], mode: str, value: complex = 0) ->
     if mode in ("reflect", "replicate") and input.dtype == flambeau.bool:
         name = "reflection" if mode == "reflect" else "replication"
         raise not_implemented(f"{name}_pad{len(pad) // 2}d", input)
+    if mode in ("reflect", "replicate"):
+        return flambeau.ops.nn.mirror(input, tuple(maps))
     return flambeau.ops.nn.resample(input, tuple(maps), False, value)
 
 
