@@ -21,11 +21,11 @@ from typing import Any
 
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
+from flambeau.ops.conv import threading
 from flambeau.ops.kernels import resampling as kernels
 from flambeau.ops.kernels.resampling import Axis
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.plan import RELEASE_FROM
-from flambeau.ops.conv import threading
 
 Map = tuple[Any, ...]
 GRAIN = 1 << 15  # elements that a thread takes at a time

@@ -109,7 +109,7 @@ def test_random_convolutions(first: int) -> None:
         case = draw(seed)
         random_values = torch.Generator().manual_seed(seed)
         channels = case.weight[1] * case.options["groups"] if case.transposed else case.weight[0]
-        sizes = [case.input, case.weight, (channels,), (300_000,)]
+        sizes = [case.input, case.weight, (channels,), (700_000,)]
         arrays = [torch.randn(s, generator=random_values).numpy() for s in sizes]
         theirs, ours = outcome(torch, case, arrays), outcome(flambeau, case, arrays)
         for name, a, b in zip(("result", "input", "weight", "bias"), theirs, ours):

@@ -77,9 +77,7 @@ def _padded(input: Tensor, pad: Sequence[int], mode: str, value: complex = 0) ->
         _check_result(input, pad)
     shape = [size if entry is None else entry[2] for size, entry in zip(input.shape, maps)]
     if min(shape, default=0) < 0:
-        raise RuntimeError(
-            f"Trying to create tensor with negative dimension {min(shape)}: {shape}"
-        )
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {shape}")
     if mode in ("reflect", "replicate") and input.dtype == flambeau.bool:
         name = "reflection" if mode == "reflect" else "replication"
         raise not_implemented(f"{name}_pad{len(pad) // 2}d", input)
@@ -105,8 +103,8 @@ def _check_indexed(input: Tensor, dim: int, before: int, after: int, mode: str) 
     if mode == "reflect" and (before >= length or after >= length):
         raise RuntimeError(
             f"Argument #{2 - 2 * dim}: Padding size should be less than the corresponding input "
-            f"dimension, but got: padding ({before}, {after}) at dimension {input.dim() + dim} of input "
-            f"{list(input.shape)}"
+            f"dimension, but got: padding ({before}, {after}) at dimension {input.dim() + dim} of "
+            f"input {list(input.shape)}"
         )
     if mode == "circular":
         if before > length or after > length:

@@ -9,8 +9,8 @@ weights (compressed rows: index i has entries starts[i] to starts[i + 1]). Two k
     combine_rows   any entries: the rows of the input that a row of the result sees are added up to
                    one line, with vectors; then the innermost axis picks from the line
 
-A kernel's items are the rows of the result in the order of its memory. The gradient is the same with
-every axis turned round (`Axis.transposed`), so that no two threads add to one element. Used by
+A kernel's items are the rows of the result in the order of its memory. The gradient is the same
+with every axis turned round (`Axis.transposed`), so that no two threads add to one element. Used by
 ops.resample:
 
     params, scratch = combine_params(loops(x, y, axes), parallel, threads, grain)
