@@ -145,7 +145,9 @@ def widened_axis(kind: str, inputs: int, outputs: int, scale: float) -> Axis:
 
     function, reach = FILTERS[kind]
     stretch = max(scale, 1.0)
-    starts, places, weights = [0], [], []
+    starts: list[int] = [0]
+    places: list[int] = []
+    weights: list[float] = []
     for i in range(outputs):
         centre = scale * (i + 0.5)
         start = max(int(centre - reach * stretch + 0.5), 0)

@@ -394,7 +394,8 @@ def copy_address(itemsize: int) -> int:
 def combine_address(dtype: str) -> int:
     """Machine code of `combine_rows` for elements of `dtype`."""
     element, compute, _ = ELEMENTS.get(dtype, (u8, f32, 4))
-    options = {"X": element, "C": compute, "XP": pointer(element), "CP": pointer(compute)}
+    options: dict[str, Any] = {"X": element, "C": compute}
+    options |= {"XP": pointer(element), "CP": pointer(compute)}
     options |= {"BFLOAT": dtype == "bfloat16", "BYTE": dtype == "uint8"}
     return address(Unit(f"combine_rows_{dtype}", [combine_rows], **options))
 
