@@ -113,9 +113,7 @@ def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
 zeros = constant(
     "zeros", 0, "A tensor of zeros.\n\n    >>> torch.zeros(2)\n    tensor([0., 0.])\n    "
 )
-ones = constant(
-    "ones", 1, "A tensor of ones.\n\n    >>> torch.ones(2)\n    tensor([1., 1.])\n    "
-)
+ones = constant("ones", 1, "A tensor of ones.\n\n    >>> torch.ones(2)\n    tensor([1., 1.])\n    ")
 empty = sized("empty", None, empty)
 
 
