@@ -14,6 +14,7 @@ import threading
 from types import FunctionType
 from typing import Any
 
+from flambeau.core.dtype import on_default_change
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.objects import NODE_CLASS, REVISE, WATCHER
@@ -68,6 +69,7 @@ def start() -> None:
         for word, door in {REVISE: revise, NODE_CLASS: node_class, WATCHER: watch}.items():
             core.know(word, door)
         engine.core, engine.functions = core, functions
+        on_default_change.append(core.clear_plans)
         importlib.import_module("flambeau.autograd.entry")
         for name in OP_MODULES:
             module = importlib.import_module(f"flambeau.ops.{name}")
