@@ -14,6 +14,7 @@ import threading
 from types import FunctionType
 from typing import Any
 
+from flambeau.core.dtype import on_default_change
 from flambeau.ops.registry import NUMBERED, OPS, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.objects import (
@@ -42,7 +43,7 @@ OP_MODULES = (
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
-    "batch_normalization", "rms_normalization", "conv", "pool", "nn", "autocast",
+    "batch_normalization", "rms_normalization", "conv", "pool", "resample", "nn", "autocast",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
@@ -85,6 +86,7 @@ def start() -> None:
         for word, door in doors.items():
             core.know(word, door)
         engine.core, engine.functions = core, functions
+        on_default_change.append(core.clear_plans)
         importlib.import_module("flambeau.autograd.entry")
         for name in OP_MODULES:
             module = importlib.import_module(f"flambeau.ops.{name}")
