@@ -158,6 +158,53 @@ def _inputs(results: Sequence[Any]) -> set[int]:
     return {node.value[0] for node in expr.postorder(results) if node.op == "input"}
 
 
+def run(
+    update: Update,
+    rows: Sequence[tuple[flambeau.Tensor, ...]],
+    steps: Sequence[flambeau.Tensor],
+    numbers: Callable[[tuple[flambeau.Tensor, ...], float], dict[str, Any]],
+    shared: bool,
+) -> None:
+    """One step of an optimizer: counts up, then `apply` with the numbers of the new counts.
+
+    numbers(row, count) gives the scalars of a row; rows with equal counts have the same ones if
+    `shared`. While a function is being recorded (`flambeau.compile`) the numbers are noted as such
+    that are computed anew at every replay.
+    """
+    tape = engine.tape
+    if tape is not None and not engine.core.get_mode() & NO_GRAD:
+        tape.stop("it differentiates through an optimizer")
+    elif tape is not None:
+        apply_on_tape(tape, update, rows, steps, numbers)
+        return
+    counts = advance(steps)
+    if shared and counts.count(counts[0]) == len(counts):
+        apply(update, rows, numbers(rows[0], counts[0]))
+    else:
+        for row, count in zip(rows, counts):
+            apply(update, [row], numbers(row, count))
+
+
+def apply_on_tape(
+    tape: Any,
+    update: Update,
+    rows: Sequence[tuple[flambeau.Tensor, ...]],
+    steps: Sequence[flambeau.Tensor],
+    numbers: Callable[[tuple[flambeau.Tensor, ...], float], dict[str, Any]],
+) -> None:
+    """The same while `tape` records: the numbers of all rows come from one function."""
+    names: list[str] = []
+
+    def renew() -> tuple[float, ...]:
+        found = [numbers(row, count) for row, count in zip(rows, advance(steps))]
+        names[:] = found[0]
+        return tuple([float(value) for scalars in found for value in scalars.values()])
+
+    values = iter(tape.renew(renew))
+    for row in rows:
+        apply(update, [row], {name: next(values) for name in names})
+
+
 def apply(
     update: Update, rows: Sequence[tuple[flambeau.Tensor, ...]], scalars: dict[str, Any]
 ) -> None:
@@ -171,7 +218,10 @@ def apply(
     recorded = not core.get_mode() & NO_GRAD
     if not recorded and not _NUMBERS.issuperset(map(type, scalars.values())):
         # From an option that is a tensor, such as the learning rate.
-        scalars = {name: float(value) for name, value in scalars.items()}
+        scalars = {
+            name: value if isinstance(value, float) else float(value)
+            for name, value in scalars.items()
+        }
     last: Kernel | None = None
     numbers: list[float] = []
     for row in rows:

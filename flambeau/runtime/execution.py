@@ -43,6 +43,7 @@ from flambeau.runtime.objects import (
     SLOT_NODE,
     SLOT_OFFSET,
     SLOT_STORAGE,
+    TAPE,
     TRUE,
     ZERO,
     PyLong_FromLongLong,
@@ -324,6 +325,9 @@ def write_target(
         return 0
     outputs[0] = inputs[block[B_INPLACE]]
     buffers[block[B_INPUTS]] = buffers[block[B_INPLACE]]
+    if unlikely(world[TAPE] != 0):
+        if show(block, inputs, outputs[0]) == 0:  # before the operand changes
+            return 0
     if block[B_KERNEL] != 0:
         if run_kernel(block, buffers) == 0:
             return 0
@@ -332,6 +336,23 @@ def write_target(
     if needs != 0:
         written[EPOCH] += 1
     Py_IncRef(outputs[0])
+    return 1
+
+
+@native
+def show(block: i64p, inputs: ptrp, result: ptr) -> i64:
+    """Shows a call to the tape that records: tape(plan, inputs, result). 0 when that failed."""
+    arguments = PyTuple_New(3)
+    Py_IncRef(ptr(block[B_PLAN]))
+    Py_IncRef(result)
+    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 1, as_tuple(inputs, block[B_INPUTS]))
+    PyTuple_SetItem(arguments, 2, result)
+    answer = PyObject_Call(ptr(world[TAPE]), arguments, None)
+    Py_DecRef(arguments)
+    if answer == None:  # noqa: E711
+        return 0
+    Py_DecRef(answer)
     return 1
 
 
@@ -391,10 +412,16 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         if record(block, inputs, needs, outputs, mode) == 0:
             forget(outputs, m)
             return None
+    result = outputs[0]
+    if m != 1:
+        result = as_tuple(outputs, m)
+        forget(outputs, m)
+    if unlikely(world[TAPE] != 0) and block[B_KIND] != KIND_VIEW and block[B_INPLACE] < 0:
+        if show(block, inputs, result) == 0:
+            Py_DecRef(result)
+            return None
     if m == 1:
-        return outputs[0]
-    result = as_tuple(outputs, m)
-    forget(outputs, m)
+        return result
     if block[B_FINISH] != 0:
         finished = PyObject_Call(ptr(block[B_FINISH]), result, None)
         Py_DecRef(result)

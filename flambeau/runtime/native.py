@@ -39,6 +39,7 @@ from flambeau.runtime import (
     objects,
     plan_table,
     records,
+    replay,
     thread_modes,
     threads,
 )
@@ -46,12 +47,14 @@ from flambeau.runtime.capi import (
     METH_FASTCALL,
     METH_KEYWORDS,
     PY_BF_GETBUFFER,
+    PY_TP_GETSET,
     PY_TP_DEALLOC,
     PY_TP_MEMBERS,
     READONLY,
     T_LONGLONG,
     T_OBJECT,
     TPFLAGS_DEFAULT,
+    GetterDefinition,
     MemberDefinition,
     MethodDefinition,
     Numbered,
@@ -63,18 +66,18 @@ from flambeau.runtime.capi import (
 
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes, threads,
+    dispatch, execution, indexing, memory, objects, plan_table, records, replay, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
     dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows,
     dispatch.execute_plan, dispatch.execute_saved, execution.check_saved, thread_modes.get_mode,
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.count_uses, records.next_order,
-    indexing.call_kernel, threads.stop_workers, threads.forget_workers,
+    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers, threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
-    objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
+    objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer, memory.storage_data,
     memory.memory_words, memory.release_cached, memory.allocate, memory.deallocate,
     threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
@@ -109,6 +112,8 @@ class NativeCore:
     count_uses: Callable[[list[Any]], dict[Any, int]]
     next_order: Callable[[], int]
     call_kernel: Callable[..., Any]
+    replay: Callable[..., Any]
+    failing_guard: Callable[..., int]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]
 
@@ -199,6 +204,7 @@ class NativeCore:
             objects.EDGE_NODE: (edge, "node"), objects.EDGE_INDEX: (edge, "index"),
             objects.PLAN_BLOCK: (plan, "block"),
             objects.SLOT_MADE: (tensor, "_made"),
+            objects.LEAF_GRAD: (leaf, "grad"),
             objects.NODE_ORDER: (Numbered, "_order"), objects.NODE_NEEDS: (Numbered, "_needs"),
         }  # fmt: skip
         for word, (owner, name) in members.items():
@@ -252,7 +258,7 @@ class NativeCore:
     def _storage_type(self) -> type:
         members = (MemberDefinition * 7)(
             MemberDefinition(
-                b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"
+                b"address", T_LONGLONG, 8 * memory.DATA, READONLY, b"`data`, for those who make windows"
             ),
             MemberDefinition(b"nbytes", T_LONGLONG, 8 * memory.NBYTES, READONLY, b"size in bytes"),
             MemberDefinition(
@@ -266,15 +272,21 @@ class NativeCore:
             ),
             MemberDefinition(b"epoch", T_LONGLONG, 8 * memory.EPOCH, 0, b"changes of graphs"),
         )
-        slots = (TypeSlot * 4)(
+        getters = (GetterDefinition * 2)(
+            GetterDefinition(
+                b"data", self.address(memory.storage_data), None, b"address of the first byte"
+            ),
+        )
+        slots = (TypeSlot * 5)(
             TypeSlot(PY_TP_DEALLOC, self.address(memory.free_storage)),
             TypeSlot(PY_TP_MEMBERS, ctypes.addressof(members)),
+            TypeSlot(PY_TP_GETSET, ctypes.addressof(getters)),
             TypeSlot(PY_BF_GETBUFFER, self.address(memory.storage_buffer)),
         )
         specification = TypeSpecification(
             b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots
         )
-        return make_type(specification, members, slots)  # type: ignore[no-any-return]
+        return make_type(specification, members, getters, slots)  # type: ignore[no-any-return]
 
     def _out_of_memory(self) -> None:
         """Raises torch's error, and says what is held;
