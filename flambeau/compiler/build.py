@@ -12,10 +12,10 @@ whose results nobody needs are left out.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flambeau.compiler.layout import arrange
+from flambeau.compiler.layout import aligned, arrange
 from flambeau.compiler.survey import MISSING, Survey, Unsupported, present, standing
 from flambeau.compiler.tape import Buffer, Call, Renewal, Renewed, Step, Tape, Value, root_of, serial_of
 from flambeau.core.dtype import uint8
@@ -34,6 +34,7 @@ class Surroundings:
     """What was there before the run: tensors with their places, versions and gradients."""
 
     def __init__(self, arguments: Sequence[Any], survey: Survey):
+        self.survey = survey
         self.holders: dict[int, list[tuple[int, Any, Any]]] = {}
         self.arguments = tuple(arguments)
         for i, tensor in enumerate(arguments):
@@ -102,6 +103,9 @@ class Program:
         shape: int,
         constant: Any = None,
         kept: Sequence[Buffer] = (),
+        given: Mapping[int, int] | None = None,
+        live: Sequence[int] = (),
+        mode: int | None = None,
     ):
         self.tape, self.survey, self.surroundings = tape, survey, surroundings
         self.keep: list[Any] = [constant, survey.keep, survey.rows]
@@ -109,9 +113,12 @@ class Program:
         self.outputs: dict[Buffer, int] = {}
         self.slots: dict[Slot, int] = {}
         self.renewed: dict[tuple[Renewal, int], int] = {}
-        self.leaf_rows = self.leaves()
-        self.result_rows = [self.result(tensor) for tensor in results]
-        self.steps = needed(tape.steps, set(self.outputs) | set(kept))
+        self.given, self.live = given or {}, live
+        self.mode = engine.core.get_mode() if mode is None else mode
+        self.leaf_rows = [] if given is not None else self.leaves()
+        self.result_rows = [self.result(tensor, i in live) for i, tensor in enumerate(results)]
+        self.keep_memory(kept)
+        self.steps = needed(tape.steps, {*self.outputs, *kept})
         self.initial = self.images()
         self.place_temporaries()
         rows = self.step_words()
@@ -141,10 +148,22 @@ class Program:
             rows.append((leaf, self.output(value.buffer), grad._spec, elements(value)))
         return rows
 
-    def result(self, tensor: Any) -> tuple[int, Any, int, Any]:
-        """(output, spec, offset, place in the graph) of a result."""
+    def result(self, tensor: Any, live: bool) -> tuple[int, Any, int, Any]:
+        """(output, spec, offset, place in the graph) of a result; a live one gets its place from
+        compiler.differentiable.
+        """
         value = self.tape.value(tensor)
-        return self.output(value.buffer), tensor._spec, elements(value), tensor._edge
+        edge = None if live else tensor._edge
+        return self.output(value.buffer), tensor._spec, elements(value), edge
+
+    def keep_memory(self, buffers: Sequence[Buffer]) -> None:
+        """Places for what a backward program needs, in memory of its own."""
+        self.kept_places: dict[int, int] = {}
+        self.kept_bytes = 0
+        for buffer in buffers:
+            if buffer not in self.outputs:
+                self.kept_places[buffer.serial] = self.kept_bytes
+                self.kept_bytes += aligned(max(1, buffer.nbytes))
 
     # ---- operands --------------------------------------------------------------------------------
     def slot(self, value: Value) -> int:
@@ -152,6 +171,9 @@ class Program:
         buffer = value.buffer
         if buffer in self.outputs:
             return self.numbered(Slot("output", self.outputs[buffer], value.offset))
+        memory = self.given if self.given else self.kept_places
+        if buffer.serial in memory:
+            return self.numbered(Slot("kept", 0, memory[buffer.serial] + value.offset))
         if not buffer.internal:
             how, reference, (first, _, spec) = self.surroundings.holder(value)
             external = self.external(how, reference, spec)
@@ -180,7 +202,8 @@ class Program:
         with a copy. The others are constants.
         """
         written: set[Buffer] = set()
-        used = set(self.outputs)
+        used = {b for b in self.tape.buffers.values() if b.serial in self.kept_places}
+        used.update(self.outputs)
         for step in self.steps:
             if not isinstance(step, Renewal):
                 used.update(x.buffer for x in step.inputs if isinstance(x, Value))
@@ -194,7 +217,7 @@ class Program:
         for buffer in self.tape.buffers.values():
             if buffer.image is None or buffer not in used:
                 continue
-            if buffer in written or buffer in self.outputs:
+            if buffer in written or buffer in self.outputs or buffer.serial in self.kept_places:
                 initial.append(buffer)
             else:
                 memory = ctypes.create_string_buffer(len(buffer.image) + 64)
@@ -215,6 +238,8 @@ class Program:
             if buffer is None or not buffer.internal:
                 return
             if buffer in self.outputs or buffer in self.constants:
+                return
+            if buffer.serial in self.kept_places:
                 return
             first = -1 if buffer in self.initial else lives.get(buffer, (moment,))[0]
             lives[buffer] = (first, moment, buffer.nbytes)
@@ -345,7 +370,12 @@ class Program:
             words[place] = self.array(place, rows)
         words[p.P_STEPS], words[p.P_STEP_ROWS] = self.step_count, self.array(p.P_STEP_ROWS, steps)
         words[p.P_TEMPORARY] = head + self.temporary
-        words[p.P_MODE] = engine.core.get_mode()
+        words[p.P_MODE] = self.mode
+        words[p.P_KEPT] = self.kept_bytes
+        if self.given:
+            words[p.P_KEEP] = p.KEEP_GIVEN
+        elif self.kept_places or self.live:
+            words[p.P_KEEP] = p.KEEP_MADE
         words[p.P_ARGUMENTS] = len(self.surroundings.arguments)
         words[p.P_SHAPE], words[p.P_CONSTANT] = shape, id(constant)
         words[p.P_MISS] = id(MISS)

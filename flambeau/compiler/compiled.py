@@ -179,7 +179,7 @@ class Compiled:
             backward = None
             if any(unspent(tensor, tape) for tensor in tensors):
                 backward = DifferentiableProgram(tape, survey, surroundings, tensors)
-                program = backward.forward
+                program, backward.single = backward.forward, template.single
             else:
                 shape = p.RETURN_TENSOR if template.single else p.RETURN_TUPLE
                 if not tensors:

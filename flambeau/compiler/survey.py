@@ -53,6 +53,13 @@ class Survey:
             if not isinstance(value, engine.Tensor):
                 self.visit(value)
 
+    @classmethod
+    def of_tensors(cls, tensors: list[Any]) -> Survey:
+        """A survey without guards."""
+        made = cls(None, (), set(), False)
+        made.tensors = tensors
+        return made
+
     # ---- the walk --------------------------------------------------------------------------------
     def visit(self, value: Any) -> None:
         """Follows one object, iteratively."""

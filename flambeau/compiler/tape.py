@@ -113,6 +113,7 @@ class Tape:
     def __enter__(self) -> Tape:
         core = engine.core
         self.first = core.memory[memory.SERIAL] >> memory.SERIAL_BIT
+        self.first_order = core.next_order()
         self._doors = (self.note, self.touch)
         core.world[TAPE], core.memory[memory.ON_TOUCH] = map(id, self._doors)
         Tape.active = engine.tape = self
