@@ -1,18 +1,23 @@
 """Kernels under observation: FLAMBEAU_DEBUG=2 prints each run with its time and speed,
-FLAMBEAU_CHECK=1 traps NaN.
+FLAMBEAU_CHECK=1 traps NaN, and `record()` counts what a piece of program launches.
 
-    # puts a watching kernel in the place of the plan's own
-    observe(plan, "flat_69fc64315f7945c2621b04f4")
+    with record() as kernels:
+        y = torch.softmax(x, 1)
+    kernels.launches, kernels.bytes                # 1 kernel, which reads x and writes y
 
-Called by ops.plan when one of the two switches is on; otherwise nothing of this runs.
+Called by ops.plan for each new plan while one of the three is on; otherwise nothing of this runs:
+an observed plan has a watching function where its kernel stood.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
@@ -22,17 +27,114 @@ NAN_RESULT = 1000  # the error code with which a watching kernel reports NaN
 SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
+class Launch(NamedTuple):
+    """One run of a plan's kernel: the op, and the bytes that it reads and writes."""
+
+    op: str
+    bytes: int
+
+
+class Recording:
+    """What ran since `record()`: see there."""
+
+    def __init__(self) -> None:
+        self.log: list[Launch] = []
+
+    @property
+    def launches(self) -> int:
+        """How many kernels ran."""
+        return len(self.log)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that they read and wrote, each operand and result once."""
+        return sum(launch.bytes for launch in self.log)
+
+    def __repr__(self) -> str:
+        lines = [f"{launch.op} {launch.bytes}" for launch in self.log]
+        return f"{self.launches} launches, {self.bytes} bytes: {', '.join(lines)}"
+
+
+recordings: list[Recording] = []  # those that are open
+# what stood in a plan before it was watched, put back when the last of them closes:
+# (plan, which of its words, the word, the first thing that it keeps alive)
+replaced: list[tuple[Any, int, int, Any]] = []
+
+
+def is_observed() -> bool:
+    """Whether new plans are to be watched."""
+    return config.debug >= 2 or config.check or bool(recordings)
+
+
+@contextlib.contextmanager
+def record() -> Iterator[Recording]:
+    """Counts the kernels of all plans that run in the `with` block, in every thread.
+
+    Plans cover every op, the fused backward of pointwise ops and the updates of optimizers. What
+    writes memory without a plan is not seen: random numbers, boolean masks that are counted first.
+
+    >>> x = torch.ones(3)
+    >>> with record() as kernels:
+    ...     y = x + x
+    >>> kernels
+    1 launches, 36 bytes: add 36
+    """
+    from flambeau.ops.plan import Plan
+
+    recording = Recording()
+    recordings.append(recording)
+    if len(recordings) == 1:
+        for item in gc.get_objects():
+            if type(item) is Plan:
+                observe(item, str(item.op))
+    try:
+        yield recording
+    finally:
+        recordings.remove(recording)
+        if not recordings:
+            while replaced:
+                plan, word, value, first = replaced.pop()
+                plan.words[word], plan.keep[0] = value, first
+
+
 def observe(plan: Any, name: str) -> None:
+    """Puts a watching function in the place of what the plan runs."""
+    in_python = plan.words[fields.B_KIND] == fields.KIND_PYTHON
+    word = fields.B_RUN if in_python else fields.B_KERNEL
+    if plan.words[word] == 0:
+        return
+    if recordings:
+        replaced.append((plan, word, plan.words[word], plan.keep[0]))
+    if in_python:
+        observe_python(plan)
+    else:
+        observe_kernel(plan, name)
+
+
+def observe_python(plan: Any) -> None:
+    """A plan of NumPy code: counted, and otherwise left alone."""
+    run, moved = plan.keep[0], bytes_moved(plan)
+
+    def watched(*inputs: Any) -> Any:
+        count(plan, moved)
+        return run(*inputs)
+
+    plan.keep[0] = watched
+    plan.keep.append(run)
+    plan.words[fields.B_RUN] = id(watched)
+
+
+def observe_kernel(plan: Any, name: str) -> None:
     """Wraps the plan's kernel; with FLAMBEAU_CHECK the plan runs on one thread and may fail."""
     words = plan.words
     call = SIGNATURE(words[fields.B_KERNEL])
-    moved = sum(o.spec.nbytes for o in plan.inputs if isinstance(o.spec, Spec)) + sum(
-        spec.nbytes for spec in plan.outputs
-    )
+    moved = bytes_moved(plan)
     if config.check:
         words[fields.B_CAN_FAIL], words[fields.B_RELEASE] = 1, 0
 
     def run(buffers: int, params: int, start: int, stop: int) -> None:
+        if start == 0:  # a kernel over threads runs in pieces
+            count(plan, moved)
         began = time.perf_counter()
         call(buffers, params, start, stop)
         seconds = time.perf_counter() - began
@@ -49,6 +151,26 @@ def observe(plan: Any, name: str) -> None:
     wrapper = SIGNATURE(run)
     plan.keep += [call, wrapper]
     words[fields.B_KERNEL] = ctypes.cast(wrapper, ctypes.c_void_p).value or 0
+
+
+def count(plan: Any, moved: int) -> None:
+    """Enters one run into the open recordings."""
+    for recording in recordings:
+        recording.log.append(Launch(str(plan.op), moved))
+
+
+def bytes_moved(plan: Any) -> int:
+    """Bytes of the operands and results; what is broadcast is read once."""
+    specs = [o.spec for o in plan.inputs if isinstance(o.spec, Spec)] + list(plan.outputs)
+    return sum(distinct_bytes(spec) for spec in specs)
+
+
+def distinct_bytes(spec: Spec) -> int:
+    """Bytes of the elements that have a place of their own."""
+    total = spec.itemsize
+    for size, stride in zip(spec.shape, spec.strides, strict=True):
+        total *= size if stride or not size else 1
+    return total
 
 
 def trap(plan: Any, buffers: int) -> None:

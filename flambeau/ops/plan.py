@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from flambeau.codegen.llvm import load
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
-from flambeau.ops.observe import observe
+from flambeau.ops.observe import is_observed, observe
 from flambeau.runtime import plan_block as fields
 
 NUMBER_KINDS = {
@@ -126,7 +126,7 @@ class Plan:
         if loops.work >= RELEASE_FROM and loops.items > 1:
             words[fields.B_RELEASE] = 1
             words[fields.B_GRAIN] = max(1, GRAIN * loops.items // max(1, loops.work))
-        if config.debug >= 2 or config.check:
+        if is_observed():
             observe(self, loops.symbol_name)
         if config.debug >= 3:
             print(
@@ -162,6 +162,8 @@ class Plan:
             grain,
             scratch,
         )
+        if is_observed():
+            observe(self, "native")
         return self
 
     def use_view(self, offset: int) -> Plan:
@@ -179,6 +181,8 @@ class Plan:
         self.words[fields.B_KIND] = fields.KIND_PYTHON
         self.keep.append(run)
         self.words[fields.B_RUN] = id(run)
+        if is_observed():
+            observe(self, "numpy")
         return self
 
     def finish(self, make: Callable[..., Any] | None) -> Plan:

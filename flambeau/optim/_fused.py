@@ -98,6 +98,9 @@ class Update:
         self.flags = flags
         self.kernels: dict[tuple[Any, ...], Kernel | None] = {}
 
+    def __repr__(self) -> str:
+        return self.formula.__name__
+
     def __call__(self, p: Any, g: Any, *state: Any, **scalars: Any) -> tuple[Any, ...]:
         """The new parameter, then the new state in the order of `names`."""
         p, new = self.formula(p, g, **dict(zip(self.names, state)), **scalars, **self.flags)

@@ -1,0 +1,171 @@
+"""The structure behind the speed: how many kernels a piece of program launches, and how many bytes
+they read and write. Times depend on the machine and its load; these figures do not.
+
+The table holds today's figures as limits: a change may lower them (lower the table too, then), and
+must not raise them without a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+import flambeau as torch
+from flambeau import nn
+from flambeau.ops.observe import record
+
+ROWS, WIDTH = 64, 100
+PLANE = 4 * ROWS * WIDTH  # bytes of the matrix that most cases work on
+CASES: list[Case] = []
+
+
+class Case(NamedTuple):
+    """A step, and at most how many kernels it launches and bytes it moves."""
+
+    build: Callable[[], Callable[[], Any]]
+    launches: int
+    bytes: int
+
+
+def case(launches: int, bytes: int) -> Callable[[Any], Any]:
+    """Decorator: the function builds the step of a case."""
+
+    def enter(build: Callable[[], Callable[[], Any]]) -> Callable[[], Callable[[], Any]]:
+        CASES.append(Case(build, launches, bytes))
+        return build
+
+    return enter
+
+
+def recorded(step: Callable[[], Any]) -> Any:
+    """The recording of one step, plans made and state there."""
+    step()
+    step()
+    with record() as kernels:
+        step()
+    return kernels
+
+
+def matrix(requires_grad: bool = False) -> Any:
+    return torch.randn(ROWS, WIDTH, requires_grad=requires_grad)
+
+
+@case(launches=1, bytes=3 * PLANE)
+def add() -> Callable[[], Any]:
+    a, b = matrix(), matrix()
+    return lambda: a + b
+
+
+@case(launches=1, bytes=2 * PLANE)
+def gelu() -> Callable[[], Any]:
+    x = matrix()
+    return lambda: nn.functional.gelu(x)
+
+
+@case(launches=1, bytes=2 * PLANE)
+def softmax() -> Callable[[], Any]:
+    x = matrix()
+    return lambda: torch.softmax(x, 1)
+
+
+@case(launches=2, bytes=5 * PLANE)
+def softmax_backward() -> Callable[[], Any]:
+    """One kernel each way: the second reads y and g and writes the gradient."""
+    x, g = matrix(requires_grad=True), matrix()
+    return lambda: torch.autograd.grad(torch.softmax(x, 1), x, g)
+
+
+@case(launches=9, bytes=336_000)
+def layer_norm() -> Callable[[], Any]:
+    x, weight, bias = matrix(), torch.randn(WIDTH), torch.randn(WIDTH)
+    return lambda: nn.functional.layer_norm(x, (WIDTH,), weight, bias)
+
+
+@case(launches=3, bytes=7 * PLANE)
+def accumulated_gradient() -> Callable[[], Any]:
+    """Forward, the gradient, and its sum with what is in `x.grad`."""
+    x, g = matrix(requires_grad=True), matrix()
+    return lambda: (-x).backward(g)
+
+
+def mlp() -> Any:
+    return nn.Sequential(nn.Linear(WIDTH, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+PARAMETERS = 4 * (WIDTH * 32 + 32 + 32 * 10 + 10)
+
+
+@case(launches=5, bytes=84_000)
+def mlp_forward() -> Callable[[], Any]:
+    """Two layers with their biases, the activation, and the loss in two kernels."""
+    model, x, y = mlp(), matrix(), torch.randint(0, 10, (ROWS,))
+    return lambda: nn.functional.cross_entropy(model(x), y)
+
+
+@case(launches=18, bytes=315_000)
+def mlp_training_step() -> Callable[[], Any]:
+    model, x, y = mlp(), matrix(), torch.randint(0, 10, (ROWS,))
+    optimizer = torch.optim.Adam(model.parameters())
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+@case(launches=4, bytes=8 * PARAMETERS)
+def adam_step() -> Callable[[], Any]:
+    """One kernel a parameter: reads it, its gradient and two moments, writes all but the second."""
+    model = mlp()
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape)
+    return torch.optim.Adam(model.parameters()).step
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.build.__name__)
+def test_launches_and_bytes(case: Case) -> None:
+    kernels = recorded(case.build())
+    assert kernels.launches <= case.launches, kernels
+    assert kernels.bytes <= case.bytes, kernels
+
+
+def test_views_and_metadata_launch_nothing() -> None:
+    x = matrix()
+    step = lambda: (x.t()[3:7].unsqueeze(0).expand(2, 4, ROWS), x.shape, x.detach(), x.numel())
+    assert recorded(step).launches == 0
+
+
+def test_what_was_watched_runs_as_before() -> None:
+    """A recording sees plans older than itself, and leaves nothing behind."""
+    x = matrix()
+    expected = x.exp()
+    with record() as outer:
+        torch.exp(x)
+        with record() as inner:
+            fresh = x.expm1()
+    assert [launch.op for launch in outer.log] == ["exp", "expm1"]
+    assert [launch.op for launch in inner.log] == ["expm1"]
+    assert torch.equal(x.exp(), expected) and torch.equal(x.expm1(), fresh)
+    assert outer.launches == 2
+
+
+def test_plans_of_numpy_code_are_seen() -> None:
+    x = torch.randn(4, 4)
+    names = [launch.op for launch in recorded(lambda: torch.linalg.eigh(x)).log]
+    assert names == ["linalg_eigh"], names
+
+
+def test_large_kernels_count_once() -> None:
+    """A kernel that runs in pieces over the threads is one launch."""
+    x = torch.randn(1 << 20)
+    kernels = recorded(lambda: x + x)
+    assert (kernels.launches, kernels.bytes) == (1, 3 << 22)
+
+
+def test_reading_a_broadcast_operand_counts_its_own_bytes() -> None:
+    row = torch.randn(WIDTH)
+    assert recorded(lambda: row.expand(ROWS, WIDTH) + 1.0).bytes == PLANE + 4 * WIDTH
