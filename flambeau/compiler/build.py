@@ -297,12 +297,12 @@ class Program:
         return self.numbered(Slot("fixed", 0, ctypes.addressof(pair)))
 
     def renewal_words(self, step: Renewal) -> list[int]:
-        self.keep.append(step.function)
+        function = self.kept(step.function)
         slots = [
             self.numbered(Slot("temporary", 0, self.places[step, place]))
             for place in range(step.count)
         ]
-        return [p.CALL_FOR_NUMBERS, id(step.function), step.count, *slots]
+        return [p.CALL_FOR_NUMBERS, function, step.count, *slots]
 
     def call_words(self, step: Call) -> list[int]:
         function = step.function if step.changes else returning_tuple(step.function)

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from flambeau.compiler import set_stance
 from flambeau.compiler.build import MISS, Program, Surroundings
 from flambeau.compiler.differentiable import DifferentiableProgram, unspent
 from flambeau.compiler.structure import Structure, flatten
@@ -84,6 +85,8 @@ class Compiled:
         self.known: set[Any] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if set_stance.current != "default":
+            return self.function(*args, **kwargs)
         leaves, structure = (args, None) if not kwargs else (None, None)
         for entry in self.entries:
             if entry.structure.plain and leaves is not None:
@@ -107,6 +110,11 @@ class Compiled:
         if hasattr(instance, "__dict__") and name not in vars(instance):
             vars(instance)[name] = bound
         return bound
+
+    def forget(self) -> None:
+        """Starts anew."""
+        self.entries, self.reason, self.attempts = [], None, 0
+        self.known, self.witness = set(), Witness()
 
     # ---- calls without a program -----------------------------------------------------------------
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

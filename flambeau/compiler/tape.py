@@ -62,8 +62,18 @@ class Renewal:
     """A Python function that gives the numbers of later steps, such as an optimizer's step size."""
 
     def __init__(self, function: Callable[[], Sequence[float]]):
-        self.function = function
+        self.given = function
         self.count = 0
+
+    def function(self) -> Sequence[float]:
+        """The numbers of one replay."""
+        values = self.given()
+        if len(values) != self.count:
+            raise RuntimeError(
+                "the step counters of an optimizer have been changed from outside, some but not "
+                "all\n  torch.compiler.reset() makes the compiled function look at them again"
+            )
+        return values
 
     def numbers(self, values: Sequence[float]) -> list[Renewed]:
         """The values of this run, marked as those that the function gives."""
@@ -212,8 +222,7 @@ class Tape:
         finally:
             self.suspended -= 1
         renewal = Renewal(function)
-        if self.listens:
-            self.steps.append(renewal)
+        self.steps.append(renewal)
         return renewal.numbers(values)
 
     # ---- tensors ---------------------------------------------------------------------------------

@@ -159,9 +159,9 @@ class PointwiseOptimizer(Optimizer):
         numbers = functools.partial(self._numbers, group)
         _fused.run(update, rows, steps, numbers, not self.scalars_differ)
 
-    def _numbers(self, group: Group, row: tuple[Any, ...], count: float) -> dict[str, Any]:
-        """The numbers of a row's step, which parameters share unless `scalars_differ`."""
-        return self.scalars(group, count, self.state[row[0]] if self.scalars_differ else {})
+    def _numbers(self, group: Group, p: flambeau.Tensor, count: float) -> dict[str, Any]:
+        """The numbers of a parameter's step, which all share unless `scalars_differ`."""
+        return self.scalars(group, count, self.state[p] if self.scalars_differ else {})
 
     def _update_of(self, group: Group) -> _fused.Update:
         flags = self.flags(group)

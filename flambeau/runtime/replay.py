@@ -447,6 +447,8 @@ def replay(self: ptr, args: ptrp, nargs: i64) -> ptr:
 def failing_guard(self: ptr, args: ptrp, nargs: i64) -> ptr:
     """failing_guard(program, arguments): number of the first guard that does not hold, or -1."""
     program: i64p = ptr(as_integer(args[0]))
+    if PyTuple_Size(args[1]) != program[P_ARGUMENTS]:
+        return PyLong_FromLongLong(-1)
     guard: i64p = ptr(program[P_GUARD_ROWS])
     for i in range(program[P_GUARDS]):
         if holds(guard, args[1]) == 0:
