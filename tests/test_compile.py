@@ -84,7 +84,7 @@ def test_training_step(make: Callable[[], nn.Module], optimizer: str) -> None:
     makers = [OPTIMIZERS[optimizer](m.parameters()) for m in models]
     steps = [trainer(m, o, clip=1.0) for m, o in zip(models, makers, strict=True)]
     fast = compiled(steps[1])
-    for i in range(10):
+    for _ in range(10):
         x, y = torch.randn(6, 4), torch.randint(0, 3, (6,))
         state = torch.get_rng_state()
         expected = steps[0](x, y)
@@ -195,6 +195,20 @@ def test_in_place_work_is_seen_outside() -> None:
         assert fast(torch.ones(3)) is None
         assert total._version == version + 1
         assert view.tolist() == [i + 1.0] * 2
+    assert len(inside(fast).entries) == 1
+
+
+def test_results_that_share_memory_with_arguments() -> None:
+    """Views, detached tensors and the arguments themselves."""
+    fast = compiled(lambda x, y: (x[1:], y.detach(), x, y.t()))
+    for _ in range(5):
+        x, y = torch.randn(3), torch.randn(2, 2, requires_grad=True)
+        view, cut, same, turned = fast(x, y)
+        assert view._base is x and view.data_ptr() == x[1:].data_ptr()
+        assert cut.data_ptr() == y.data_ptr() and not cut.requires_grad
+        assert same is x
+        turned.sum().backward()
+        assert y.grad.tolist() == [[1.0, 1.0], [1.0, 1.0]]
     assert len(inside(fast).entries) == 1
 
 

@@ -82,8 +82,8 @@ def compile(
             disable=disable,
             recompile_limit=recompile_limit,
         )
+    kind: Any = type(model)
     if not callable(model):
-        kind = type(model)
         raise AssertionError(f"A callable function is expected, but {kind} is provided.")
     if disable or backend in EAGER:
         return model

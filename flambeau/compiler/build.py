@@ -17,7 +17,17 @@ from typing import Any, NamedTuple
 
 from flambeau.compiler.layout import aligned, arrange
 from flambeau.compiler.survey import MISSING, Survey, Unsupported, present, standing
-from flambeau.compiler.tape import Buffer, Call, Renewal, Renewed, Step, Tape, Value, root_of, serial_of
+from flambeau.compiler.tape import (
+    Buffer,
+    Call,
+    Renewal,
+    Renewed,
+    Step,
+    Tape,
+    Value,
+    root_of,
+    serial_of,
+)
 from flambeau.core.dtype import uint8
 from flambeau.core.spec import Spec
 from flambeau.ops.plan import NUMBER_KINDS, output_bytes
@@ -25,6 +35,16 @@ from flambeau.runtime import plan_block as fields
 from flambeau.runtime import program as p
 from flambeau.runtime.system import engine
 
+# sections of a program by the word that counts their rows; the next word says where they are
+WIDTHS = {
+    p.P_GUARDS: p.GUARD_WORDS,
+    p.P_EXTERNALS: p.EXTERNAL_WORDS,
+    p.P_OUTPUTS: p.OUTPUT_WORDS,
+    p.P_SLOTS: p.SLOT_WORDS,
+    p.P_LEAVES: p.LEAF_WORDS,
+    p.P_RESULTS: p.RESULT_WORDS,
+    p.P_WRITTEN: p.WRITTEN_WORDS,
+}
 HOLD_OBJECTS = (p.GUARD_ITEM, p.GUARD_ELEMENT, p.GUARD_CELL)
 MISS = object()  # what replay returns when the program is not right for a call
 Words = Any  # an array of machine words
@@ -87,7 +107,7 @@ class Slot(NamedTuple):
     """An address: bytes from a base; bases of externals and outputs are numbered later."""
 
     base: str
-    index: int
+    number: int
     offset: int
 
 
@@ -127,8 +147,6 @@ class Program:
     # ---- what the call leaves behind -------------------------------------------------------------
     def output(self, buffer: Buffer) -> int:
         """The number of memory that outlives the call."""
-        if not buffer.internal:
-            raise Unsupported("it returns a tensor that shares memory with one from outside")
         return self.outputs.setdefault(buffer, len(self.outputs))
 
     def leaves(self) -> list[tuple[Any, int, Any, int]]:
@@ -148,13 +166,18 @@ class Program:
             rows.append((leaf, self.output(value.buffer), grad._spec, elements(value)))
         return rows
 
-    def result(self, tensor: Any, live: bool) -> tuple[int, Any, int, Any]:
-        """(output, spec, offset, place in the graph) of a result; a live one gets its place from
-        compiler.differentiable.
+    def result(self, tensor: Any, live: bool) -> tuple[int, Any, int, Any, bool]:
+        """(output or external, spec, offset, place in the graph, whether it is a view) of a result;
+        a live one gets its place from compiler.differentiable.
         """
-        value = self.tape.value(tensor)
+        value, spec = self.tape.value(tensor), tensor._spec
         edge = None if live else tensor._edge
-        return self.output(value.buffer), tensor._spec, elements(value), edge
+        if value.buffer.internal:
+            return self.output(value.buffer), spec, elements(value), edge, False
+        how, reference, (first, _, outer) = self.surroundings.holder(value)
+        external = self.external(how, reference, outer)
+        moved = (value.offset - first) // max(1, spec.itemsize)
+        return -1 - external, spec, moved, edge, tensor._base is not None
 
     def keep_memory(self, buffers: Sequence[Buffer]) -> None:
         """Places for what a backward program needs, in memory of its own."""
@@ -316,9 +339,7 @@ class Program:
 
     def first_contents(self, buffer: Buffer) -> list[int]:
         """A call that fills a buffer with its image."""
-        tensor = engine.functions["frombuffer"](
-            bytearray(buffer.image or b""), dtype=uint8
-        )
+        tensor = engine.functions["frombuffer"](bytearray(buffer.image or b""), dtype=uint8)
         self.step_count += 1
         function = self.kept(lambda: (tensor,))
         slot = self.slot(Value(buffer, 0, tensor._spec))
@@ -332,44 +353,24 @@ class Program:
     # ---- words -----------------------------------------------------------------------------------
     def write_head(self, steps: list[int], shape: int, constant: Any) -> None:
         """All rows, and the head that says where they are."""
-        externals, outputs = list(self.externals.values()), len(self.outputs)
-        bases = {"fixed": 0, "temporary": 1, "kept": 2, "external": 3}
-        bases["output"] = p.FIRST_BASE + len(externals)
-        head = 8 * (p.FIRST_BASE + 2 * len(externals) + 2 * outputs + len(self.slots) + 8)
-        head = (head + 63) // 64 * 64
-        slot_rows = []
-        for slot in self.slots:
-            moved = head if slot.base == "temporary" else 0
-            slot_rows += [bases[slot.base] + slot.index, slot.offset + moved]
-        external_rows = []
-        for how, reference, spec, stands in externals:
-            index = reference if how == p.FOUND_ARGUMENT else self.kept(reference)
-            external_rows += [how, index, self.kept(spec), stands]
-        leaf_rows = []
-        for leaf, output, spec, offset in self.leaf_rows:
-            place = self.kept(leaf), output, self.kept(spec), self.kept(offset)
-            leaf_rows += place
-        result_rows = []
-        for output, spec, offset, edge in self.result_rows:
-            node = self.kept(edge) if edge is not None else 0
-            result_rows += [output, self.kept(spec), self.kept(offset), node, 0]
-        self.guards = self.guard_rows()
+        externals, outputs = len(self.externals), len(self.outputs)
+        head = 8 * (p.FIRST_BASE + 2 * externals + 2 * outputs + len(self.slots))
+        rows = {
+            p.P_GUARDS: self.guard_rows(),
+            p.P_EXTERNALS: self.external_rows(),
+            p.P_OUTPUTS: [buffer.nbytes for buffer in self.outputs],
+            p.P_SLOTS: self.slot_rows(aligned(head)),
+            p.P_LEAVES: self.leaf_words(),
+            p.P_RESULTS: self.result_words(),
+            p.P_WRITTEN: self.written_rows(),
+        }
         words = self.words = (ctypes.c_int64 * p.PROGRAM_WORDS)()
-        sections = (
-            (p.P_GUARDS, p.P_GUARD_ROWS, p.GUARD_WORDS, self.guards),
-            (p.P_EXTERNALS, p.P_EXTERNAL_ROWS, p.EXTERNAL_WORDS, external_rows),
-            (p.P_OUTPUTS, p.P_OUTPUT_ROWS, p.OUTPUT_WORDS, [b.nbytes for b in self.outputs]),
-            (p.P_SLOTS, p.P_SLOT_ROWS, p.SLOT_WORDS, slot_rows),
-            (p.P_LEAVES, p.P_LEAF_ROWS, p.LEAF_WORDS, leaf_rows),
-            (p.P_RESULTS, p.P_RESULT_ROWS, p.RESULT_WORDS, result_rows),
-            (p.P_WRITTEN, p.P_WRITTEN_ROWS, p.WRITTEN_WORDS, self.written_rows()),
-        )
         self.sections: dict[int, Words] = {}
-        for count, place, width, rows in sections:
-            words[count] = len(rows) // width
-            words[place] = self.array(place, rows)
-        words[p.P_STEPS], words[p.P_STEP_ROWS] = self.step_count, self.array(p.P_STEP_ROWS, steps)
-        words[p.P_TEMPORARY] = head + self.temporary
+        for section, width in WIDTHS.items():
+            words[section] = len(rows[section]) // width
+            words[section + 1] = self.array(section, rows[section])
+        words[p.P_STEPS], words[p.P_STEP_ROWS] = self.step_count, self.array(p.P_STEPS, steps)
+        words[p.P_TEMPORARY] = aligned(head) + self.temporary
         words[p.P_MODE] = self.mode
         words[p.P_KEPT] = self.kept_bytes
         if self.given:
@@ -381,10 +382,45 @@ class Program:
         words[p.P_MISS] = id(MISS)
         self.address = ctypes.addressof(words)
 
-    def array(self, place: int, rows: Sequence[int]) -> int:
-        """The address of rows of words."""
+    def slot_rows(self, head: int) -> list[int]:
+        """(base, bytes) of every slot; temporary buffers begin behind the `head` of their block."""
+        bases = {"fixed": p.BASE_ZERO, "temporary": p.BASE_TEMPORARY, "kept": p.BASE_KEPT}
+        bases["external"] = p.FIRST_BASE
+        bases["output"] = p.FIRST_BASE + len(self.externals)
+        rows = []
+        for slot in self.slots:
+            moved = head if slot.base == "temporary" else 0
+            rows += [bases[slot.base] + slot.number, slot.offset + moved]
+        return rows
+
+    def external_rows(self) -> list[int]:
+        """(how it is found, reference, spec, standing) of every external."""
+        rows = []
+        for how, reference, spec, stands in self.externals.values():
+            found = reference if how == p.FOUND_ARGUMENT else self.kept(reference)
+            rows += [how, found, self.kept(spec), stands]
+        return rows
+
+    def leaf_words(self) -> list[int]:
+        """(leaf, output, spec, offset) of every gradient."""
+        rows = []
+        for leaf, output, spec, offset in self.leaf_rows:
+            rows += [self.kept(leaf), output, self.kept(spec), self.kept(offset)]
+        return rows
+
+    def result_words(self) -> list[int]:
+        """The words of every result."""
+        rows = []
+        for output, spec, offset, edge, is_view in self.result_rows:
+            node = self.kept(edge) if edge is not None else 0
+            place = offset if output < 0 else self.kept(offset)
+            rows += [output, self.kept(spec), place, node, int(is_view)]
+        return rows
+
+    def array(self, section: int, rows: Sequence[int]) -> int:
+        """The address of a section's rows."""
         made = (ctypes.c_int64 * max(1, len(rows)))(*rows)
-        self.sections[place] = made
+        self.sections[section] = made
         return ctypes.addressof(made)
 
     def guard_rows(self) -> list[int]:
@@ -420,7 +456,7 @@ class Program:
 
     def renew(self, arguments: Sequence[Any]) -> bool:
         """Lets guards expect the objects that took the place of equal ones; whether any did."""
-        guards, renewed = self.sections[p.P_GUARD_ROWS], False
+        guards, renewed = self.sections[p.P_GUARDS], False
         while (number := engine.core.failing_guard(self.address, tuple(arguments))) >= 0:
             where = number * p.GUARD_WORDS + 3
             if number < len(self.survey.rows):

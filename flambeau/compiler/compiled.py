@@ -87,16 +87,16 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if set_stance.current != "default":
             return self.function(*args, **kwargs)
-        leaves, structure = (args, None) if not kwargs else (None, None)
+        structure: Structure | None = None
         for entry in self.entries:
-            if entry.structure.plain and leaves is not None:
-                found = entry.run(leaves)
+            if entry.structure.plain and not kwargs:
+                found = entry.run(args)
             else:
                 if structure is None:
-                    flat, structure = flatten(args, kwargs)
+                    leaves, structure = flatten(args, kwargs)
                 if entry.structure != structure:
                     continue
-                found = entry.run(flat)
+                found = entry.run(leaves)
             if found is not MISS:
                 return found
         return self.run(args, kwargs)

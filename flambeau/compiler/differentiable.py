@@ -35,9 +35,7 @@ def unspent(tensor: Any, tape: Tape) -> bool:
     node, _ = target(tensor._edge)
     if node is None or not made_by(tape, node):
         return False
-    return all(
-        not saves(each) or each._saved is not None for each in nodes_above([node], tape)
-    )
+    return all(not saves(each) or each._saved is not None for each in nodes_above([node], tape))
 
 
 def saves(node: Node) -> bool:
@@ -113,7 +111,9 @@ class DifferentiableProgram:
             )
             outside = {id(g) for g in grads}
             for i, grad in enumerate(found):
-                if grad is not None and (id(grad) in outside or not tape.value(grad).buffer.internal):
+                if grad is not None and (
+                    id(grad) in outside or not tape.value(grad).buffer.internal
+                ):
                     found[i] = grad.clone()
         return tape, found
 

@@ -203,7 +203,9 @@ class Survey:
         if now is then:
             return True
         if row[0] == p.GUARD_ITEM and (id(row[1]), row[2]) in self.options:
-            return type(now) in (int, float) and type(then) in (int, float) and bool(now) == bool(then)
+            return (
+                type(now) in (int, float) and type(then) in (int, float) and bool(now) == bool(then)
+            )
         return type(now) is type(then) and isinstance(now, COMPARED) and now == then
 
 

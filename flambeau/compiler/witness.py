@@ -37,7 +37,7 @@ PURE_MODULES = frozenset(
     "_thread _contextvars _struct unicodedata _bisect _heapq _statistics flambeau".split()
 )
 # Types whose methods work on the object alone; changes of lists and dicts are seen by the survey.
-PURE_TYPES = (
+PURE_TYPES: tuple[type, ...] = (
     int, float, complex, bool, str, bytes, bytearray, tuple, list, dict, set, frozenset, range,
     slice, type, type(None), type(dict().keys()), type(dict().values()), type(dict().items()),
 )  # fmt: skip

@@ -47,8 +47,8 @@ from flambeau.runtime.capi import (
     METH_FASTCALL,
     METH_KEYWORDS,
     PY_BF_GETBUFFER,
-    PY_TP_GETSET,
     PY_TP_DEALLOC,
+    PY_TP_GETSET,
     PY_TP_MEMBERS,
     READONLY,
     T_LONGLONG,
@@ -66,20 +66,22 @@ from flambeau.runtime.capi import (
 
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    dispatch, execution, indexing, memory, objects, plan_table, records, replay, thread_modes, threads,
+    dispatch, execution, indexing, memory, objects, plan_table, records, replay, thread_modes,
+    threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
     dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows,
     dispatch.execute_plan, dispatch.execute_saved, execution.check_saved, thread_modes.get_mode,
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.count_uses, records.next_order,
-    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers, threads.forget_workers,
+    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers,
+    threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
-    objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer, memory.storage_data,
-    memory.memory_words, memory.release_cached, memory.allocate, memory.deallocate,
-    threads.pool_words, threads.parallel_for,
+    objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
+    memory.storage_data, memory.memory_words, memory.release_cached, memory.allocate,
+    memory.deallocate, threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
 
 
@@ -258,7 +260,7 @@ class NativeCore:
     def _storage_type(self) -> type:
         members = (MemberDefinition * 7)(
             MemberDefinition(
-                b"address", T_LONGLONG, 8 * memory.DATA, READONLY, b"`data`, for those who make windows"
+                b"address", T_LONGLONG, 8 * memory.DATA, READONLY, b"`data`, not on tapes"
             ),
             MemberDefinition(b"nbytes", T_LONGLONG, 8 * memory.NBYTES, READONLY, b"size in bytes"),
             MemberDefinition(

@@ -48,7 +48,9 @@ SLOT_WORDS = 2  # base, bytes from there
 BASE_ZERO, BASE_TEMPORARY, BASE_KEPT, FIRST_BASE = 0, 1, 2, 3
 LEAF_WORDS = 4  # leaf tensor, output or NO_GRADIENT, spec, offset (int object)
 NO_GRADIENT = -1
-RESULT_WORDS = 5  # output, spec, offset (int object), place in the graph (object or 0), base
+# output, spec, offset (int object), place in the graph (object or 0), 0; or, for a window on an
+# external: -1 - external, spec, elements from its first one, place in the graph, whether a view
+RESULT_WORDS = 5
 WRITTEN_WORDS = 2  # external, times
 
 # A step is (block of a plan, number of buffers, a slot for each), or a call of Python:

@@ -40,6 +40,7 @@ from flambeau.runtime.objects import (
     NODE_HOOKS,
     NONE,
     PARAMETER_TYPE,
+    SLOT_BASE,
     SLOT_NODE,
     SLOT_OFFSET,
     SLOT_SPEC,
@@ -202,7 +203,9 @@ def first_byte(tensor: ptr) -> i64:
     offset = slot(tensor, world[SLOT_OFFSET])
     if i64(offset) == world[ZERO]:
         return address
-    return address + as_integer(offset) * as_integer(slot(slot(tensor, world[SLOT_SPEC]), world[SPEC_ITEMSIZE]))
+    return address + as_integer(offset) * as_integer(
+        slot(slot(tensor, world[SLOT_SPEC]), world[SPEC_ITEMSIZE])
+    )
 
 
 @native
@@ -327,8 +330,28 @@ def leave_gradients(program: i64p, storages: ptrp) -> void:
 
 
 @native
-def make_result(row: i64p, storages: ptrp) -> ptr:
-    result = tensor_over(storages[row[0]], row[1], row[2])
+def window_on(tensor: ptr, row: i64p) -> ptr:
+    """A result that shares the memory of a tensor from outside."""
+    moved = PyLong_FromLongLong(as_integer(slot(tensor, world[SLOT_OFFSET])) + row[2])
+    result = tensor_over(slot(tensor, world[SLOT_STORAGE]), row[1], i64(moved))
+    Py_DecRef(moved)
+    if row[4]:
+        base = slot(tensor, world[SLOT_BASE])
+        if i64(base) == world[NONE]:
+            base = tensor
+        Py_IncRef(base)
+        Py_DecRef(slot(result, world[SLOT_BASE]))
+        set_slot(result, world[SLOT_BASE], base)
+    return result
+
+
+@native
+def make_result(row: i64p, storages: ptrp, tensors: ptrp) -> ptr:
+    result: ptr = None
+    if row[0] < 0:
+        result = window_on(tensors[-1 - row[0]], row)
+    else:
+        result = tensor_over(storages[row[0]], row[1], row[2])
     if row[3] != 0:
         Py_IncRef(ptr(row[3]))
         Py_DecRef(slot(result, world[SLOT_NODE]))
@@ -337,18 +360,18 @@ def make_result(row: i64p, storages: ptrp) -> ptr:
 
 
 @native
-def make_results(program: i64p, storages: ptrp, kept: ptr) -> ptr:
+def make_results(program: i64p, storages: ptrp, tensors: ptrp, kept: ptr) -> ptr:
     """What the call returns."""
     row: i64p = ptr(program[P_RESULT_ROWS])
     if program[P_SHAPE] == RETURN_CONSTANT:
         Py_IncRef(ptr(program[P_CONSTANT]))
         return ptr(program[P_CONSTANT])
     if program[P_SHAPE] == RETURN_TENSOR:
-        return make_result(row, storages)
+        return make_result(row, storages, tensors)
     extra = i64(1) if program[P_KEEP] == KEEP_MADE else i64(0)
     results = PyTuple_New(program[P_RESULTS] + extra)
     for i in range(program[P_RESULTS]):
-        PyTuple_SetItem(results, i, make_result(row, storages))
+        PyTuple_SetItem(results, i, make_result(row, storages, tensors))
         row = row + RESULT_WORDS
     if extra:
         Py_IncRef(kept)
@@ -407,7 +430,7 @@ def run_program(program: i64p, bases: i64p, tensors: ptrp, kept: ptr) -> ptr:
         if run_steps(program, table):
             leave_gradients(program, storages)
             count_writes(program, tensors)
-            result = make_results(program, storages, kept)
+            result = make_results(program, storages, tensors, kept)
     release(storages, made)
     release(tensors, externals)
     return result
@@ -422,7 +445,9 @@ def replay(self: ptr, args: ptrp, nargs: i64) -> ptr:
         return None
     bases: i64p = ptr(block[DATA])
     # the tensors' place is behind bases, table and storages
-    tensors: ptrp = bases + FIRST_BASE + program[P_EXTERNALS] + 2 * program[P_OUTPUTS] + program[P_SLOTS]
+    tensors: ptrp = (
+        bases + FIRST_BASE + program[P_EXTERNALS] + 2 * program[P_OUTPUTS] + program[P_SLOTS]
+    )
     result: ptr = None
     if fits(program, args[1], bases, tensors):
         bases[BASE_ZERO] = 0
