@@ -1,4 +1,4 @@
-"""Makes a program (runtime.program) of a tape: which tensor is found where, what memory each step
+"""Makes a program (runtime.replay_block) of a tape: which tensor is found where, what memory each step
 works on, and the words that native code reads.
 
     program = Program(tape, survey, surroundings, results)
@@ -32,7 +32,7 @@ from flambeau.core.dtype import uint8
 from flambeau.core.spec import Spec
 from flambeau.ops.plan import NUMBER_KINDS, output_bytes
 from flambeau.runtime import plan_block as fields
-from flambeau.runtime import program as p
+from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
 
 # sections of a program by the word that counts their rows; the next word says where they are

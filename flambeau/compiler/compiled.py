@@ -29,7 +29,7 @@ from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape
 from flambeau.compiler.witness import Witness
 from flambeau.core.config import config
-from flambeau.runtime import program as p
+from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
 
 LIMIT = 8  # programs of one function; torch's default as well

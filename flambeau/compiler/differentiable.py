@@ -23,7 +23,7 @@ from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape, root_of, serial_of
 from flambeau.core import errors
 from flambeau.core.spec import Spec
-from flambeau.runtime import program as p
+from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import NO_GRAD
 

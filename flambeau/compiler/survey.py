@@ -21,7 +21,7 @@ import functools
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from flambeau.runtime import program as p
+from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
 
 LIMIT = 50_000  # guards; a function that sees more state than this runs uncompiled

@@ -1,6 +1,6 @@
 """The tape: what one run of a function did, as a list of kernels with their operands.
 
-While a tape records, native code shows it every kernel that runs (runtime.execution.show), with the
+While a tape records, native code shows it every kernel that runs (runtime.execution.tell), with the
 tensors that it ran on. Python has run as always: modules, autograd and optimizers, so the tape
 holds forward pass, backward pass and updates alike, in the order in which they happened:
 
@@ -145,11 +145,11 @@ class Tape:
         return not self.suspended and threading.get_ident() == self.thread
 
     # ---- what native code shows ------------------------------------------------------------------
-    def note(self, plan: Plan, inputs: Sequence[Any], *result: Any) -> Any:
-        """A kernel has run (or is about to, in place). Without a result: a plan that runs in Python
+    def note(self, plan: Plan, inputs: Sequence[Any], results: Any = None) -> Any:
+        """A kernel has run (or is about to, in place). Without results: a plan that runs in Python
         is to be run.
         """
-        if not result:
+        if results is None:
             return self.run_python(plan, inputs)
         if not self.listens:
             return None
@@ -161,8 +161,7 @@ class Tape:
         if target >= 0:
             outputs = [operands[target]]
         else:
-            made = result[0] if isinstance(result[0], tuple) else result
-            outputs = [self.value(x, fresh=True) for x in made]
+            outputs = [self.value(x, fresh=True) for x in results]
         self.steps.append(Step(plan, operands, outputs, target))
         return None
 

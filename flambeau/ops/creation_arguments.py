@@ -18,6 +18,7 @@ from flambeau.core import layout as layouts
 from flambeau.core.device import device as device_type
 from flambeau.core.device import get_default_device
 from flambeau.core.spec import CPU, Spec
+from flambeau.ops.arrays import empty
 from flambeau.ops.kinds import NONE, pointwise, structured
 
 
@@ -97,6 +98,8 @@ def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
 def blank(call, size, dtype, name):
     """An uninitialised tensor on the CPU, for the function `name`; `size` as in `sizes_of`."""
     output = Spec.of(sizes_of(name, size), None, dtype, CPU)
+    if call.places.items:  # a size that is a tensor: its value is not part of the plan's key
+        return empty(output)
     never_called = 1  # address 0 means a result without memory
     return call.plan([], [output]).use_native(never_called, (), items=0)
 

@@ -17,6 +17,7 @@ from flambeau.autograd.inplace import check_modifiable
 from flambeau.core.dtype import dtype
 from flambeau.core.spec import Spec
 from flambeau.ops.creation_arguments import no_gradient
+from flambeau.ops.kernels.random_kernels import kernel_address
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.registry import Op, Places, is_tensor
 from flambeau.runtime import plan_block as fields
@@ -51,8 +52,6 @@ class Draw(Op):
 
     def address_for(self, type: dtype) -> int | None:
         """Address of the kernel for a dtype, if there is one."""
-        from flambeau.ops.kernels.random_kernels import kernel_address
-
         self.known[type] = address = kernel_address(self.kernel, type)
         return address
 

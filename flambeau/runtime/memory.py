@@ -28,6 +28,8 @@ from flambeau.codegen.native import (
     unlikely,
     void,
 )
+from flambeau.runtime.objects import OPAQUE, world
+from flambeau.runtime.thread_modes import TRACE, thread_mode
 
 WINDOWS, LINUX = sys.platform == "win32", sys.platform.startswith("linux")
 posix_memalign = Extern("posix_memalign", i32, ptr, i64, i64)
@@ -221,9 +223,11 @@ def free_storage(storage: i64p) -> void:
 
 @native
 def touch(storage: i64p) -> i64:
-    """While a tape records: tells it that the bytes of a storage are about to be seen outside of
-    plans. 0 with an exception set when that failed.
+    """The bytes of a storage are about to be seen by other than plans: what follows may depend on
+    them, which those who listen to plans must know. 0 with an exception set when that failed.
     """
+    if thread_mode() & TRACE:
+        world[OPAQUE] += 1
     if memory[ON_TOUCH] != 0:
         answer = PyObject_CallFunctionObjArgs(ptr(memory[ON_TOUCH]), storage, None)
         if answer == None:  # noqa: E711

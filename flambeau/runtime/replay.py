@@ -2,7 +2,7 @@
 
     replay(program, arguments, kept)    # a tensor, a tuple of them ..., or the object P_MISS
 
-Called by compiler.compiled with the address of a program (runtime.program). Nothing here looks at
+Called by compiler.compiled with the address of a program (runtime.replay_block). Nothing here looks at
 ops: a step is a kernel with its buffers, or a call of Python for what has no kernel. Temporary
 memory is one block, taken for the call and given back at its end, so that calls of several threads
 and calls within calls do not meet.
@@ -58,7 +58,14 @@ from flambeau.runtime.objects import (
     world,
 )  # fmt: skip
 from flambeau.runtime.plan_block import MAX_BUFFERS
-from flambeau.runtime.program import (
+from flambeau.runtime.plan_table import PyList_GetItem, PyList_Size
+from flambeau.runtime.records import (
+    PyObject_Call,
+    PyTuple_New,
+    PyTuple_SetItem,
+    new_tensor,
+)  # fmt: skip
+from flambeau.runtime.replay_block import (
     BASE_KEPT,
     BASE_TEMPORARY,
     BASE_ZERO,
@@ -113,17 +120,9 @@ from flambeau.runtime.program import (
     STANDS_ON_OTHERS,
     WRITTEN_WORDS,
 )  # fmt: skip
-from flambeau.runtime.records import (
-    PyDict_GetItem,
-    PyList_GetItem,
-    PyList_Size,
-    PyObject_Call,
-    PyTuple_New,
-    PyTuple_SetItem,
-    new_tensor,
-)  # fmt: skip
 from flambeau.runtime.thread_modes import thread_mode
 
+PyDict_GetItem = Extern("PyDict_GetItem", ptr, ptr, ptr)
 PyDict_Size = Extern("PyDict_Size", i64, ptr)
 PyObject_RichCompareBool = Extern("PyObject_RichCompareBool", i32, ptr, ptr, i32)
 PY_EQ = 2
@@ -271,7 +270,7 @@ def call_for_tensors(step: i64p, table: i64p) -> i64:
 
 
 @native
-def run_steps(program: i64p, table: i64p) -> i64:
+def replay_steps(program: i64p, table: i64p) -> i64:
     """Runs the steps in order; 0 with an exception set when one failed."""
     buffers = stack(ptr, MAX_BUFFERS)
     step: i64p = ptr(program[P_STEP_ROWS])
@@ -405,7 +404,7 @@ def fill_table(program: i64p, bases: i64p, table: i64p) -> void:
 
 
 @native
-def run_program(program: i64p, bases: i64p, tensors: ptrp, kept: ptr) -> ptr:
+def run_recording(program: i64p, bases: i64p, tensors: ptrp, kept: ptr) -> ptr:
     """Runs a program whose guards hold and whose externals were found; `bases` begins the block
     of temporary memory.
     """
@@ -427,7 +426,7 @@ def run_program(program: i64p, bases: i64p, tensors: ptrp, kept: ptr) -> ptr:
         made += 1
     if made == outputs:
         fill_table(program, bases, table)
-        if run_steps(program, table):
+        if replay_steps(program, table):
             leave_gradients(program, storages)
             count_writes(program, tensors)
             result = make_results(program, storages, tensors, kept)
@@ -458,7 +457,7 @@ def replay(self: ptr, args: ptrp, nargs: i64) -> ptr:
         if kept != None:  # noqa: E711
             if program[P_KEEP] != KEEP_NOTHING:
                 bases[BASE_KEPT] = kept[DATA]
-            result = run_program(program, bases, tensors, kept)
+            result = run_recording(program, bases, tensors, kept)
             if program[P_KEEP] == KEEP_MADE:
                 Py_DecRef(kept)
     else:
