@@ -219,8 +219,8 @@ def fused_attention(
         wide = (x.float() for x in (query, key, value))
         mask = mask if mask is None or mask.dtype is not kind else mask.float()
         return fused_attention(*wide, mask, is_causal, scale, enable_gqa).to(kind)
-    whole = query
-    if enable_gqa and query.shape[-3] != key.shape[-3]:  # several heads of the query share a key
+    grouped = enable_gqa and query.shape[-3] != key.shape[-3]
+    if grouped:  # several heads of the query share one of the key
         heads, groups = query.shape[-3], key.shape[-3]
         query = query.unflatten(-3, (groups, heads // groups))
         key, value = key.unsqueeze(-3), value.unsqueeze(-3)
@@ -232,9 +232,8 @@ def fused_attention(
         x if x.shape[:-2] == lead else x.expand(*lead, *x.shape[-2:]) for x in (query, key, value)
     )
     if mask is not None:
-        scores = (*lead, query.shape[-2], key.shape[-2])
-        broadcast_shapes(mask.shape, scores)  # raises where it does not fit
+        broadcast_shapes((*lead, query.shape[-2], key.shape[-2]), mask.shape)  # raises if it fails
     result = _scaled_dot_product_flash_attention_for_cpu.call(
         query, key, value, 0.0, is_causal, attn_mask=mask, scale=scale
     )[0]
-    return result if query.ndim == whole.ndim else result.flatten(-4, -3)
+    return result.flatten(-4, -3) if grouped else result
