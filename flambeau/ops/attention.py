@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from flambeau.autograd.modes import is_grad_enabled
@@ -47,8 +48,9 @@ def lines(spec: Spec, lead: tuple[int, ...]) -> kernels.Matrices:
     return kernels.Matrices(1, 1, tuple(sum(index) for index in itertools.product(*steps)))
 
 
-def shape_of(query: Spec, key: Spec, value: Spec, mask: Any, causal: bool, scale: Any) -> Any:
+def shape_of(specs: Sequence[Spec], mask: Any, causal: bool, scale: Any) -> kernels.Shape:
     """What is computed, in the kernels' terms."""
+    query, key, value = specs
     return kernels.Shape(
         query.dtype.name,
         query.shape[-2],
@@ -134,7 +136,7 @@ def _attention_backward(call, grad, query, key, value, attn_mask, output, sums, 
     operands[native.AT_SUM] = lines(sums._spec, lead)
     if attn_mask is not None:
         operands[native.AT_MASK] = mask_matrices(attn_mask._spec, lead, query, key)
-    shape = shape_of(*specs, attn_mask, is_causal, scale)
+    shape = shape_of(specs, attn_mask, is_causal, scale)
     size = 0 if attn_mask is None else attn_mask._spec.itemsize
     return finished(plan, kernels.backward(shape, operands, size, engine.core.threads()))
 
@@ -180,7 +182,7 @@ def _scaled_dot_product_flash_attention_for_cpu(
     operands[native.AT_SUM] = lines(sums, lead)
     if attn_mask is not None:
         operands[native.AT_MASK] = mask_matrices(attn_mask._spec, lead, query, key)
-    shape = shape_of(*specs, attn_mask, is_causal, scale)
+    shape = shape_of(specs, attn_mask, is_causal, scale)
     size = 0 if attn_mask is None else attn_mask._spec.itemsize
     return finished(plan, kernels.forward(shape, operands, size, engine.core.threads()))
 
@@ -216,9 +218,9 @@ def fused_attention(
     if mask is not None and (mask.requires_grad or not (mask.is_cpu and value.numel())):
         return None
     if kind.name in HALVES:
-        wide = (x.float() for x in (query, key, value))
+        query, key, value = query.float(), key.float(), value.float()
         mask = mask if mask is None or mask.dtype is not kind else mask.float()
-        return fused_attention(*wide, mask, is_causal, scale, enable_gqa).to(kind)
+        return fused_attention(query, key, value, mask, is_causal, scale, enable_gqa).to(kind)
     grouped = enable_gqa and query.shape[-3] != key.shape[-3]
     if grouped:  # several heads of the query share one of the key
         heads, groups = query.shape[-3], key.shape[-3]
