@@ -30,7 +30,8 @@ OP_MODULES = (
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
-    "settings", "values", "duplication", "losses", "classification", "conv", "pool", "nn",
+    "settings", "values", "duplication", "losses", "classification", "conv", "pool", "recurrent",
+    "nn",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
