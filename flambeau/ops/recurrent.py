@@ -23,6 +23,7 @@ from flambeau.codegen.native import Unit, f32, f64, pointer
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels import gemm
 from flambeau.ops.kernels import recurrent_native as native
+from flambeau.ops.kernels.gemm_native import BLOCKS
 from flambeau.ops.kernels.gemm_tiles import lanes_of
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.registry import engine
@@ -200,9 +201,9 @@ class Sizes(NamedTuple):
     def product(self, weight: Spec, backward: bool) -> gemm.Product:
         """The matrix product of a step: state times turned weight, or gradient times weight."""
         n, k = (self.hidden, self.gates) if backward else (self.gates, self.hidden)
-        steps = weight.strides if backward else weight.strides[::-1]
+        outer, inner = weight.strides if backward else weight.strides[::-1]
         return gemm.Product(
-            self.dtype.name, self.batch, n, k, (1, 1), (0, 0, k, 1), (0, 0, *steps), (0, 0, n)
+            self.dtype.name, self.batch, n, k, (1, 1), (0, 0, k, 1), (0, 0, outer, inner), (0, 0, n)
         )
 
 
@@ -258,7 +259,7 @@ class Layer:
         ):  # fmt: skip
             words[place] = len(words)
             words += [int(w) for w in table]
-        threads, blocks = engine.core.threads(), self.words[gemm.native.BLOCKS]
+        threads, blocks = engine.core.threads(), self.words[BLOCKS]
         macs = sizes.total * sizes.gates * sizes.hidden
         chunk = -(-blocks // threads) if macs >= gemm.THREADED_FROM else blocks
         for place, value in (

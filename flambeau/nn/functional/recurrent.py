@@ -205,6 +205,7 @@ def _run_layer(
     packed = batch_sizes is not None
     lengths = batch_sizes if packed else [input.size(1)] * input.size(0)
     native = w_hr is None and input.dtype in (flambeau.float32, flambeau.float64)
+    native = native and not flambeau.is_autocast_enabled("cpu")
     if native and has_biases and mode != "GRU":  # GRU's reset gate needs them apart
         b_ih, b_hh = b_ih + b_hh, None
     gates = linear(input, w_ih, b_ih).flatten(0, -2)  # for all steps at once
