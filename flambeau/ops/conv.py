@@ -203,6 +203,9 @@ def convolution(
             f"convolution of {tuple(x.shape)} with {tuple(w.shape)} has no result"
         )
     out = result_spec(x, w, (x.shape[0], channels, *space))
+    if bias is not None and not bias._spec.contiguous:  # the kernel reads its numbers in a row
+        options = (stride, padding, dilation, transposed, output_padding, groups)
+        return convolution.call(input, weight, bias.contiguous(), *options)
     names = ("input", "weight") if bias is None else ("input", "weight", "bias")
     if is_native(x, w, out):
         return native_convolution(call, names, out, stride, padding, dilation, transposed, groups)
