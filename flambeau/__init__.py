@@ -54,9 +54,10 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions", "fft", "func",
-    "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim", "printing", "random",
-    "return_types", "serialization", "signal", "special", "testing", "utils", "version",
+    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions",
+    "fft", "func", "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim",
+    "printing", "random", "return_types", "serialization", "signal", "special", "testing",
+    "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {
@@ -66,7 +67,7 @@ LAZY = {
     "is_anomaly_enabled": "autograd.anomaly_mode",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
-    "default_generator": "random",
+    "default_generator": "random", "autocast": "amp", "GradScaler": "amp",
 }  # fmt: skip
 
 del globals()["tensor"]  # the submodule of that name: `flambeau.tensor` is the function
@@ -83,9 +84,13 @@ def __getattr__(name: str) -> _Any:
     else:
         engine = _importlib.import_module("flambeau.start")
         engine.start()
-        if name not in engine.functions:
-            raise AttributeError(f"module 'torch' has no attribute '{name}'")
-        value = engine.functions[name]
+        if name in engine.functions:
+            value = engine.functions[name]
+        else:
+            others = _importlib.import_module("flambeau.functions")
+            if name not in others.__all__:
+                raise AttributeError(f"module 'torch' has no attribute '{name}'")
+            value = getattr(others, name)
     globals()[name] = value
     return value
 
@@ -94,4 +99,5 @@ def __dir__() -> list[str]:
     """Every public name."""
     engine = _importlib.import_module("flambeau.start")
     engine.start()
-    return sorted({*globals(), *SUBMODULES, *LAZY, *engine.functions})
+    others = _importlib.import_module("flambeau.functions")
+    return sorted({*globals(), *SUBMODULES, *LAZY, *engine.functions, *others.__all__})

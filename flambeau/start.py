@@ -14,6 +14,7 @@ import threading
 from types import FunctionType
 from typing import Any
 
+from flambeau.core.dtype import on_default_change
 from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import TAKES_INDEX
 from flambeau.runtime.objects import NODE_CLASS, REVISE, WATCHER
@@ -26,11 +27,13 @@ OP_MODULES = (
     "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
+    "random_samples", "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu",
+    "linalg.solve",
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
-    "settings", "values", "duplication", "losses", "classification", "conv", "pool", "nn",
+    "settings", "values", "duplication", "losses", "classification", "normalization",
+    "batch_normalization", "rms_normalization", "conv", "pool", "resample", "nn", "autocast",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
@@ -66,6 +69,7 @@ def start() -> None:
         for word, door in {REVISE: revise, NODE_CLASS: node_class, WATCHER: watch}.items():
             core.know(word, door)
         engine.core, engine.functions = core, functions
+        on_default_change.append(core.clear_plans)
         importlib.import_module("flambeau.autograd.entry")
         for name in OP_MODULES:
             module = importlib.import_module(f"flambeau.ops.{name}")

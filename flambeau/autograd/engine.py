@@ -24,7 +24,7 @@ from flambeau.autograd.saved import Anomaly, modified, restored
 from flambeau.autograd.visiting import Visits
 from flambeau.core import errors
 from flambeau.ops.kinds import Pointwise
-from flambeau.ops.rules import INCOMING, SAVED
+from flambeau.ops.rules import INCOMING, SAVED, Joint
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import NO_GRAD
 
@@ -208,15 +208,17 @@ def by_rules(node: Node, saved: Any, grads: list[Any], create: bool) -> list[Any
     if create:
         saved = restored(node, saved)
     found: list[Any] = [None] * len(edges)
+    shared: dict[Any, Any] = {}
     for i, edge in enumerate(edges):
         if edge is not None:
             rule, sources, spec = plan.gradient.recipes[i]
             if rule is not None:
-                grad = rule(
-                    *[
-                        saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v
-                        for kind, v in sources
-                    ]
+                values = [
+                    saved[v] if kind == SAVED else grads[v] if kind == INCOMING else v
+                    for kind, v in sources
+                ]
+                grad = (
+                    together(rule, edges, values, shared) if type(rule) is Joint else rule(*values)
                 )
                 if grad is not None:
                     found[i] = grad if grad._spec is spec else fit(grad, spec)
@@ -225,6 +227,15 @@ def by_rules(node: Node, saved: Any, grads: list[Any], create: bool) -> list[Any
                             found[i], [saved[v] for kind, v in sources if kind == SAVED]
                         )
     return found
+
+
+def together(rule: Joint, edges: Any, values: list[Any], shared: dict[Any, Any]) -> Any:
+    """One input's gradient by a rule that serves several: it runs for the first of them."""
+    answer = shared.get(rule.function)
+    if answer is None:
+        needed = [place >= 0 and edges[place] is not None for place in rule.inputs]
+        answer = shared[rule.function] = rule.function(needed, *values)
+    return answer[rule.place]
 
 
 def fit(grad: Any, spec: Any) -> Any:

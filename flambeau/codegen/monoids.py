@@ -129,6 +129,26 @@ def sum_of(dtype: str, output: str) -> Reduction:
 
 
 @lru_cache(maxsize=64)
+def sums_of(dtype: str, outputs: tuple[str, ...]) -> Reduction:
+    """The sums of several elements x0, x1, ... of `dtype` at once."""
+    many, widened = (dtype,) * len(outputs), (wide(dtype),) * len(outputs)
+    acc, x, other = (slots(name, many) for name in ("acc", "x", "other"))
+    left, right, state = (slots(name, widened) for name in ("left", "right", "state"))
+    stage = Stage(
+        tuple(Expr.constant(0, dtype) for _ in many),
+        tuple(a + each for a, each in zip(acc, x)),
+        tuple(a + b for a, b in zip(acc, other)),
+    )
+    return Reduction(
+        (stage,),
+        tuple(total.to(wide(dtype)) for total in slots("stage0.", many)),
+        tuple(Expr.constant(0, wide(dtype)) for _ in many),
+        tuple(a + b for a, b in zip(left, right)),
+        tuple(total.to(output) for total, output in zip(state, outputs)),
+    )
+
+
+@lru_cache(maxsize=64)
 def mean_of(dtype: str, output: str) -> Reduction:
     """The arithmetic mean."""
     zero, size = Expr.constant(0, dtype), Expr.slot("size", "int64")

@@ -145,9 +145,25 @@ class ReductionWriter:
         self, number: int, bases: Sequence[str], begin: str, count: str, earlier: dict[Slot, str]
     ) -> dict[Slot, str]:
         """One stage over elements [begin, begin + count): the slots with its results."""
+        stage, lanes = self.reduction.stages[number], self.kernel.lanes
+        start = self.evaluate(stage.start, {}, lanes)
+        accumulators = self.accumulate(number, bases, begin, count, start, earlier)
+        if self.inner and lanes > 1:
+            accumulators = self._horizontal(number, accumulators)
+        return fill(f"stage{number}.", stage.start, accumulators)
+
+    def accumulate(
+        self,
+        number: int,
+        bases: Sequence[str],
+        begin: str,
+        count: str,
+        start: Sequence[str],
+        earlier: dict[Slot, str],
+    ) -> list[str]:
+        """A stage's accumulators, `start` before, after elements [begin, begin + count)."""
         stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
         vector_step = lanes if self.inner else 1
-        start = self.evaluate(stage.start, {}, lanes)
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
         whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
         head, body, after, before = (
@@ -178,8 +194,7 @@ class ReductionWriter:
         emitter.label(after)
         if vector_step > 1:
             accumulators = self._tail(number, bases, begin, (count, whole), accumulators, earlier)
-            accumulators = self._horizontal(number, accumulators)
-        return fill(f"stage{number}.", stage.start, accumulators)
+        return accumulators
 
     def _take(
         self,

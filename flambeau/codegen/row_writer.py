@@ -2,13 +2,13 @@
 
 Called by `codegen/rows.py`, which has the plan and explains the structures.
 
-The sweeps are those of the writer of reductions; what is added is the loop that stores the
-elements' results.
+The sweeps are those of the writer of reductions; what is added is the loop over a row's segments
+and the one that stores the elements' results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau.codegen.emit import Slot, llvm_type
@@ -20,7 +20,7 @@ from flambeau.codegen.states import fill, parts
 if TYPE_CHECKING:
     from flambeau.codegen.rows import RowKernel
 
-FIXED = 3  # params before the strides along the row: length, width, rank
+FIXED = 4  # params before the strides along the row: length, segments, width, rank
 
 
 class RowWriter(ReductionWriter):
@@ -30,7 +30,7 @@ class RowWriter(ReductionWriter):
         reduction: Any = kernel  # has the members that the writer of reductions reads
         super().__init__(reduction)
         self.program, self.rows_kernel = kernel.program, kernel
-        self.targets: list[str] = []  # where the present row's outputs begin
+        self.targets: list[str] = []  # where the present segment's outputs begin
 
     def text(self) -> str:
         """The kernel."""
@@ -41,14 +41,15 @@ class RowWriter(ReductionWriter):
         )
         emitter.line("entry:")
         buffers = [buffer(emitter, index) for index in range(total)]
-        self.length, self.width, rank = (param(emitter, k) for k in range(FIXED))
-        self.shared["size", 0] = self.length
+        self.length, self.segments, self.width, rank = (param(emitter, k) for k in range(FIXED))
+        self.shared["size", 0] = emitter.let(f"mul nsw i64 {self.length}, {self.segments}")
         self.reduced_strides = [param(emitter, FIXED + k) for k in range(total)]
+        self.across = [param(emitter, FIXED + total + k) for k in range(total)]
         for k in range(program.parameters):
-            bits = param(emitter, FIXED + total + k)
+            bits = param(emitter, FIXED + 2 * total + k)
             self.shared[f"param{k}", 0] = emitter.let(f"bitcast i64 {bits} to double")
         table = emitter.let(
-            f"getelementptr inbounds i64, ptr %params, i64 {FIXED + total + program.parameters}"
+            f"getelementptr inbounds i64, ptr %params, i64 {FIXED + 2 * total + program.parameters}"
         )
         kept = Odometer(emitter, rank, table, total + 1)
         self.strides = [kept.inner_stride(operand) for operand in range(total)]
@@ -63,10 +64,9 @@ class RowWriter(ReductionWriter):
         offsets = [emitter.phi("i64", offset, before) for offset in first]
         places = offsets if self.inner else self._moved(offsets)
         bases = [emitter.at(base, place) for base, place in zip(buffers, places)]
-        self.targets = bases[inputs : inputs + len(program.outputs)]
-        seen = self._sweeps(bases[:inputs])
+        seen = self._sweeps(bases)
         if program.outputs:
-            self._elements_loop(bases, seen)
+            self._each_segment(bases, (), lambda moved, _: self._elements_loop(moved, seen))
         if program.row_outputs:
             self._row_results(bases[inputs + len(program.outputs) :], seen)
         following = emitter.let(f"add nuw nsw i64 {item}, 1")
@@ -104,6 +104,64 @@ class RowWriter(ReductionWriter):
             for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
                 seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
         return seen
+
+    def accumulate(
+        self,
+        number: int,
+        bases: Sequence[str],
+        begin: str,
+        count: str,
+        start: Sequence[str],
+        earlier: dict[Slot, str],
+    ) -> list[str]:
+        """The accumulators of a stage after the whole row, segment after segment."""
+        inputs = len(self.rows_kernel.input_dtypes)
+        types = [
+            llvm_type(dtype, self.kernel.lanes)
+            for dtype in parts(self.program.stages[number].start)
+        ]
+
+        def sweep(moved: Sequence[str], accumulators: Sequence[str]) -> list[str]:
+            return super(RowWriter, self).accumulate(
+                number, moved[:inputs], begin, count, accumulators, earlier
+            )
+
+        return self._each_segment(bases, list(zip(types, start)), sweep)
+
+    def _each_segment(
+        self,
+        bases: Sequence[str],
+        carried: Sequence[tuple[str, str]],
+        body: Callable[[Sequence[str], Sequence[str]], Sequence[str] | None],
+    ) -> list[str]:
+        """Run `body(operands' addresses, carried values)` for each segment of the row; it answers
+        with the next carried values. `carried` are the types of these and the first ones.
+        """
+        emitter, inputs = self.emitter, len(self.rows_kernel.input_dtypes)
+        outputs = slice(inputs, inputs + len(self.program.outputs))
+        if not self.rows_kernel.segmented:
+            self.targets = list(bases[outputs])
+            return list(body(bases, [value for _, value in carried]) or ())
+        head, each, after = (emitter.fresh(name) for name in ("segment", "piece", "pieces"))
+        before = emitter.block
+        emitter.line(f"br label %{head}")
+        emitter.label(head)
+        number = emitter.phi("i64", "0", before)
+        moved = [emitter.phi("ptr", base, before) for base in bases]
+        values = [emitter.phi(kind, value, before) for kind, value in carried]
+        more = emitter.let(f"icmp slt i64 {number}, {self.segments}")
+        emitter.line(f"br i1 {more}, label %{each}, label %{after}")
+        emitter.label(each)
+        self.targets = moved[outputs]
+        following = list(body(moved, values) or ())
+        for phi, base, step in zip(moved, moved, self.across):
+            emitter.arrive(phi, emitter.at(base, step))
+        for phi, value in zip(values, following):
+            emitter.arrive(phi, value)
+        emitter.arrive(number, emitter.let(f"add nuw nsw i64 {number}, 1"))
+        emitter.line(f"br label %{head}")
+        emitter.label(after)
+        return values
 
     def _take(
         self,

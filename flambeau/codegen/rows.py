@@ -3,14 +3,15 @@ one kernel.
 
 softmax, layer normalisation, cross entropy and their gradients are of this kind: every element's
 result depends on sums or extremes of its row. The row is read once per sweep while it lies in the
-cache, and nothing is stored in between:
+cache, and nothing is stored in between. A row is one run of evenly spaced elements, or several such
+segments (a channel of a batch of images):
 
     x = Expr.slot("x0", "float32")
     top = Stage((lowest("float32"),), (Expr.slot("acc0", "float32").maximum(x),), (...,))
     RowProgram((Expr.input(0, "float32"),), (top,), (x - Expr.slot("stage0.0", "float32"),))
 
 Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as
-stage0.0, ..., the length of the row as `size`, parameters as param0, ...; `outputs` and
+stage0.0, ..., the number of the row's elements as `size`, parameters as param0, ...; `outputs` and
 `row_outputs` see the results of all stages, `outputs` also the elements. Where the one output
 repeats something costly of the last stage, `draft` may give two expressions: what the last stage
 stores in the output's place, and the output in terms of that, as draft0.
@@ -72,6 +73,7 @@ class RowKernel:
     structure: str
     classes: str
     lanes: int
+    segmented: bool
 
     @property
     def elements(self) -> Values:
@@ -104,6 +106,7 @@ class RowKernel:
             self.output_dtypes,
             self.classes,
             self.lanes,
+            self.segmented,
             counts,
         )
 
@@ -121,21 +124,28 @@ def plan_rows(
     strides: Sequence[Strides],
     along: Sequence[int],
     parameters: Sequence[float] = (),
+    segments: int = 1,
+    across: Sequence[int] = (),
 ) -> LoopPlan:
-    """Plan the program for rows of `length` elements, one for each index into `sizes`.
+    """Plan the program for rows of `segments` times `length` elements, one for each index into
+    `sizes`.
 
-    `strides` are the operands' byte strides over the rows, `along` those along a row (0 for row
-    outputs); operands are inputs, outputs, row outputs, and `output_dtypes` names those of the
-    latter two.
+    `strides` are the operands' byte strides over the rows, `along` those along a segment (0 for row
+    outputs), `across` those from one segment to the next; operands are inputs, outputs, row
+    outputs, and `output_dtypes` names those of the latter two.
     """
     dtypes = (*input_dtypes, *output_dtypes)
     order = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
-    kept, steps = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in strides])
-    columns = [[s[d] for s in steps] for d in range(len(kept))]
+    kept, row_steps = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in strides])
+    columns = [[s[d] for s in row_steps] for d in range(len(kept))]
     outer = bool(kept) and kept[-1] > 1 and 0 < abs(columns[-1][0]) < abs(along[0])
     width = kept[-1] if outer else 1
     lanes = _lanes(
-        dtypes, width if outer else length, columns[-1] if outer else along, outer, length
+        dtypes,
+        width if outer else length,
+        columns[-1] if outer else along,
+        outer,
+        segments * length,
     )
     vector = columns[-1] if outer else list(along)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
@@ -144,7 +154,8 @@ def plan_rows(
         columns[-1] = [stride * lanes for stride in columns[-1]]
     places = [0] * (len(kept) - 1) + [lanes] if outer else [0] * len(kept)
     bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
-    params = [length, width, len(kept), *along, *bits, *kept]
+    across = across or [0] * len(dtypes)
+    params = [length, segments, width, len(kept), *along, *across, *bits, *kept]
     for operand, inner in enumerate((*vector, 0)):
         params += [
             inner,
@@ -157,10 +168,10 @@ def plan_rows(
         "outer" if outer else "inner",
         classes,
         lanes,
+        segments > 1,
     )
-    return LoopPlan(
-        kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), prod(sizes) * length, False
-    )
+    work = prod(sizes) * segments * length
+    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False)
 
 
 def _lanes(

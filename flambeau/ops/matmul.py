@@ -1,9 +1,8 @@
 """Matrix products: mm, bmm, mv, dot, linear, matmul and their relatives.
 
 `matmul` chooses by the ranks of its operands and answers with the plan of mm, mv, dot or bmm, so
-`a @ b` of two matrices costs one native call. Operands that BLAS can read in place (row-major,
-transposed, or with gaps between rows) are never copied. Sums with a product (addmm ...) are in
-ops.product_sums.
+`a @ b` costs one native call; operands with any strides are read where they are (ops.products).
+Sums with a product (addmm ...) are in ops.product_sums.
 
     >>> torch.matmul(torch.eye(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 2.],
@@ -14,17 +13,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.codegen import monoids
+from flambeau.codegen.expr import Expr
+from flambeau.codegen.reduce import plan_reduction
 from flambeau.core import errors
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
 from flambeau.core.strides import expand_strides
-from flambeau.ops.kinds import Call, Op, composite, structured
+from flambeau.ops.kinds import Call, composite, structured
 from flambeau.ops.outputs import same_dtype
-from flambeau.ops.plan import Plan
+from flambeau.ops.products import prepared, use_product
 from flambeau.ops.registry import engine
-from flambeau.runtime import blas
-
-HALVES = ("float16", "bfloat16")
 
 
 def check_same_dtype(a: Spec, b: Spec) -> None:
@@ -35,80 +34,15 @@ def check_same_dtype(a: Spec, b: Spec) -> None:
         raise errors.not_implemented_for("addmm_impl_cpu_", "Bool")
 
 
-def readable(tensor: Any) -> Any:
-    """The matrix (or batch of matrices) itself if BLAS can read it in place,
-    else a row-major copy.
+def planned(call: Call, names: tuple[str, ...], a: Spec, b: Spec, c: Spec, output: Spec) -> Any:
+    """The plan of c = a @ b, where `output` is how the result is seen; complex operands that
+    OpenBLAS cannot read are copied first.
     """
-    spec = tensor._spec
-    if blas.leading(spec.shape[-2:], spec.strides[-2:]) is None:
-        return tensor.contiguous()
-    return tensor
-
-
-def product(
-    call: Call, names: tuple[str, ...], output: Spec, a: Spec, b: Spec, bias: bool = False
-) -> Plan | None:
-    """A plan computing output = a @ b (matrices or batches of them),
-    or None when an operand must be copied first.
-    """
-    plan = call.plan(names, [output])
-    return fill_plan(plan, output, a, b, bias)
-
-
-def fill_plan(plan: Plan, output: Spec, a: Spec, b: Spec, bias: bool, bias_step: int = 0) -> Plan:
-    """Lets a plan run the product of its last two inputs, added to a bias: one row,
-    or rows `bias_step` elements apart.
-    """
-    m, k = a.shape[-2:]
-    n = b.shape[-1]
-    batch = a.shape[0] if a.ndim == 3 else 1
-    steps = [spec.strides[0] * spec.itemsize if spec.ndim == 3 else 0 for spec in (a, b)]
-    step_c = m * n * output.itemsize
-    kind = output.dtype.name
-    if not output.numel:
-        return plan.use_native(blas.gemm_address(kind, bias), [], 0)
-    items = batch
-    if kind in blas.INTEGERS:
-        params = [m, n, k, *a.strides[-2:], *b.strides[-2:], n, 1, *steps, step_c]
-    else:
-        left, right = (blas.leading(s.shape[-2:], s.strides[-2:]) for s in (a, b))
-        assert left is not None and right is not None
-        (trans_a, lda), (trans_b, ldb) = left, right
-        function = blas.function_address(f"cblas_{blas.LETTERS[kind]}gemm")
-        parts = 2 if output.dtype.is_complex else 1
-        params = [
-            function,
-            trans_a,
-            trans_b,
-            m,
-            n,
-            k,
-            lda,
-            ldb,
-            max(n, 1),
-            *steps,
-            step_c,
-            0,
-            bias_step * parts,
-        ]
-    return plan.use_native(blas.gemm_address(kind, bias), params, items, work=m * n * k * batch)
-
-
-def through_copies(op: Op, tensors: dict[str, Any], **others: Any) -> Any:
-    """Runs the op on float32 values for half precision, and on readable copies;
-    None when the operands are fine as they are.
-    """
-    kinds = {t.dtype.name for t in tensors.values() if t is not None}
-    if kinds & set(HALVES):
-        kind = next(t.dtype for t in tensors.values() if t is not None)
-        wide = {name: None if t is None else t.float() for name, t in tensors.items()}
-        return op.call(**wide, **others).to(kind)
-    if kinds & set(blas.INTEGERS):
-        return None
-    ready = {name: t if t is None or t.ndim < 2 else readable(t) for name, t in tensors.items()}
-    if any(ready[name] is not tensors[name] for name in tensors):
-        return op.call(**ready, **others)
-    return None
+    plan = use_product(call.plan(names, [output]), a, b, c)
+    if plan is not None:
+        return plan
+    tensors = prepared(*(call.arguments[name] for name in names))
+    return call.op.call(*tensors)
 
 
 def by_columns(spec: Spec) -> bool:
@@ -150,10 +84,8 @@ def mm(call, input, mat2):
     if a.shape[1] != b.shape[0]:
         raise errors.matmul_mismatch(a.shape, b.shape)
     check_same_dtype(a, b)
-    result = through_copies(call.op, {"input": input, "mat2": mat2})
-    if result is not None:
-        return result
-    return product(call, ("input", "mat2"), a.like((a.shape[0], b.shape[1])), a, b)
+    c = a.like((a.shape[0], b.shape[1]))
+    return planned(call, ("input", "mat2"), a, b, c, c)
 
 
 @structured(
@@ -180,10 +112,8 @@ def bmm(call, input, mat2):
     if a.dtype is not b.dtype:
         raise errors.expected_scalar_type(a.dtype.scalar_name, b.dtype.scalar_name)
     check_same_dtype(a, b)
-    result = through_copies(call.op, {"input": input, "mat2": mat2})
-    if result is not None:
-        return result
-    return product(call, ("input", "mat2"), a.like((a.shape[0], a.shape[1], b.shape[2])), a, b)
+    c = a.like((a.shape[0], a.shape[1], b.shape[2]))
+    return planned(call, ("input", "mat2"), a, b, c, c)
 
 
 @structured(
@@ -205,13 +135,9 @@ def mv(call, input, vec):
             f"vec ({b.shape[0]})"
         )
     check_same_dtype(a, b)
-    result = through_copies(call.op, {"input": input, "vec": vec})
-    if result is not None:
-        return result
-    if b.strides[0] == 0 and b.shape[0] > 1:
-        return call.op.call(input, vec.contiguous())
     column = Spec.of((b.shape[0], 1), (b.strides[0], 1), b.dtype, b.device)
-    return product(call, ("input", "vec"), a.like((a.shape[0],)), a, column)
+    c = a.like((a.shape[0], 1))
+    return planned(call, ("input", "vec"), a, column, c, a.like((a.shape[0],)))
 
 
 def check_vectors(a: Spec, b: Spec) -> None:
@@ -243,21 +169,22 @@ def dot(call, input, tensor):
     call.op.check_tensor(input, "input"), call.op.check_tensor(tensor, "tensor")
     a, b = input._spec, tensor._spec
     check_vectors(a, b)
-    result = through_copies(call.op, {"input": input, "tensor": tensor})
-    if result is not None:
-        return result
-    if a.numel > 1 and 0 in (a.strides[0], b.strides[0]):
-        return call.op.call(input.contiguous(), tensor.contiguous())
-    row = Spec.of(
-        (1, a.shape[0]),
-        (max(1, a.shape[0]) * max(1, a.strides[0]), a.strides[0]),
-        a.dtype,
-        a.device,
+    plan = call.plan(("input", "tensor"), [a.like(())])
+    kind = a.dtype.compute.name
+    element = Expr.input(0, a.dtype.name).to(kind) * Expr.input(1, a.dtype.name).to(kind)
+    loops = plan_reduction(
+        monoids.sum_of(kind, kind),
+        (element,),
+        (a.dtype.name,) * 2,
+        (a.dtype.name,),
+        (),
+        a.shape,
+        [(), ()],
+        [[s * a.itemsize for s in spec.strides] for spec in (a, b)],
+        [()],
+        (),
     )
-    column = Spec.of((b.shape[0], 1), (b.strides[0], 1), b.dtype, b.device)
-    if blas.leading(row.shape, row.strides) is None:
-        return call.op.call(input.contiguous(), tensor)
-    return product(call, ("input", "tensor"), a.like(()), row, column)
+    return plan.use_kernel(loops)
 
 
 @composite
@@ -300,32 +227,18 @@ def _linear(call, input, weight, bias=None):
     if x.shape[-1] != w.shape[1]:
         flat = (x.numel // max(1, x.shape[-1]), x.shape[-1])
         raise errors.matmul_mismatch(flat, (w.shape[1], w.shape[0]))
-    result = through_copies(
-        call.op,
-        {"input": input if x.ndim == 1 else contiguous_rows(input), "weight": weight, "bias": bias},
-    )
-    if result is not None:
-        return result
-    if contiguous_rows(input) is not input:
-        return call.op.call(contiguous_rows(input), weight, bias)
-    count = count_of(x.shape[:-1])
-    step = x.strides[0] if x.ndim == 2 and x.shape[0] > 1 else x.shape[-1]
-    matrix = Spec.of((count, x.shape[-1]), (step, x.strides[-1]), x.dtype, x.device)
+    matrix = x if x.ndim > 1 else Spec.of((1, *x.shape), (0, *x.strides), x.dtype, x.device)
     turned = Spec.of((w.shape[1], w.shape[0]), (w.strides[1], w.strides[0]), w.dtype, w.device)
     output = x.like((*x.shape[:-1], w.shape[0]))
+    result = output.like((*matrix.shape[:-1], w.shape[0]))
     names = ("input", "weight") if bias is None else ("bias", "input", "weight")
     plan = call.plan(names, [output])
     if output.ndim == 2:
         plan.node_name = "MmBackward0" if bias is None else "AddmmBackward0"
     else:
         plan.node_name = "UnsafeViewBackward0" if bias is None else "ViewBackward0"
-    return fill_plan(
-        plan,
-        Spec.of((count, w.shape[0]), None, x.dtype, x.device),
-        matrix,
-        turned,
-        bias is not None,
-    )
+    used = use_product(plan, matrix, turned, result, None if bias is None else bias._spec)
+    return call.op.call(input.contiguous(), weight, bias) if used is None else used
 
 
 def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
@@ -336,13 +249,10 @@ def engine_differs(x: Spec, w: Spec, bias: Any) -> bool:
         if bias is None:
             raise errors.same_dtype_matmul(x.dtype.c_name, w.dtype.c_name)
         raise errors.same_dtype_addmm(x.dtype.scalar_name, w.dtype.scalar_name)
-    if bias is None:
-        return x.dtype.category < 2
-    return (
-        bias.dtype is not x.dtype
-        or bias.shape[0] != w.shape[0]
-        or bias._spec.strides[0] != 1
-        or x.dtype.category < 2
+    if x.dtype.category < 2 or x.dtype.is_complex:
+        return True
+    return bias is not None and (
+        bias.dtype is not x.dtype or bias.shape[0] != w.shape[0] or bias._spec.strides[0] != 1
     )
 
 
@@ -361,17 +271,23 @@ def rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
-def contiguous_rows(x: Any) -> Any:
-    """The tensor itself if its leading dimensions form one evenly spaced axis of rows,
-    else a row-major copy.
-    """
-    spec = x._spec
-    if spec.ndim == 2 and blas.leading(spec.shape, spec.strides) is not None or spec.contiguous:
-        return x
-    return x.contiguous()
+def matmul_left_gradient(g: Any, other: Any, input_like: Spec) -> Any:
+    """The gradient of matmul's left operand; broadcast batches are summed by the engine."""
+    return g.matmul(other.mH)
 
 
-@structured(methods=("matmul", "__matmul__"))
+def matmul_right_gradient(g: Any, input: Any, other_like: Spec) -> Any:
+    """The gradient of matmul's right operand; one matrix for a batch is a single product."""
+    if other_like.ndim == 2:
+        return right_gradient(rows(g), rows(input), other_like)
+    return input.mH.matmul(g)
+
+
+@structured(
+    methods=("matmul", "__matmul__"),
+    node="UnsafeViewBackward",
+    grad={"input": matmul_left_gradient, "other": matmul_right_gradient},
+)
 def matmul(call, input, other):
     """Matrix product by the ranks of the operands, with broadcasting of leading dimensions.
 
@@ -394,37 +310,41 @@ def matmul(call, input, other):
         return mv.make({"input": input, "vec": other}, call.places)
     if (a.ndim, b.ndim) == (1, 2):
         return input.unsqueeze(0).mm(other).squeeze(0)
-    if (a.ndim, b.ndim) == (3, 3) and a.shape[0] == b.shape[0] and a.shape[2] == b.shape[1]:
-        return bmm.make({"input": input, "mat2": other}, call.places)
-    return batched(input, other)
+    if 1 in (a.ndim, b.ndim):
+        return batched_vector(input, other)
+    return batched(call, a, b)
 
 
-def batched(a: Any, b: Any) -> Any:
-    """matmul with more than two dimensions: folds a shared matrix into one product,
-    else broadcasts the batches.
-    """
-    if a.ndim >= 3 and b.ndim <= 2:
-        matrix = a.reshape(count_of(a.shape[:-1]), a.shape[-1])
-        if b.ndim == 1:
-            return matrix.mv(b).reshape(a.shape[:-1])
-        return matrix.mm(b).view(*a.shape[:-1], b.shape[-1])
-    if a.ndim == 1:
-        return batched(a.unsqueeze(0), b).squeeze(-2)
+def batched_vector(a: Any, b: Any) -> Any:
+    """matmul of a batch of matrices and a vector."""
+    if b.ndim == 1:
+        return a.reshape(count_of(a.shape[:-1]), a.shape[-1]).mv(b).reshape(a.shape[:-1])
+    return a.unsqueeze(0).matmul(b).squeeze(-2)
+
+
+def batched(call: Call, a: Spec, b: Spec) -> Any:
+    """matmul with more than two dimensions: the batches broadcast."""
+    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if a.shape[-1] != b.shape[-2]:
+        if b.ndim == 2:
+            raise errors.matmul_mismatch((count_of(a.shape[:-1]), a.shape[-1]), b.shape)
+        count = count_of(lead)
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: "
-            f"{errors.brackets((broadcast_count(a, b), a.shape[-1]))} but got: "
-            f"{errors.brackets((broadcast_count(a, b), b.shape[-2]))}."
+            f"{errors.brackets((count, a.shape[-1]))} but got: "
+            f"{errors.brackets((count, b.shape[-2]))}."
         )
-    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    left = a.expand(*lead, *a.shape[-2:]).reshape(count_of(lead), *a.shape[-2:])
-    right = b.expand(*lead, *b.shape[-2:]).reshape(count_of(lead), *b.shape[-2:])
-    return left.bmm(right).view(*lead, a.shape[-2], b.shape[-1])
-
-
-def broadcast_count(a: Any, b: Any) -> int:
-    """Number of matrices after broadcasting the batch dimensions."""
-    return count_of(broadcast_shapes(a.shape[:-2], b.shape[:-2]))
+    check_same_dtype(a, b)
+    c = a.like((*lead, a.shape[-2], b.shape[-1]))
+    plan = use_product(call.plan(("input", "other"), [c]), a, b, c)
+    if plan is not None:
+        return plan
+    count = count_of(lead)
+    left, right = (
+        x.expand(*lead, *x.shape[-2:]).reshape(count, *x.shape[-2:])
+        for x in (call.arguments["input"], call.arguments["other"])
+    )
+    return left.bmm(right).view(c.shape)
 
 
 def count_of(shape: Any) -> int:

@@ -14,6 +14,9 @@ from flambeau.ops.pool import adaptive_max_pool_with_indices as adaptive_max_poo
 from flambeau.ops.pool import avg_pool as avg_pool
 from flambeau.ops.pool import max_pool as max_pool
 from flambeau.ops.pool import max_pool_with_indices as max_pool_with_indices
+from flambeau.ops.pool import take_maxima as take_maxima
+from flambeau.ops.resample import mirror as mirror
+from flambeau.ops.resample import resample as resample
 
 __all__: list[str] = []
 _ = linear

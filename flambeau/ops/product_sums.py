@@ -10,12 +10,13 @@ from typing import Any
 
 from flambeau.autograd.inplace import in_place
 from flambeau.core import errors
+from flambeau.core.spec import Spec
 from flambeau.core.strides import expand_strides
-from flambeau.ops.kinds import composite, structured
-from flambeau.ops.matmul import check_same_dtype, fill_plan, left_gradient, right_gradient
+from flambeau.ops.kinds import Call, composite, structured
+from flambeau.ops.matmul import check_same_dtype, left_gradient, right_gradient
 from flambeau.ops.outputs import same_dtype
+from flambeau.ops.products import takes_init, use_product
 from flambeau.ops.registry import engine
-from flambeau.runtime import blas
 
 
 def scaled(value: Any, factor: Any) -> Any:
@@ -57,21 +58,49 @@ def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):
         raise errors.matmul_mismatch(a.shape, b.shape)
     check_same_dtype(a, b)
     shape = (a.shape[0], b.shape[1])
-    fused = beta == 1 and alpha == 1 and c.dtype is a.dtype and a.dtype.name in blas.LETTERS
-    fused = fused and c.shape in ((shape[1],), shape) and (c.strides[-1] == 1 or shape[1] == 1)
-    if fused and blas.leading(a.shape, a.strides) and blas.leading(b.shape, b.strides):
-        plan = call.plan(("input", "mat1", "mat2"), [a.like(shape)])
-        return fill_plan(plan, plan.outputs[0], a, b, True, c.strides[0] if c.ndim == 2 else 0)
-    return combine("addmm", input, mat1.mm(mat2), beta, alpha)
+    fused = fused_plan(call, ("input", "mat1", "mat2"), c, a, b, shape, beta, alpha)
+    return combine("addmm", input, mat1.mm(mat2), beta, alpha) if fused is None else fused
 
 
-@composite
-def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+def fused_plan(
+    call: Call, names: tuple[str, ...], c: Spec, a: Spec, b: Spec, shape: tuple[int, ...],
+    beta: Any, alpha: Any,
+) -> Any:  # fmt: skip
+    """The plan of beta * c + alpha * (a @ b) in one kernel; None where no kernel does that."""
+    floating = a.dtype.is_floating_point and c.dtype is a.dtype
+    if not floating or not all(type(x) in (int, float) for x in (alpha, beta)) or beta == 0:
+        return None
+    # torch's errors
+    expand_strides(c.shape, c.strides, shape, c.dtype.tensor_type)
+    output = a.like(shape)
+    if not takes_init(c, output):
+        return None
+    return use_product(call.plan(names, [output]), a, b, output, c, alpha, beta)
+
+
+@structured(
+    node="BaddbmmBackward",
+    grad={
+        "input": lambda g, input_like, beta: scaled(g, beta),
+        "batch1": lambda g, batch2, alpha: scaled(g.bmm(batch2.mH), alpha),
+        "batch2": lambda g, batch1, alpha: scaled(batch1.mH.bmm(g), alpha),
+    },
+)  # fmt: skip
+def baddbmm(call, input, batch1, batch2, *, beta=1, alpha=1):
     """`beta * input + alpha * bmm(batch1, batch2)`.
 
     >>> torch.baddbmm(torch.zeros(1, 1, 1), torch.ones(1, 1, 2), torch.ones(1, 2, 1))
     tensor([[[2.]]])
     """
+    for value, name in ((input, "input"), (batch1, "batch1"), (batch2, "batch2")):
+        call.op.check_tensor(value, name)
+    a, b, c = batch1._spec, batch2._spec, input._spec
+    same = a.dtype is b.dtype and a.ndim == b.ndim == 3 and a.shape[0] == b.shape[0]
+    if same and a.shape[2] == b.shape[1]:
+        shape, names = (*a.shape[:2], b.shape[2]), ("input", "batch1", "batch2")
+        fused = fused_plan(call, names, c, a, b, shape, beta, alpha)
+        if fused is not None:
+            return fused
     return combine("baddbmm", input, batch1.bmm(batch2), beta, alpha)
 
 

@@ -34,6 +34,7 @@ from flambeau.return_types import ReturnType
 from flambeau.runtime import dispatch as d
 from flambeau.runtime import plan_block as fields
 from flambeau.runtime.system import engine as engine
+from flambeau.runtime.thread_modes import AUTOCAST
 
 OPS: dict[str, Op] = {}
 NUMPY_NAMES = {
@@ -203,7 +204,7 @@ class Op:
                 names.append(f"{name}[{i}]" if isinstance(value, (list, tuple)) else name)
                 operands.append(Operand(item._spec, places.of(item)))
         specs = [o.spec for o in operands]
-        values = {k: v for k, v in arguments.items() if k not in tensors}
+        values = {k: v for k, v in arguments.items() if v is None or k not in tensors}
         gradient = self.gradient(names, values, specs, outputs)
         return Plan(
             self,
@@ -287,6 +288,8 @@ def miss(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call that native code cannot run: goes through Python from end to end."""
     op = NUMBERED[number & OP_NUMBER]
+    if engine.core.op_flags[number & OP_NUMBER] & d.CASTS and engine.core.get_mode() & AUTOCAST:
+        return engine.cast_call(op, args, kwargs)
     overload = override_of(args, kwargs)
     if overload is not None:
         return overload(op, args, kwargs)

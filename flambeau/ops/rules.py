@@ -10,6 +10,12 @@ names is what is saved. There is one rule per input:
         "other": lambda g, input: g * input.conj(),
     })
 
+Where the gradients of several inputs share work, one rule may serve them: its key is the tuple of
+their names, its first parameter says for each whether a gradient is needed, and it answers with as
+many gradients:
+
+    Rules(layer_norm_signature, {("input", "weight"): lambda needed, g, input, weight: (dx, dw)})
+
 `g` and `y` are of result 0; with several results they are `g0, g1, ...` and `y0, y1, ...` (a
 missing gradient arrives as None). Rules are written once: on Tensors they record a graph themselves
 (second derivatives), and for pointwise ops they are traced on scalar expressions into one fused
@@ -21,7 +27,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core.spec import Spec
 from flambeau.runtime.plan_block import SAVE_OUTPUT
@@ -32,13 +38,35 @@ INCOMING, SAVED, VALUE = range(3)
 
 
 class Rules:
-    """The `grad=` of an op: parameter name -> rule, with the names that each rule wants."""
+    """The `grad=` of an op: parameter name -> rule, with the names that each rule wants; `joint`
+    has the parameters that a rule serves together with others.
+    """
 
-    def __init__(self, first: str, grad: Callable[..., Any] | Mapping[str, Callable[..., Any]]):
-        self.functions = dict(grad) if isinstance(grad, Mapping) else {first: grad}
-        self.wanted = {
-            name: tuple(inspect.signature(rule).parameters) for name, rule in self.functions.items()
-        }
+    def __init__(
+        self,
+        first: str,
+        grad: Callable[..., Any] | Mapping[str | tuple[str, ...], Callable[..., Any]],
+    ):
+        self.functions: dict[str, Callable[..., Any]] = {}
+        self.wanted: dict[str, tuple[str, ...]] = {}
+        self.joint: dict[str, tuple[str, ...]] = {}
+        for key, rule in (grad if isinstance(grad, Mapping) else {first: grad}).items():
+            wanted = tuple(inspect.signature(rule).parameters)
+            for name in (key,) if isinstance(key, str) else key:
+                self.functions[name] = rule
+                self.wanted[name] = wanted if isinstance(key, str) else wanted[1:]
+                if not isinstance(key, str):
+                    self.joint[name] = key
+
+
+class Joint(NamedTuple):
+    """A rule that serves several inputs, as seen from one of them: the rule, where the inputs are
+    (-1: not given), and the place of this one in the rule's answer.
+    """
+
+    function: Callable[..., Any]
+    inputs: tuple[int, ...]
+    place: int
 
 
 class Gradient:
@@ -122,7 +150,12 @@ class Gradient:
             "input": lambda v: (SAVED, 2 * v),
             "y": lambda v: (SAVED, 2 * (count + v)),
         }
-        rule = self.rule(i)
+        rule: Any = self.rule(i)
+        name = self.names[i].partition("[")[0]
+        if name in self.rules.joint:
+            members = self.rules.joint[name]
+            places = tuple(self.names.index(m) if m in self.names else -1 for m in members)
+            rule = Joint(rule, places, members.index(name))
         if any(kind == "inputs" for kind, _ in sources):
             rule = grouping(
                 rule, [len(value) if kind == "inputs" else 0 for kind, value in sources]

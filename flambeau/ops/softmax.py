@@ -10,24 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flambeau.codegen.expr import Expr
-from flambeau.codegen.monoids import Stage, maximum_of
-from flambeau.codegen.rows import RowProgram, plan_rows
+from flambeau.codegen.monoids import maximum_of
+from flambeau.codegen.rows import RowProgram
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
 from flambeau.ops.kinds import compute_name, structured
-
-
-def slot(name: str, dtype: str) -> Expr:
-    """A value that the loop provides."""
-    return Expr.slot(name, dtype)
-
-
-def summing(element: Expr) -> Stage:
-    """The stage that sums an expression of the elements."""
-    total, other = slot("acc0", element.dtype), slot("other0", element.dtype)
-    return Stage((Expr.constant(0, element.dtype),), (total + element,), (total + other,))
+from flambeau.ops.row_plans import Layout, Operand, plan_over, slot, summing
 
 
 def normalised(dtype: str, logarithm: bool) -> RowProgram:
@@ -60,28 +50,16 @@ def along(plan: Any, specs: Sequence[Spec], dim: int, make: Callable[[str], RowP
     """Finishes a plan: a program for each row along `dim` of operands of one shape, the last of
     which is the result.
     """
-    if plan.is_meta or not specs[-1].numel:
-        return plan.use_native(0, (), 0)
-    compute = compute_name(specs[-1].dtype)
+    out = specs[-1]
+    compute = compute_name(out.dtype)
     program = make(compute)
     elements = tuple(
-        Expr.input(i, s.dtype.name).to(specs[-1].dtype.name).to(compute)
-        for i, s in enumerate(specs[:-1])
+        Expr.input(i, s.dtype.name).to(out.dtype.name).to(compute) for i, s in enumerate(specs[:-1])
     )
     program = RowProgram(elements, program.stages, program.outputs, draft=program.draft)
-    shape = tuple(specs[-1].shape) or (1,)
-    strides = [tuple(x * s.itemsize for x in s.strides) or (0,) for s in specs]
-    rest = [d for d in range(len(shape)) if d != dim]
-    loops = plan_rows(
-        program,
-        [s.dtype.name for s in specs[:-1]],
-        [specs[-1].dtype.name],
-        [shape[d] for d in rest],
-        shape[dim],
-        [[s[d] for d in rest] for s in strides],
-        [s[dim] for s in strides],
-    )
-    return plan.use_kernel(loops)
+    shape = tuple(out.shape) or (1,)
+    layout = Layout(shape, tuple(d for d in range(len(shape)) if d != dim), (dim,))
+    return plan_over(plan, program, layout, [Operand(s, tuple(s.strides) or (0,)) for s in specs])
 
 
 def forward_plan(call: Any, name: str, input: Any, dim: Any, dtype: Any) -> Any:

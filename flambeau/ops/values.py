@@ -110,7 +110,7 @@ _warned: list[bool] = []  # torch says it once
 
 def warn_recorded(tensor: Any) -> None:
     """torch's warning for a number that leaves the graph."""
-    if not _warned and tensor.requires_grad:
+    if not _warned and tensor.requires_grad and is_grad_enabled():
         _warned.append(True)
         warnings.warn(
             "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "

@@ -78,13 +78,14 @@ from flambeau.runtime.records import (
     new_tensor,
     none,
 )  # fmt: skip
-from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD, PYTHON_ONLY, thread_mode
+from flambeau.runtime.thread_modes import AUTOCAST, INFERENCE, NO_GRAD, thread_mode
 
 PyErr_Occurred = Extern("PyErr_Occurred", ptr)
 op_flags = Static("op_flags", i64, 2048)
 # added to the op's number for Python: the first argument stood before the dot
 METHOD_CALL = 1 << 16
 TAKES_INDEX = 2  # flag of the op behind x[...]: see runtime.indexing
+CASTS = 4  # flag of the ops that autocast concerns: see ops.autocast
 MAX_SAVED = MAX_INPUTS + MAX_OUTPUTS + 1  # a gradient, and all that a node can save
 
 
@@ -205,9 +206,9 @@ def dispatch(op: i64, self: ptr, args: ptrp, nargs: i64, names: ptr) -> ptr:
     """A call of op number `op`: see the module's first lines."""
     key, operands, counts = stack(i64, MAX_KEY), stack(ptr, MAX_OPERANDS), stack(i64, 2)
     mode = thread_mode()
-    if mode & PYTHON_ONLY:
-        return call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
     flags = op_flags[op]
+    if mode & AUTOCAST and flags & CASTS:
+        return call_python(ptr(world[FALLBACK]), op, self, args, nargs, names)
     key[0] = op
     key[1] = 0
     if flags & TAKES_INDEX:

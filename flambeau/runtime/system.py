@@ -37,6 +37,7 @@ class Engine:
     present_edge: Callable[[Any], Any]  # autograd.inplace
     accumulate_grad: Callable[[Any, list[Any], bool], None]  # autograd.engine
     backward_of: Callable[..., None]  # autograd.entry
+    cast_call: Callable[..., Any]  # ops.autocast
 
     def start(self) -> None:
         """Makes the engine ready (flambeau.start), if it is not:

@@ -25,7 +25,8 @@ PyInterpreterState_ThreadHead = Extern("PyInterpreterState_ThreadHead", ptr, ptr
 
 MAX_THREADS = 256
 mode_table = Static("mode_table", i64, 2 * MAX_THREADS)  # (thread, its mode bits), 0 where free
-NO_GRAD, INFERENCE, PYTHON_ONLY = 1, 2, 4
+NO_GRAD, INFERENCE = 1, 2
+AUTOCAST = 4  # calls of the ops that autocast concerns go to Python
 WATCH = 8  # new graph nodes are shown to Python: hooks for saved tensors are set
 WATCH_ALL = 16  # the same for every thread at once: anomaly mode
 common_mode = Static("common_mode", i64, 1)

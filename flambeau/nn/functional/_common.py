@@ -10,6 +10,7 @@ Called by the other files of this package and by `nn.modules.utils`. It imports 
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,27 @@ _SCALAR_TYPES = {
     "uint8": ("Byte", "unsigned char"),
     "bool": ("Bool", "bool"),
 }
+
+
+def in_full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A loss that takes tensors of half precision as float32 while autocast is on."""
+
+    @functools.wraps(function)
+    def loss(*args: Any, **kwargs: Any) -> Tensor:
+        if flambeau.is_autocast_enabled("cpu"):
+            args = tuple(map(_full, args))
+            kwargs = {name: _full(value) for name, value in kwargs.items()}
+        return function(*args, **kwargs)
+
+    return loss
+
+
+def _full(value: Any) -> Any:
+    half = isinstance(value, flambeau.Tensor) and value.dtype in (
+        flambeau.bfloat16,
+        flambeau.float16,
+    )
+    return value.float() if half else value
 
 
 def scalar_type(tensor: Tensor | dtype) -> str:

@@ -14,6 +14,7 @@ import flambeau
 
 from ._common import (
     REDUCTIONS,
+    in_full_precision,
     invalid_reduction,
     legacy_reduction,
     not_a_tensor,
@@ -93,6 +94,7 @@ def _check_class_target(
     return class_dim
 
 
+@in_full_precision
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -151,6 +153,7 @@ def _out_of_bounds(target: Tensor, ignored: Tensor, classes: int) -> IndexError:
     return IndexError(f"Target {int(wrong[0])} is out of bounds.")
 
 
+@in_full_precision
 def cross_entropy(
     input: Tensor,
     target: Tensor,

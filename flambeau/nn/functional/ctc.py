@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
-from ._common import REDUCTIONS, invalid_reduction, not_implemented, reduce_loss
+from ._common import REDUCTIONS, in_full_precision, invalid_reduction, not_implemented, reduce_loss
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -191,6 +191,7 @@ class _CTCBackward(flambeau.autograd.Function):
         raise RuntimeError("derivative for aten::_ctc_loss_backward is not implemented")
 
 
+@in_full_precision
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

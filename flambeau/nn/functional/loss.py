@@ -17,6 +17,7 @@ import flambeau
 
 from ._common import (
     REDUCTIONS,
+    in_full_precision,
     invalid_reduction,
     legacy_reduction,
     not_implemented,
@@ -69,6 +70,7 @@ def mse_loss(
     return flambeau.ops.losses.mse_loss(input, target, reduction)
 
 
+@in_full_precision
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -220,6 +222,7 @@ def binary_cross_entropy_with_logits(
     )
 
 
+@in_full_precision
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -256,6 +259,7 @@ def kl_div(
     return losses.sum() / input.size(0) if input.dim() else losses.sum()
 
 
+@in_full_precision
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import REDUCTIONS, invalid_reduction, legacy_reduction, reduce_loss, scalar_type
+from ._common import (
+    REDUCTIONS,
+    in_full_precision,
+    invalid_reduction,
+    legacy_reduction,
+    reduce_loss,
+    scalar_type,
+)
 from .activation import logsigmoid
 from .distance import pairwise_distance
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from flambeau import Tensor
 
 
+@in_full_precision
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -45,6 +53,7 @@ def margin_ranking_loss(
     return reduce_loss((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
 
+@in_full_precision
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -107,6 +116,7 @@ def multilabel_soft_margin_loss(
     return reduce_loss(losses, reduction)
 
 
+@in_full_precision
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -157,6 +167,7 @@ def multi_margin_loss(
     return reduce_loss(losses.reshape(()) if single else losses, reduction)
 
 
+@in_full_precision
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -198,6 +209,7 @@ def multilabel_margin_loss(
     return reduce_loss(losses.reshape(()) if single else losses, reduction)
 
 
+@in_full_precision
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -241,6 +253,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
         )
 
 
+@in_full_precision
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

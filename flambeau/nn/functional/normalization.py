@@ -10,12 +10,10 @@ tensor([[-1.0000,  1.0000]])
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import not_implemented
 from .padding import pad
 from .pooling import avg_pool2d, avg_pool3d
 
@@ -32,35 +30,6 @@ def _check_values_per_channel(size: Sequence[int], shown: object) -> None:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {shown}"
         )
-
-
-def _check_dtypes(kernel: str, input: Tensor, *others: Tensor | None) -> None:
-    """Statistics and parameters have the dtype of the input, or float32 with a shorter one."""
-    if not input.is_floating_point():
-        raise not_implemented(kernel, input)
-    for other in others:
-        if other is None or other.dtype == input.dtype:
-            continue
-        if other.dtype != flambeau.float32 or input.dtype == flambeau.float64:
-            raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
-
-
-def _per_channel(vector: Tensor, ndim: int) -> Tensor:
-    """A vector over channels in a shape that broadcasts with (N, C, ...)."""
-    return vector.reshape([-1 if d == 1 else 1 for d in range(ndim)])
-
-
-def _scale_and_shift(normalised: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    if weight is not None:
-        normalised = normalised * weight
-    return normalised if bias is None else normalised + bias
-
-
-def _standardise(input: Tensor, dims: Sequence[int], eps: float) -> Tensor:
-    """`input` minus its mean over `dims`, divided by the standard deviation."""
-    centred = input - input.mean(dims, keepdim=True)
-    variance = (centred * centred).mean(dims, keepdim=True)
-    return centred * flambeau.rsqrt(variance + eps)
 
 
 def batch_norm(
@@ -89,66 +58,11 @@ def batch_norm(
             raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     elif eps < 0.0:
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
-    _check_channel_vectors(input, training, running_mean, running_var, weight, bias)
     if input.dim() < 2 and input.numel() == 0:
         return input.clone()
-    dims = [d for d in range(input.dim()) if d != 1]
-    if training:
-        mean = input.mean(dims)
-        centred = input - _per_channel(mean, input.dim())
-        variance = (centred * centred).mean(dims)
-        if input.numel() and (running_mean is not None or running_var is not None):
-            count = input.numel() // input.size(1)
-            _move_statistics(running_mean, running_var, mean, variance, count, momentum)
-    else:
-        assert running_mean is not None and running_var is not None
-        variance = running_var
-        centred = input - _per_channel(running_mean, input.dim())
-    scale = flambeau.rsqrt(variance + eps)
-    if weight is not None:
-        scale = scale * weight
-    output = centred * _per_channel(scale, input.dim())
-    return output if bias is None else output + _per_channel(bias, input.dim())
-
-
-def _move_statistics(
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    count: int,
-    momentum: float,
-) -> None:
-    """Move the running statistics in place; the running variance is the unbiased one."""
-    with flambeau.no_grad():
-        if running_mean is not None:
-            running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
-        if running_var is not None:
-            unbiased = variance.detach() * (count / max(count - 1, 1))
-            running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
-
-
-def _check_channel_vectors(
-    input: Tensor,
-    training: bool,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-) -> None:
-    _check_dtypes("batch_norm", input, running_mean, running_var, weight, bias)
-    channels = input.size(1) if input.dim() > 1 else 0
-    for name, vector in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        if vector is None:
-            if name.startswith("running") and not training:
-                raise RuntimeError(f"{name} must be defined in evaluation mode")
-        elif vector.numel() != channels:
-            raise RuntimeError(f"{name} should contain {channels} elements not {vector.numel()}")
+    return flambeau.batch_norm(
+        input, weight, bias, running_mean, running_var, training, momentum, eps, True
+    )
 
 
 def instance_norm(
@@ -174,74 +88,8 @@ def instance_norm(
             raise ValueError(
                 f"Expected more than 1 spatial element when training, got input size {input.size()}"
             )
-    elif running_mean is None or running_var is None:
-        raise RuntimeError(
-            "Expected running_mean and running_var to be defined when use_input_stats is false"
-        )
-    _check_channel_vectors(input, True, running_mean, running_var, weight, bias)
-    if not use_input_stats:
-        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    samples, channels = input.shape[:2]
-    means, variances = (
-        None if running is None else running.repeat(samples)
-        for running in (running_mean, running_var)
-    )
-    # Every (sample, channel) becomes a channel of one large sample.
-    flat = input.reshape(1, samples * channels, *input.shape[2:])
-    output = batch_norm(flat, means, variances, None, None, True, momentum, eps)
-    with flambeau.no_grad():
-        for running, moved in ((running_mean, means), (running_var, variances)):
-            if running is not None and moved is not None:
-                running.copy_(moved.reshape(samples, channels).mean(0))
-    return _scale_and_shift(
-        output.reshape(input.shape),
-        None if weight is None else _per_channel(weight, input.dim()),
-        None if bias is None else _per_channel(bias, input.dim()),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _check_normalized_shape(
-    input: tuple[int, ...],
-    shape: tuple[int, ...] | int,
-    weight: tuple[int, ...] | None,
-    bias: tuple[int, ...] | None,
-    function: str,
-) -> tuple[int, ...]:
-    """Check that `input` ends in `shape`, once for all calls with them; its last dimensions."""
-    if isinstance(shape, int):
-        raise TypeError(
-            f"{function}(): argument 'normalized_shape' (position 2) must be tuple of ints, not int"
-        )
-    if not shape:
-        raise RuntimeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-            "element, but got normalized_shape = []"
-        )
-    for name, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and vector != shape:
-            raise RuntimeError(
-                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                f"{list(vector)} and normalized_shape = {list(shape)}"
-            )
-    if input[-len(shape) :] != shape:
-        star = "*, " if function == "layer_norm" else "*"
-        raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape "
-            f"[{star}{', '.join(map(str, shape))}], but got input of size{list(input)}"
-        )
-    return tuple(range(-len(shape), 0))
-
-
-def _last_dimensions(
-    input: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, function: str
-) -> tuple[int, ...]:
-    return _check_normalized_shape(
-        input.shape,
-        shape if isinstance(shape, (tuple, int)) else tuple(shape),
-        None if weight is None else weight.shape,
-        None if bias is None else bias.shape,
-        function,
+    return flambeau.instance_norm(
+        input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, True
     )
 
 
@@ -258,9 +106,8 @@ def layer_norm(
     >>> torch.nn.functional.layer_norm(torch.tensor([[1.0, 3.0]]), (2,))
     tensor([[-1.0000,  1.0000]])
     """
-    dims = _last_dimensions(input, normalized_shape, weight, bias, "layer_norm")
-    _check_dtypes("LayerNormKernelImpl", input, weight, bias)
-    return _scale_and_shift(_standardise(input, dims, eps), weight, bias)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, list) else normalized_shape
+    return flambeau.native_layer_norm(input, shape, weight, bias, eps)[0]
 
 
 def rms_norm(
@@ -276,13 +123,8 @@ def rms_norm(
     >>> torch.nn.functional.rms_norm(torch.tensor([3.0, 4.0]), (2,))
     tensor([0.8485, 1.1314])
     """
-    dims = _last_dimensions(input, normalized_shape, weight, None, "rms_norm")
-    if not (input.is_floating_point() or input.is_complex()):
-        raise not_implemented("rms_norm", input)
-    if eps is None:
-        eps = flambeau.finfo(input.dtype).eps
-    squares = (input * input).mean(dims, keepdim=True)
-    return _scale_and_shift(input * flambeau.rsqrt(squares + eps), weight, None)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, list) else normalized_shape
+    return flambeau.rms_norm(input, shape, weight, eps)
 
 
 def group_norm(
@@ -304,26 +146,7 @@ def group_norm(
     samples, channels = input.shape[:2]
     size = [samples * channels // num_groups, num_groups, *input.shape[2:]]
     _check_values_per_channel(size, size)
-    if channels % num_groups:
-        raise RuntimeError(
-            "Expected number of channels in input to be divisible by num_groups, but got input of "
-            f"shape {list(input.shape)} and num_groups={num_groups}"
-        )
-    for name, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and (vector.dim() != 1 or vector.numel() != channels):
-            raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, "
-                f"but got {name} of shape {list(vector.shape)} and input of shape "
-                f"{list(input.shape)}"
-            )
-    _check_dtypes("GroupNormKernelImpl", input, weight, bias)
-    length = input.numel() // max(samples * num_groups, 1)
-    output = _standardise(input.reshape(samples, num_groups, length), [2], eps)
-    return _scale_and_shift(
-        output.reshape(input.shape),
-        None if weight is None else _per_channel(weight, input.dim()),
-        None if bias is None else _per_channel(bias, input.dim()),
-    )
+    return flambeau.group_norm(input, num_groups, weight, bias, eps)
 
 
 def local_response_norm(

@@ -101,6 +101,13 @@ def contiguous(spec: Spec, shape: Sequence[int], dtype: Any = None) -> Spec:
     return Spec.of(tuple(shape), None, dtype or spec.dtype, spec.device)
 
 
+def lies_by_rows(spec: Spec) -> bool:
+    """Whether torch factorises the transposed matrix, which lies in LAPACK's order already: it
+    shows in the last digit.
+    """
+    return spec.contiguous and not spec.dtype.is_complex
+
+
 def real_dtype(spec: Spec) -> Any:
     """The dtype of the absolute values."""
     return dtypes.DTYPES[REAL.get(spec.dtype.name, spec.dtype.name)]

@@ -22,6 +22,7 @@ from flambeau.ops.linalg.common import (
     column_major,
     contiguous,
     from_parts,
+    lies_by_rows,
     real_dtype,
     tensor_spec,
 )
@@ -67,7 +68,7 @@ def determinant_gradient(g: Any, y: Any, y1: Any, y2: Any, A: Any) -> Any:
     if not singular.any().item():
         if again:
             return linalg_solve.call(A.mH, right)
-        return linalg_lu_solve.call(y1, y2, right, adjoint=True)
+        return linalg_lu_solve.call(y1, y2, right, adjoint=not lies_by_rows(A._spec))
     if singular.all().item():
         return adjugate_gradient(g, A)
     regular = singular.logical_not()
@@ -122,7 +123,8 @@ def determinant_plan(call: Any, spec: Spec, logarithm: bool) -> Any:
     program = Program(call.plan([call.op.first], [*results, *factors]), batch)
     count, info = len(results), program.scratch(8)
     lu = program.output(count)
-    pivots = factorise(program, program.input(0), lu, info)
+    matrix = program.input(0)
+    pivots = factorise(program, matrix.transposed if lies_by_rows(spec) else matrix, lu, info)
     program.helper(matrices.narrow, pivots, program.output(count + 1, 1), program.number(n))
     what = matrices.log_determinant if logarithm else matrices.determinant
     program.helper(what, lu, pivots, n, *[program.output(k, 0) for k in range(count)])
@@ -143,7 +145,7 @@ def log_determinant_gradient(g0: Any, g1: Any, y0: Any, y2: Any, y3: Any, A: Any
     right = number.unsqueeze(-1).expand(tuple(A.shape[:-1])).diag_embed().to(A.dtype)
     if is_grad_enabled():
         return linalg_solve.call(A.mH, right)
-    return linalg_lu_solve.call(y2, y3, right, adjoint=True)
+    return linalg_lu_solve.call(y2, y3, right, adjoint=not lies_by_rows(A._spec))
 
 
 @structured(

@@ -26,6 +26,7 @@ from flambeau.ops.linalg.common import (
     column_major,
     contiguous,
     failure,
+    lies_by_rows,
     raise_first,
     tensor_spec,
 )
@@ -59,9 +60,10 @@ def inverse_plan(call: Any, A: Any, with_info: bool, check: bool) -> Any:
     outputs = [column_major(spec, spec.shape), contiguous(spec, batch, dtypes.int32)]
     program = Program(call.plan(["A"], outputs[: 1 + with_info]), batch)
     inverse, lu, info = program.output(0), program.matrix(n, n), program.scratch(8)
-    pivots = factorise(program, program.input(0), lu, info)
+    matrix, by_rows = program.input(0), lies_by_rows(spec)
+    pivots = factorise(program, matrix.transposed if by_rows else matrix, lu, info)
     program.helper(matrices.fill_diagonal, inverse, program.table([n, n, *inverse.steps, 1]))
-    substitute(program, lu, pivots, inverse, n, True, False, program.scratch(8), guard=info)
+    substitute(program, lu, pivots, inverse, n, True, by_rows, program.scratch(8), guard=info)
     if with_info:
         program.helper(matrices.narrow, info, program.output(1, 0), program.number(1))
     if check:

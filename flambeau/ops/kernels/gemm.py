@@ -1,0 +1,259 @@
+"""Plans of matrix products: which kernel of ops.kernels.gemm_native runs, with which tiles, blocks
+and panels. Called by ops.matmul, ops.product_sums and ops.recurrent:
+
+    task = Product("float32", m, n, k, batch=(1, 1), a=(0, 0, k, 1), b=(0, 0, n, 1), c=(0, 0, n))
+    plan.use_native(*kernel(task, threads))
+
+No operand is ever copied as a whole: the tiles read the left one with any strides, and panels of
+the right one are packed while they are in the cache. Halves and small integers are widened on the
+way.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Any, NamedTuple
+
+from flambeau.codegen.llvm import load
+from flambeau.codegen.native import Unit, f16, f32, f64, i8, i16, i32, i64, pointer, u8, u16, u32
+from flambeau.ops.kernels import gemm_native as native
+from flambeau.ops.kernels.conv_tiles import machine_vectors
+from flambeau.ops.kernels.gemm_tiles import (
+    COLUMNS,
+    PAIRS,
+    VECTORS,
+    Tile,
+    dot_address,
+    has_pairs,
+    lanes_of,
+    product_address,
+    transposer_address,
+)
+
+# stored dtype: (type in memory, type of arithmetic, dtype of the tiles)
+TYPES = {
+    "float32": (f32, f32, "float32"), "float64": (f64, f64, "float64"),
+    "int32": (i32, i32, "int32"), "int64": (i64, i64, "int64"),
+    "float16": (f16, f32, "float32"), "bfloat16": (u16, f32, "float32"),
+    "int8": (i8, i32, "int32"), "uint8": (u8, i32, "int32"), "int16": (i16, i32, "int32"),
+}  # fmt: skip
+# multiplications from which several threads share a product: some 10 us for one
+THREADED_FROM = 1 << 20
+PER_THREAD = 4  # items that a thread should find, so that the threads end together
+# rows of the result from which a panel of the right operand is packed even if it could be read
+PACKED_FROM = 96
+SHALLOW = 16  # steps along k at a time when few rows meet a wide right operand
+DOT_FROM = 32  # shortest k for which sums over lanes pay
+
+
+class Product(NamedTuple):
+    """c = alpha * a @ b + beta * init; strides in elements, batches first (outer, inner).
+
+    a: (outer, inner, row, step along k); b: (outer, inner, step along k, column); c: (outer, inner,
+    row); init: the same, or None. `flipped`: the first buffer is b.
+    """
+
+    dtype: str
+    m: int
+    n: int
+    k: int
+    batch: tuple[int, int]
+    a: tuple[int, int, int, int]
+    b: tuple[int, int, int, int]
+    c: tuple[int, int, int]
+    init: tuple[int, int, int] | None = None
+    alpha: float = 1.0
+    beta: float = 1.0
+    flipped: bool = False
+
+
+class Kernel(NamedTuple):
+    """What Plan.use_native takes."""
+
+    address: int
+    params: list[int]
+    items: int
+    work: int
+    grain: int
+
+
+def flipped(p: Product) -> Product:
+    """A result of one column as one of one row: c^T = b^T a^T. The operands' order stays."""
+    init = None if p.init is None else (*p.init[:2], 0)
+    a, b = (*p.b[:2], p.b[3], p.b[2]), (*p.a[:2], p.a[3], p.a[2])
+    return p._replace(m=1, n=p.m, a=a, b=b, c=(*p.c[:2], 0), init=init, flipped=True)
+
+
+def kernel(p: Product, threads: int) -> Kernel:
+    """The kernel of a product, and its parameters."""
+    narrow = TYPES[p.dtype][0] is not TYPES[p.dtype][1]
+    if not narrow and p.dtype in ("float32", "float64") and uses_dot(p):
+        return dot_kernel(p, threads)
+    if p.n == 1 and (p.init is None or p.init[2] == 1):
+        p = flipped(p)
+    return product_kernel(p, threads, narrow)
+
+
+def uses_dot(p: Product) -> bool:
+    """Whether both operands are read along k, and the sums over lanes cost less than packing."""
+    along = p.a[3] == 1 and p.b[2] == 1 and p.k >= DOT_FROM
+    return along and (p.k >= 5 * p.m or p.n <= 4)
+
+
+def evenly(total: int, most: int) -> tuple[int, int, int]:
+    """(count, size, how many of full size): blocks of at most `most`, the others one smaller."""
+    count = max(1, -(-total // most))
+    size = max(1, -(-total // count))
+    return count, size, total - count * (size - 1) if total else 1
+
+
+def split(
+    p: Product, threads: int, blocks: int, panels: int, most_blocks: int, one_panel: bool
+) -> tuple[int, int, int, int]:
+    """(groups, panels in a group, chunks, blocks in a chunk) so that every thread finds work."""
+    batch, macs = p.batch[0] * p.batch[1], p.m * p.n * p.k * p.batch[0] * p.batch[1]
+    group, chunk = 1 if one_panel else panels, min(blocks, most_blocks)
+    if threads > 1 and macs >= THREADED_FROM and batch < PER_THREAD * threads:
+        wanted = -(-PER_THREAD * threads // batch)
+        group = 1 if one_panel else max(1, panels // wanted)
+        chunks = max(1, wanted // -(-panels // group))
+        chunk = min(chunk, max(1, -(-blocks // chunks)))
+    return -(-panels // group), group, -(-blocks // chunk), chunk
+
+
+def words(p: Product) -> list[int]:
+    """The parameters, but for tiles, blocks and panels."""
+    found = [0] * native.WORDS
+    init = p.init or (0, 0, 0)
+    numbers = [struct.unpack("q", struct.pack("d", float(x)))[0] for x in (p.alpha, p.beta)]
+    for place, value in (
+        (native.M, p.m), (native.N, p.n), (native.K, p.k), (native.A_ROW, p.a[2]),
+        (native.A_STEP, p.a[3]), (native.B_STEP, p.b[2]), (native.B_COLUMN, p.b[3]),
+        (native.C_ROW, p.c[2]), (native.INIT_ROW, init[2]), (native.INIT, int(p.init is not None)),
+        (native.ALPHA, numbers[0]), (native.BETA, numbers[1]), (native.INNER, p.batch[1]),
+        (native.A_OUTER, p.a[0]), (native.A_INNER, p.a[1]), (native.B_OUTER, p.b[0]),
+        (native.B_INNER, p.b[1]), (native.C_OUTER, p.c[0]), (native.C_INNER, p.c[1]),
+        (native.INIT_OUTER, init[0]), (native.INIT_INNER, init[1]),
+        (native.FLIPPED, int(p.flipped)),
+    ):  # fmt: skip
+        found[place] = value
+    return found
+
+
+def divided(
+    found: list[int], rows: tuple[int, int, int], columns: tuple[int, int, int], parts: Any
+) -> None:
+    """Notes blocks of rows and panels of columns, as `evenly` gives them, and items."""
+    for place, value in (
+        (native.BLOCKS, rows[0]), (native.ROWS, rows[1]), (native.TALL, rows[2]),
+        (native.PANELS, columns[0]), (native.VECTORS, columns[1]), (native.WIDE, columns[2]),
+        (native.GROUPS, parts[0]), (native.GROUP, parts[1]), (native.CHUNKS, parts[2]),
+        (native.CHUNK, parts[3]),
+    ):  # fmt: skip
+        found[place] = value
+
+
+def finished(p: Product, address: int, found: list[int], threads: int) -> Kernel:
+    """The kernel with its number of items, and whether threads share them."""
+    items = p.batch[0] * p.batch[1] * found[native.GROUPS] * found[native.CHUNKS]
+    macs = p.m * p.n * p.k * p.batch[0] * p.batch[1]
+    grain = -(-items // (2 * PER_THREAD * threads)) if macs >= THREADED_FROM else 0
+    return Kernel(address, found, items, macs >> 3, grain)
+
+
+def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
+    """Product tiles: rows of c from elements of a and vectors of b."""
+    pairs = p.dtype == "bfloat16" and has_pairs()
+    dtype, per = PAIRS if pairs else TYPES[p.dtype][2], 2 if pairs else 1
+    lanes, most = lanes_of(dtype), VECTORS[machine_vectors()[1]]
+    rows = evenly(p.m, len(most))
+    columns = evenly(-(-p.n // lanes), most[rows[1] - 1])
+    found = words(p)
+    width, size = columns[1] * lanes, struct.calcsize("d" if "64" in dtype else "f")
+    room = native.PANEL_BYTES // size // width - lanes
+    found[native.DEPTH] = max(1, min(p.k + p.k % per, room // lanes * lanes * per))
+    found[native.PACK] = packing(p, narrow, per)
+    most_blocks, one_panel = rows[0], narrow or found[native.PACK] != native.PACK_NONE
+    if narrow:
+        height = max(rows[1], min(64, native.BLOCK_BYTES // size // width))
+        most_blocks = height // rows[1]
+        deepest = native.LEFT_BYTES // size // height // lanes * lanes * per
+        found[native.DEPTH] = min(found[native.DEPTH], deepest)
+    elif p.m <= 3 and not one_panel and columns[0] > 1:
+        found[native.DEPTH] = min(max(1, p.k), SHALLOW)
+    divided(found, rows, columns, split(p, threads, rows[0], columns[0], most_blocks, one_panel))
+    partial = bool(p.n % lanes) and not narrow
+    last = columns[1] if columns[2] == columns[0] else columns[1] - 1
+    for high in range(2):
+        height = rows[1] - high
+        if height and (not high or rows[2] < rows[0]):
+            for kind, (vectors, masked, used) in enumerate((
+                (columns[1], False, columns[2] > 1 or columns[2] and columns[0] > columns[2]),
+                (columns[1] - 1, False, columns[0] - columns[2] > 1),
+                (last, partial, True),
+            )):  # fmt: skip
+                if used:
+                    tile = Tile(dtype, lanes, height, vectors, masked)
+                    found[high * native.TILE_KINDS + kind] = product_address(tile)
+    if found[native.PACK] == native.PACK_COLUMNS:
+        stored = PAIRS + " pairs" if pairs else p.dtype
+        found[native.TRANSPOSER] = transposer_address(stored, dtype)
+    return finished(p, product_code(p.dtype, pairs, narrow), found, threads)
+
+
+def packing(p: Product, narrow: bool, per: int) -> int:
+    """How panels of the right operand are made."""
+    row_wise = p.b[3] == 1 or p.n == 1
+    if row_wise and not narrow and p.m < PACKED_FROM:
+        return native.PACK_NONE
+    if not row_wise and p.b[2] == 1 and (per == 1 or not (p.k % 2 or p.b[3] % 2)):
+        return native.PACK_COLUMNS
+    return native.PACK_ROWS
+
+
+def dot_kernel(p: Product, threads: int) -> Kernel:
+    """Dot tiles: rows of a times rows of b."""
+    lanes, most = lanes_of(p.dtype), COLUMNS[machine_vectors()[1]]
+    high = max(r for r in range(1, len(most) + 1) if r == 1 or most[r - 1] >= min(p.n, 6))
+    rows = evenly(p.m, high)
+    columns = evenly(p.n, most[rows[1] - 1])
+    found = words(p)
+    divided(found, rows, columns, split(p, threads, rows[0], columns[0], rows[0], False))
+    for r in range(2):
+        for c in range(2):
+            height, width = rows[1] - r, columns[1] - c
+            used = (not r or rows[2] < rows[0]) and (not c or columns[2] < columns[0])
+            if used and height and width:
+                tile = Tile(p.dtype, lanes, height, width)
+                found[r * native.TILE_KINDS + c] = dot_address(tile)
+    return finished(p, dot_code(p.dtype), found, threads)
+
+
+@functools.cache
+def product_code(dtype: str, pairs: bool, narrow: bool) -> int:
+    """Machine code of the loops around product tiles."""
+    stored, compute, tiles = TYPES[dtype]
+    function = native.narrow_product if narrow else native.product
+    packed = u32 if pairs else compute
+    return code(
+        function, f"gemm_{dtype}_{pairs}", stored, compute, packed, PAIRS if pairs else tiles
+    )
+
+
+@functools.cache
+def dot_code(dtype: str) -> int:
+    """Machine code of the loops around dot tiles."""
+    stored, compute, tiles = TYPES[dtype]
+    return code(native.dot_product, f"gemm_dot_{dtype}", stored, compute, compute, tiles)
+
+
+def code(function: Any, name: str, stored: Any, compute: Any, packed: Any, tiles: str) -> int:
+    """Compiles one of the native functions for a dtype."""
+    unit = Unit(
+        name, [function], X=stored, C=compute, P=packed, XP=pointer(stored), CP=pointer(compute),
+        BFLOAT=stored is u16, PAIRS=tiles == PAIRS, PER=2 if tiles == PAIRS else 1,
+        LANES=lanes_of(tiles),
+    )  # fmt: skip
+    symbol = unit.symbol(function)
+    return load("gemm-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]

@@ -1,0 +1,380 @@
+"""Matrix products in native code, around the register tiles of ops.kernels.gemm_tiles.
+
+An item of work is a range of blocks of rows times a range of panels of columns of one matrix of the
+batch; the thread pool takes items. Words and their meaning are made by ops.kernels.gemm:
+
+    product      c = alpha * a @ b + beta * init, all in one dtype
+    narrow_product   the same for dtypes that are widened for the arithmetic (halves, small ints)
+    dot_product  the same where both operands are contiguous along k and the result has few rows
+
+X is the element type in memory, C that of arithmetic, P what panels consist of: C, or pairs of
+bfloat16.
+"""
+
+from __future__ import annotations
+
+from flambeau.codegen.native import (
+    Signature,
+    copy_memory,
+    f32,
+    f64,
+    i64,
+    i64p,
+    native,
+    pointer,
+    ptr,
+    ptrp,
+    sizeof,
+    stack,
+    u8,
+    u16,
+    u32,
+    void,
+)
+from flambeau.codegen.native import f64p as f64p
+from flambeau.ops.kernels.conv_padding import narrow, widen
+
+X, C, P = f32, f32, f32  # template: types of elements, of arithmetic, of packed elements
+BFLOAT, PAIRS, PER = False, False, 1  # template: bfloat16; multiplied in pairs; elements of a pair
+LANES = 16  # template: results in a vector
+PANEL_BYTES = 1 << 16  # a packed panel: with the left operand's rows it fits the second-level cache
+LEFT_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 14  # results before they are narrowed
+ProductTile = Signature(void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64)
+DotTile = Signature(void, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr)
+Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
+
+# words of the parameters; strides in elements, `numbers` are the bits of two float64
+(
+    TILES, TRANSPOSER, M, N, K, A_ROW, A_STEP, B_STEP, B_COLUMN, C_ROW, INIT_ROW, INIT, ALPHA, BETA,
+    INNER, A_OUTER, A_INNER, B_OUTER, B_INNER, C_OUTER, C_INNER, INIT_OUTER, INIT_INNER,
+    GROUPS, GROUP, CHUNKS, CHUNK, ROWS, TALL, BLOCKS, VECTORS, WIDE, PANELS, DEPTH, PACK, FLIPPED,
+) = (0, *range(6, 41))  # fmt: skip
+WORDS = 41
+TILE_KINDS = 3  # tiles for a wide panel, for a narrow one, for the last; first those of tall blocks
+PACK_NONE, PACK_ROWS, PACK_COLUMNS = 0, 1, 2
+# work[]: where the item's matrices begin, and its blocks and panels
+ITEM_A, ITEM_B, ITEM_C, ITEM_INIT, FIRST_BLOCK, LAST_BLOCK, FIRST_PANEL, LAST_PANEL = range(8)
+
+
+@native
+def find_item(item: i64, buffers: ptrp, params: i64p, work: i64p) -> void:
+    """Finds the matrices, blocks and panels of an item."""
+    part, rest = item % params[GROUPS], item // params[GROUPS]
+    chunk, batch = rest % params[CHUNKS], rest // params[CHUNKS]
+    outer, inner = batch // params[INNER], batch % params[INNER]
+    given = params[INIT]
+    place: pointer(X) = buffers[given + params[FLIPPED]]
+    work[ITEM_A] = i64(place + (outer * params[A_OUTER] + inner * params[A_INNER]))
+    place = buffers[given + 1 - params[FLIPPED]]
+    work[ITEM_B] = i64(place + (outer * params[B_OUTER] + inner * params[B_INNER]))
+    place = buffers[given + 2]
+    work[ITEM_C] = i64(place + (outer * params[C_OUTER] + inner * params[C_INNER]))
+    work[ITEM_INIT] = 0
+    if given != 0:
+        place = buffers[0]
+        work[ITEM_INIT] = i64(place + (outer * params[INIT_OUTER] + inner * params[INIT_INNER]))
+    work[FIRST_BLOCK] = chunk * params[CHUNK]
+    last = work[FIRST_BLOCK] + params[CHUNK]
+    work[LAST_BLOCK] = last if last < params[BLOCKS] else params[BLOCKS]
+    work[FIRST_PANEL] = part * params[GROUP]
+    last = work[FIRST_PANEL] + params[GROUP]
+    work[LAST_PANEL] = last if last < params[PANELS] else params[PANELS]
+
+
+@native
+def first_of(index: i64, full: i64, size: i64) -> i64:
+    """Where block `index` begins if the first `full` have `size` elements, the others one less."""
+    return index * size if index < full else index * (size - 1) + full
+
+
+@native
+def pack_columns(
+    panel: pointer(P), b: pointer(X), width: i64, columns: i64, count: i64, params: i64p
+) -> void:
+    """A panel of `width` columns from `columns` columns that are contiguous along k."""
+    for j in range(0, width, LANES):
+        valid = columns - j if columns - j < LANES else i64(LANES)
+        Transposer(params[TRANSPOSER])(
+            b + j * params[B_COLUMN],
+            params[B_COLUMN] // PER,
+            valid,
+            count // PER,
+            panel + j,
+            width,
+        )
+
+
+@native
+def pack_rows(
+    panel: pointer(P), b: pointer(X), width: i64, columns: i64, count: i64, params: i64p
+) -> void:
+    """A panel of `width` columns from `columns` columns with any strides; the rest are zeros."""
+    step, column = params[B_STEP], params[B_COLUMN]
+    for k in range(0, count, PER):
+        row = panel + (k // PER) * width
+        source = b + k * step
+        if PAIRS:
+            odd = k + 1 == count
+            for j in range(columns):
+                low: u16 = source[j * column]
+                high: u16 = 0
+                if not odd:
+                    high = source[j * column + step]
+                row[j] = u32(low) | (u32(high) << 16)
+        else:
+            if column == 1:
+                for j in range(columns):
+                    row[j] = widen(source[j])
+            else:
+                for j in range(columns):
+                    row[j] = widen(source[j * column])
+        for j in range(columns, width):
+            row[j] = P(0)
+
+
+@native
+def pack_panel(
+    panel: pointer(P), b: pointer(X), width: i64, columns: i64, count: i64, params: i64p
+) -> void:
+    """A panel of `width` columns, whole vectors."""
+    if params[PACK] == PACK_COLUMNS:
+        pack_columns(panel, b, width, columns, count, params)
+    else:
+        pack_rows(panel, b, width, columns, count, params)
+
+
+@native
+def run_panel(
+    index: i64,
+    done: i64,
+    count: i64,
+    work: i64p,
+    params: i64p,
+    panel: pointer(C),
+    numbers: pointer(C),
+) -> void:
+    """Steps `done` to `done + count` of the item's blocks times one panel."""
+    column = first_of(index, params[WIDE], params[VECTORS]) * LANES
+    width = (params[VECTORS] if index < params[WIDE] else params[VECTORS] - 1) * LANES
+    kind = i64(0) if index < params[WIDE] else i64(1)
+    columns = width
+    if index == params[PANELS] - 1:
+        kind, columns = i64(2), params[N] - column
+    b: pointer(C) = ptr(work[ITEM_B])
+    b = b + (done * params[B_STEP] + column * params[B_COLUMN])
+    step = params[B_STEP]
+    if params[PACK] != PACK_NONE:
+        pack_panel(panel, b, width, columns, count, params)
+        b, step = panel, width
+    a: pointer(C) = ptr(work[ITEM_A])
+    c: pointer(C) = ptr(work[ITEM_C])
+    init: pointer(C) = ptr(work[ITEM_INIT])
+    init_row = params[INIT_ROW]
+    if done > 0:
+        init, init_row, numbers = c, params[C_ROW], numbers + 2
+    for block in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
+        row = first_of(block, params[TALL], params[ROWS])
+        start = init
+        if init != None:  # noqa: E711
+            start = init + (row * init_row + column)
+        ProductTile(params[TILES + kind + (0 if block < params[TALL] else TILE_KINDS)])(
+            a + (row * params[A_ROW] + done * params[A_STEP]),
+            params[A_ROW],
+            params[A_STEP],
+            b,
+            step,
+            count,
+            c + (row * params[C_ROW] + column),
+            params[C_ROW],
+            start,
+            init_row,
+            numbers,
+            columns - width + LANES,
+        )
+
+
+@native
+def read_numbers(params: i64p, numbers: pointer(C)) -> void:
+    """alpha and beta for the first steps along k, and for the later ones, which add to c."""
+    given: f64p = params + ALPHA
+    numbers[0] = C(given[0])
+    numbers[1] = C(given[1])
+    numbers[2] = C(given[0])
+    numbers[3] = C(1)
+
+
+@native
+def product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Items of a product in one dtype."""
+    memory, numbers, work = stack(u8, PANEL_BYTES + 64), stack(C, 4), stack(i64, 8)
+    panel: pointer(C) = ptr((i64(memory) + 63) & -64)
+    read_numbers(params, numbers)
+    for item in range(start, stop):
+        find_item(item, buffers, params, work)
+        done = i64(0)
+        while True:
+            left = params[K] - done
+            count = left if left < params[DEPTH] else params[DEPTH]
+            for index in range(work[FIRST_PANEL], work[LAST_PANEL]):
+                run_panel(index, done, count, work, params, panel, numbers)
+            done += count
+            if done >= params[K]:
+                break
+
+
+@native
+def pack_left(left: pointer(P), a: pointer(X), rows: i64, count: i64, params: i64p) -> void:
+    """Rows of a, widened; along the dimension that is contiguous."""
+    step, row = params[A_STEP], params[A_ROW]
+    pairs = (count + PER - 1) // PER
+    if row == 1:  # the columns of a are contiguous: (k, rows)
+        for k in range(0, count, PER):
+            source, target = a + k * step, left + (k // PER) * rows
+            if PAIRS:
+                odd = k + 1 == count
+                for i in range(rows):
+                    low: u16 = source[i]
+                    high: u16 = 0
+                    if not odd:
+                        high = source[i + step]
+                    target[i] = u32(low) | (u32(high) << 16)
+            else:
+                for i in range(rows):
+                    target[i] = widen(source[i])
+        return
+    for i in range(rows):
+        source, target = a + i * row, left + i * pairs
+        if PAIRS:
+            if step == 1:
+                target[pairs - 1] = P(0)
+                copy_memory(target, source, count * sizeof(X))
+            else:
+                for k in range(0, count, 2):
+                    first: u16 = source[k * step]
+                    second: u16 = 0
+                    if k + 1 < count:
+                        second = source[(k + 1) * step]
+                    target[k // 2] = u32(first) | (u32(second) << 16)
+        elif step == 1:
+            for k in range(count):
+                target[k] = widen(source[k])
+        else:
+            for k in range(count):
+                target[k] = widen(source[k * step])
+
+
+@native
+def write_narrow(
+    block: pointer(C), pitch: i64, row: i64, rows: i64, column: i64, columns: i64, work: i64p,
+    params: i64p, numbers: pointer(C),
+) -> void:  # fmt: skip
+    """c = alpha * block + beta * init, in the dtype of c."""
+    alpha, beta = numbers[0], numbers[1]
+    c: pointer(X) = ptr(work[ITEM_C])
+    init: pointer(X) = ptr(work[ITEM_INIT])
+    for i in range(rows):
+        source = block + i * pitch
+        target = c + ((row + i) * params[C_ROW] + column)
+        if init == None:  # noqa: E711
+            for j in range(columns):
+                target[j] = narrow(alpha * source[j])
+        else:
+            before = init + ((row + i) * params[INIT_ROW] + column)
+            for j in range(columns):
+                target[j] = narrow(alpha * source[j] + beta * widen(before[j]))
+
+
+@native
+def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Items of a product in a wider dtype than that of its operands; an item is one panel."""
+    memory = stack(u8, PANEL_BYTES + LEFT_BYTES + BLOCK_BYTES + 64)
+    numbers, ones, work = stack(C, 4), stack(C, 2), stack(i64, 8)
+    panel: pointer(P) = ptr((i64(memory) + 63) & -64)
+    left: pointer(P) = ptr(panel) + PANEL_BYTES
+    block: pointer(C) = ptr(left) + LEFT_BYTES
+    read_numbers(params, numbers)
+    ones[0] = C(1)
+    ones[1] = C(1)
+    for item in range(start, stop):
+        find_item(item, buffers, params, work)
+        index = work[FIRST_PANEL]
+        column = first_of(index, params[WIDE], params[VECTORS]) * LANES
+        width = (params[VECTORS] if index < params[WIDE] else params[VECTORS] - 1) * LANES
+        kind = i64(0) if index < params[WIDE] else i64(1)
+        columns = width
+        if index == params[PANELS] - 1:
+            kind, columns = i64(2), params[N] - column
+        top = first_of(work[FIRST_BLOCK], params[TALL], params[ROWS])
+        rows = first_of(work[LAST_BLOCK], params[TALL], params[ROWS]) - top
+        a: pointer(X) = ptr(work[ITEM_A])
+        b: pointer(X) = ptr(work[ITEM_B])
+        a = a + top * params[A_ROW]
+        b = b + column * params[B_COLUMN]
+        done = i64(0)
+        while True:
+            rest = params[K] - done
+            count = rest if rest < params[DEPTH] else params[DEPTH]
+            pairs = (count + PER - 1) // PER
+            pack_left(left, a + done * params[A_STEP], rows, count, params)
+            pack_panel(panel, b + done * params[B_STEP], width, columns, count, params)
+            for one in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
+                row = first_of(one, params[TALL], params[ROWS]) - top
+                target = block + row * width
+                before: pointer(C) = None
+                if done > 0:
+                    before = target
+                ProductTile(params[TILES + kind + (0 if one < params[TALL] else TILE_KINDS)])(
+                    left + (row if params[A_ROW] == 1 else row * pairs),
+                    i64(1) if params[A_ROW] == 1 else pairs,
+                    rows if params[A_ROW] == 1 else i64(1),
+                    panel,
+                    width,
+                    pairs,
+                    target,
+                    width,
+                    before,
+                    width,
+                    ones,
+                    LANES,
+                )
+            done += count
+            if done >= params[K]:
+                break
+        write_narrow(block, width, top, rows, column, columns, work, params, numbers)
+
+
+@native
+def dot_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Items of a product whose operands are contiguous along k: VECTORS counts columns here."""
+    numbers, work = stack(C, 4), stack(i64, 8)
+    read_numbers(params, numbers)
+    for item in range(start, stop):
+        find_item(item, buffers, params, work)
+        a: pointer(C) = ptr(work[ITEM_A])
+        b: pointer(C) = ptr(work[ITEM_B])
+        c: pointer(C) = ptr(work[ITEM_C])
+        init: pointer(C) = ptr(work[ITEM_INIT])
+        for index in range(work[FIRST_PANEL], work[LAST_PANEL]):
+            column = first_of(index, params[WIDE], params[VECTORS])
+            kind = i64(0) if index < params[WIDE] else i64(1)
+            for block in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
+                row = first_of(block, params[TALL], params[ROWS])
+                before = init
+                if init != None:  # noqa: E711
+                    before = init + (row * params[INIT_ROW] + column)
+                DotTile(params[TILES + kind + (0 if block < params[TALL] else TILE_KINDS)])(
+                    a + row * params[A_ROW],
+                    params[A_ROW],
+                    b + column * params[B_COLUMN],
+                    params[B_COLUMN],
+                    params[K],
+                    c + (row * params[C_ROW] + column),
+                    params[C_ROW],
+                    before,
+                    params[INIT_ROW],
+                    numbers,
+                )
+
+
+_ = f64

@@ -1,0 +1,421 @@
+"""The inner loops of matrix products as LLVM IR: register tiles of `rows` x `vectors` accumulators.
+
+Three pieces, each compiled for the sizes that a plan needs, and found by address:
+
+    product_address(Tile("float32", 16, rows=8, vectors=3))     # elements of a times rows of b
+    dot_address(Tile("float32", 16, rows=4, vectors=6))         # both contiguous along k
+    transposer_address("float32", "float32")                    # rows of b as columns of a panel
+
+The product tile reads `a` one element at a time, so any strides do, and `b` by vectors of its rows;
+where the rows of `b` are not contiguous, ops.kernels.gemm packs a panel first. The result is
+`alpha * sum + beta * init`, where `init` may be a row (a bias), a matrix, the result itself, or
+absent. Register tiles after Goto and van de Geijn (2008).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from flambeau.codegen.llvm import engine, load
+from flambeau.ops.kernels.conv_tiles import (
+    ATTRIBUTES,
+    Text,
+    machine_vectors,
+    shuffle,
+    splat,
+    sums_of_rows,
+)
+
+# dtype: LLVM's name, bytes, suffix of intrinsics
+ELEMENT = {
+    "float32": ("float", 4, "f32"),
+    "float64": ("double", 8, "f64"),
+    "int32": ("i32", 4, "i32"),
+    "int64": ("i64", 8, "i64"),
+}
+PAIRS = "bfloat16"  # a tile of this dtype multiplies pairs of bfloat16 and adds them in float32
+# most accumulators in vectors for a number of rows, by the number of vector registers
+VECTORS = {32: (8, 8, 8, 6, 5, 4, 3, 3), 16: (6, 5, 3, 3)}
+# most columns of a dot tile for a number of rows
+COLUMNS = {32: (8, 8, 8, 6, 4, 4, 3, 3), 16: (8, 4, 3, 2)}
+
+
+class Tile(NamedTuple):
+    """A register tile of `rows` x `vectors`; `masked`: its last vector is partly there."""
+
+    dtype: str
+    lanes: int
+    rows: int
+    vectors: int
+    masked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The tile in the names of symbols."""
+        masked = "_masked" if self.masked else ""
+        return f"{self.dtype}_{self.lanes}x{self.rows}x{self.vectors}{masked}"
+
+
+@functools.cache
+def has_pairs() -> bool:
+    """Whether the processor multiplies pairs of bfloat16."""
+    return "+avx512bf16" in engine().features and machine_vectors()[0] == 64
+
+
+@functools.cache
+def lanes_of(dtype: str) -> int:
+    """Elements (of pairs: results) in a vector register."""
+    return machine_vectors()[0] // (4 if dtype == PAIRS else ELEMENT[dtype][1])
+
+
+class Writer:
+    """The vectors of a tile's dtype: names of types and the instructions that differ by dtype."""
+
+    def __init__(self, tile: Tile):
+        self.text, self.tile = Text(), tile
+        self.pairs = tile.dtype == PAIRS
+        self.scalar, self.size, short = ELEMENT["float32" if self.pairs else tile.dtype]
+        self.factor = "i32" if self.pairs else self.scalar  # what a and b consist of
+        self.floating = self.scalar in ("float", "double")
+        self.vector, self.operand = (f"<{tile.lanes} x {t}>" for t in (self.scalar, self.factor))
+        self.suffix = f"v{tile.lanes}{short}"
+        self.declared: set[str] = set()
+
+    def call(self, result: str, name: str, *arguments: str) -> str:
+        """A call of an intrinsic, which it declares."""
+        types = ", ".join(argument.rsplit(" ", 1)[0] for argument in arguments)
+        self.declared.add(f"declare {result} @{name}({types})")
+        return f"call {result} @{name}({', '.join(arguments)})"
+
+    def place(self, base: str, offset: str | int, kind: str = "") -> str:
+        """The address `offset` elements after `base`."""
+        return self.text(f"getelementptr {kind or self.scalar}, ptr {base}, i64 {offset}")
+
+    def multiply_add(self, a: str, b: str, total: str) -> str:
+        """The instruction for total + a * b."""
+        v = self.vector
+        if self.pairs:
+            wide = f"<{2 * self.tile.lanes} x bfloat>"
+            a, b = (self.text(f"bitcast {self.operand} {x} to {wide}") for x in (a, b))
+            name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.tile.lanes}"
+            return self.call(v, name, f"{v} {total}", f"{wide} {a}", f"{wide} {b}")
+        if self.floating:
+            return self.call(v, f"llvm.fma.{self.suffix}", f"{v} {a}", f"{v} {b}", f"{v} {total}")
+        return f"add {v} {total}, {self.text(f'mul {v} {a}, {b}')}"
+
+    def times(self, a: str, b: str) -> str:
+        """The product of two vectors of results."""
+        return self.text(f"{'fmul' if self.floating else 'mul'} {self.vector} {a}, {b}")
+
+    def mask(self, width: str) -> str:
+        """Which lanes of a vector come before `width`."""
+        lanes = self.tile.lanes
+        limit = splat(self.text, self.text(f"trunc i64 {width} to i32"), "i32", lanes)
+        count = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
+        return self.text(f"icmp slt <{lanes} x i32> {count}, {limit}")
+
+    def load(self, place: str, mask: str | None, operand: bool = False) -> str:
+        """A vector of results, or of an operand; lanes beyond the mask are zero."""
+        vector = self.operand if operand else self.vector
+        if mask is None:
+            return self.text(f"load {vector}, ptr {place}, align {self.size}")
+        suffix = f"v{self.tile.lanes}i32" if operand and self.pairs else self.suffix
+        return self.text(
+            self.call(
+                vector,
+                f"llvm.masked.load.{suffix}.p0",
+                f"ptr {place}",
+                f"i32 {self.size}",
+                f"<{self.tile.lanes} x i1> {mask}",
+                f"{vector} zeroinitializer",
+            )
+        )
+
+    def store(self, value: str, place: str, mask: str | None) -> None:
+        """Stores a vector, or the lanes under the mask."""
+        if mask is None:
+            self.text.do(f"store {self.vector} {value}, ptr {place}, align {self.size}")
+            return
+        self.text.do(
+            self.call(
+                "void",
+                f"llvm.masked.store.{self.suffix}.p0",
+                f"{self.vector} {value}",
+                f"ptr {place}",
+                f"i32 {self.size}",
+                f"<{self.tile.lanes} x i1> {mask}",
+            )
+        )
+
+    def function(self, name: str, arguments: str) -> str:
+        """The whole text of the function."""
+        head = f'define void @"{name}"({arguments}) {ATTRIBUTES} {{'
+        return "\n".join([*sorted(self.declared), head, *self.text.lines, "}"])
+
+
+def product_loop(w: Writer) -> list[list[str]]:
+    """The loop over k: the names of the sums."""
+    text, tile = w.text, w.tile
+    edge = w.mask("%width") if tile.masked else None
+    rows = [w.place("%a", text(f"mul nsw i64 %a.row, {r}"), w.factor) for r in range(tile.rows)]
+    text.do("br label %head")
+    text.label("head")
+    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
+    text.do("%along = phi i64 [ 0, %entry ], [ %along.next, %body ]")
+    text.do("%line = phi ptr [ %b, %entry ], [ %line.next, %body ]")
+    sums = [[f"%sum.{r}.{j}" for j in range(tile.vectors)] for r in range(tile.rows)]
+    for name in (name for row in sums for name in row):
+        text.do(f"{name} = phi {w.vector} [ zeroinitializer, %entry ], [ {name}.next, %body ]")
+    text.do(f"br i1 {text('icmp slt i64 %k, %count')}, label %body, label %done")
+    text.label("body")
+    values = []
+    for j in range(tile.vectors):
+        last = edge if j == tile.vectors - 1 else None
+        values.append(w.load(w.place("%line", j * tile.lanes, w.factor), last, True))
+    for pointer, row in zip(rows, sums, strict=True):
+        one = text(f"load {w.factor}, ptr {w.place(pointer, '%along', w.factor)}, align {w.size}")
+        factor = splat(text, one, w.factor, tile.lanes)
+        for name, value in zip(row, values, strict=True):
+            text.do(f"{name}.next = {w.multiply_add(factor, value, name)}")
+    text.do(f"%line.next = getelementptr {w.factor}, ptr %line, i64 %b.step")
+    text.do("%along.next = add nsw i64 %along, %a.step")
+    text.do("%k.next = add nuw nsw i64 %k, 1")
+    text.do("br label %head")
+    text.label("done")
+    return sums
+
+
+def store_rows(w: Writer, sums: list[list[str]]) -> None:
+    """Writes alpha * sums + beta * init; init is not read when it is null."""
+    text, tile = w.text, w.tile
+    edge = w.mask("%width") if tile.masked else None
+    alpha, beta = (
+        splat(text, text(f"load {w.scalar}, ptr {w.place('%numbers', i)}"), w.scalar, tile.lanes)
+        for i in range(2)
+    )
+    scaled = [[w.times(total, alpha) for total in row] for row in sums]
+    targets = [w.place("%c", text(f"mul nsw i64 %c.row, {r}")) for r in range(tile.rows)]
+    text.do(f"br i1 {text('icmp eq ptr %init, null')}, label %plain, label %added")
+    for label in ("plain", "added"):
+        text.label(label)
+        for r, row in enumerate(scaled):
+            before = (
+                w.place("%init", text(f"mul nsw i64 %init.row, {r}")) if label == "added" else ""
+            )
+            for j, total in enumerate(row):
+                mask = edge if j == tile.vectors - 1 else None
+                if label == "added":
+                    start = w.load(w.place(before, j * tile.lanes), mask)
+                    v = w.vector
+                    if w.floating:
+                        name = f"llvm.fma.{w.suffix}"
+                        total = text(w.call(v, name, f"{v} {beta}", f"{v} {start}", f"{v} {total}"))
+                    else:
+                        total = text(f"add {v} {total}, {w.times(beta, start)}")
+                w.store(total, w.place(targets[r], j * tile.lanes), mask)
+        text.do("ret void")
+
+
+def product_tile(tile: Tile, name: str) -> str:
+    """IR of `name(a, row of a, step of a, b, step of b, count, c, row of c, init, row of init,
+    numbers, width)`: steps are along k, `numbers` are alpha and beta.
+    """
+    w = Writer(tile)
+    w.text.label("entry")
+    store_rows(w, product_loop(w))
+    return w.function(
+        name,
+        "ptr readonly %a, i64 %a.row, i64 %a.step, ptr readonly %b, i64 %b.step, i64 %count, "
+        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers, i64 %width",
+    )
+
+
+@functools.cache
+def product_address(tile: Tile) -> int:
+    """Machine code of a product tile."""
+    name = f"gemm_product_{tile.name}_1"
+    return load(name, lambda: product_tile(tile, name))[name]
+
+
+def dot_tile(tile: Tile, name: str) -> str:
+    """IR of `name(a, row of a, b, row of b, count, c, row of c, init, row of init, numbers)`: rows
+    of a times rows of b, both contiguous along k; the tile's vectors are columns of c.
+    """
+    w = Writer(tile)
+    text, columns = w.text, tile.vectors
+    text.label("entry")
+    xs = [w.place("%a", text(f"mul nsw i64 %a.row, {r}")) for r in range(tile.rows)]
+    ys = [w.place("%b", text(f"mul nsw i64 %b.row, {j}")) for j in range(columns)]
+    whole = text(f"and i64 %count, {-tile.lanes}")
+    rest = text(f"sub nsw i64 %count, {whole}")
+    text.do("br label %head")
+    text.label("head")
+    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
+    sums = [[f"%sum.{r}.{j}" for j in range(columns)] for r in range(tile.rows)]
+    for total in (total for row in sums for total in row):
+        text.do(f"{total} = phi {w.vector} [ zeroinitializer, %entry ], [ {total}.next, %body ]")
+    text.do(f"br i1 {text(f'icmp slt i64 %k, {whole}')}, label %body, label %tail")
+
+    def multiply(at: str, mask: str | None, after: str) -> None:
+        values = [w.load(w.place(y, at), mask) for y in ys]
+        for x, row in zip(xs, sums, strict=True):
+            factor = w.load(w.place(x, at), mask)
+            for total, value in zip(row, values, strict=True):
+                text.do(f"{total}.{after} = {w.multiply_add(factor, value, total)}")
+
+    text.label("body")
+    multiply("%k", None, "next")
+    text.do(f"%k.next = add nuw nsw i64 %k, {tile.lanes}")
+    text.do("br label %head")
+    text.label("tail")
+    text.do(f"br i1 {text(f'icmp eq i64 {rest}, 0')}, label %done, label %partial")
+    text.label("partial")
+    multiply(whole, w.mask(rest), "last")
+    text.do("br label %done")
+    text.label("done")
+    for total in (total for row in sums for total in row):
+        text.do(f"{total}.all = phi {w.vector} [ {total}, %tail ], [ {total}.last, %partial ]")
+    store_sums(w, [[f"{total}.all" for total in row] for row in sums])
+    return w.function(
+        name,
+        "ptr readonly %a, i64 %a.row, ptr readonly %b, i64 %b.row, i64 %count, "
+        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers",
+    )
+
+
+def store_sums(w: Writer, sums: list[list[str]]) -> None:
+    """Writes the sums over the lanes, times alpha, plus beta * init, a row of columns at a time."""
+    text, tile, columns = w.text, w.tile, w.tile.vectors
+    row = f"<{columns} x {w.scalar}>"
+    alpha, beta = (
+        splat(text, text(f"load {w.scalar}, ptr {w.place('%numbers', i)}"), w.scalar, columns)
+        for i in range(2)
+    )
+    totals = [text(f"fmul {row} {sums_of_rows(text, tile, line)}, {alpha}") for line in sums]  # type: ignore[arg-type]
+    targets = [w.place("%c", text(f"mul nsw i64 %c.row, {r}")) for r in range(tile.rows)]
+    text.do(f"br i1 {text('icmp eq ptr %init, null')}, label %plain, label %added")
+    for label in ("plain", "added"):
+        text.label(label)
+        for r, total in enumerate(totals):
+            if label == "added":
+                before = w.place("%init", text(f"mul nsw i64 %init.row, {r}"))
+                start = text(f"load {row}, ptr {before}, align {w.size}")
+                name = f"llvm.fma.v{columns}{ELEMENT[tile.dtype][2]}"
+                total = text(w.call(row, name, f"{row} {beta}", f"{row} {start}", f"{row} {total}"))
+            text.do(f"store {row} {total}, ptr {targets[r]}, align {w.size}")
+        text.do("ret void")
+
+
+@functools.cache
+def dot_address(tile: Tile) -> int:
+    """Machine code of a dot tile."""
+    name = f"gemm_dot_{tile.name}_1"
+    return load(name, lambda: dot_tile(tile, name))[name]
+
+
+# how a stored dtype is read: (LLVM's type in memory, bytes)
+STORED = {
+    "float32": ("float", 4), "float64": ("double", 8), "float16": ("half", 2),
+    "bfloat16": ("i16", 2), "int8": ("i8", 1), "uint8": ("i8", 1), "int16": ("i16", 2),
+    "int32": ("i32", 4), "int64": ("i64", 8), PAIRS + " pairs": ("i32", 4),
+}  # fmt: skip
+
+
+def widened(text: Text, stored: str, scalar: str, lanes: int, value: str) -> str:
+    """A vector of a stored dtype as elements of the LLVM type `scalar`."""
+    memory, target = f"<{lanes} x {STORED[stored][0]}>", f"<{lanes} x {scalar}>"
+    if memory == target:
+        return value
+    if stored == "bfloat16":
+        wide = text(f"zext {memory} {value} to <{lanes} x i32>")
+        high = text(f"shl <{lanes} x i32> {wide}, {splat(text, '16', 'i32', lanes)}")
+        return text(f"bitcast <{lanes} x i32> {high} to {target}")
+    step = "fpext" if stored == "float16" else "zext" if stored == "uint8" else "sext"
+    return text(f"{step} {memory} {value} to {target}")
+
+
+def transposed(text: Text, scalar: str, lanes: int, rows: list[str]) -> list[str]:
+    """The columns of a square block given by its rows: halves are exchanged at each distance."""
+    vector, distance = f"<{lanes} x {scalar}>", 1
+    while distance < lanes:
+        block = 2 * distance
+        low = [i if i % block < distance else lanes + i - distance for i in range(lanes)]
+        high = [i + distance if i % block < distance else lanes + i for i in range(lanes)]
+        for i in range(lanes):
+            if i % block < distance:
+                a, b = rows[i], rows[i + distance]
+                rows[i] = shuffle(text, vector, a, b, low)
+                rows[i + distance] = shuffle(text, vector, a, b, high)
+        distance = block
+    return rows
+
+
+def transposer(stored: str, dtype: str, name: str) -> str:
+    """IR of `name(source, row of source, valid rows, count, target, step)`: at most one vector's
+    number of rows, contiguous along k, become columns of a panel whose rows are `step` apart.
+    Whole vectors are written, so the panel has room for a vector's number of rows more.
+    """
+    scalar, lanes = "i32" if dtype == PAIRS else ELEMENT[dtype][0], lanes_of(dtype)
+    w = Writer(Tile(dtype, lanes, 1, 1))
+    text, (memory, size) = w.text, STORED[stored]
+    vector, block = f"<{lanes} x {memory}>", f"<{lanes} x {scalar}>"
+    text.label("entry")
+    last, rows = text("sub nsw i64 %valid, 1"), []
+    for r in range(lanes):
+        row = text(w.call("i64", "llvm.smin.i64", f"i64 {r}", f"i64 {last}"))
+        rows.append(w.place("%source", text(f"mul nsw i64 {row}, %source.row"), memory))
+    whole = text(f"and i64 %count, {-lanes}")
+    edge = w.mask(text(f"sub nsw i64 %count, {whole}"))
+    short = {"half": "f16", "float": "f32", "double": "f64"}.get(memory, memory)
+    text.do("br label %head")
+    text.label("head")
+    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %write ]")
+    text.do(f"br i1 {text('icmp slt i64 %k, %count')}, label %body, label %done")
+    text.label("body")
+    text.do(f"br i1 {text(f'icmp slt i64 %k, {whole}')}, label %full, label %part")
+    text.label("full")
+    places = [w.place(row, "%k", memory) for row in rows]
+    full = [text(f"load {vector}, ptr {place}, align {size}") for place in places]
+    text.do("br label %write")
+    text.label("part")
+    places = [w.place(row, "%k", memory) for row in rows]
+    part = [
+        text(
+            w.call(
+                vector,
+                f"llvm.masked.load.v{lanes}{short}.p0",
+                f"ptr {place}",
+                f"i32 {size}",
+                f"<{lanes} x i1> {edge}",
+                f"{vector} zeroinitializer",
+            )
+        )
+        for place in places
+    ]
+    text.do("br label %write")
+    text.label("write")
+    values = []
+    for r in range(lanes):
+        text.do(f"%row.{r} = phi {vector} [ {full[r]}, %full ], [ {part[r]}, %part ]")
+    for r in range(lanes):
+        values.append(widened(text, stored, scalar, lanes, f"%row.{r}"))
+    target = w.place("%target", text("mul nsw i64 %k, %step"), scalar)
+    for i, column in enumerate(transposed(text, scalar, lanes, values)):
+        place = w.place(target, text(f"mul nsw i64 %step, {i}"), scalar)
+        text.do(f"store {block} {column}, ptr {place}, align {w.size}")
+    text.do(f"%k.next = add nuw nsw i64 %k, {lanes}")
+    text.do("br label %head")
+    text.label("done")
+    text.do("ret void")
+    return w.function(
+        name,
+        "ptr readonly %source, i64 %source.row, i64 %valid, i64 %count, ptr %target, i64 %step",
+    )
+
+
+@functools.cache
+def transposer_address(stored: str, dtype: str) -> int:
+    """Machine code of a transposer from a stored dtype to the one that a tile computes in."""
+    name = f"gemm_transposer_{stored.replace(' ', '_')}_{dtype}_{lanes_of(dtype)}_1"
+    return load(name, lambda: transposer(stored, dtype, name))[name]
