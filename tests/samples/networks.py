@@ -188,6 +188,16 @@ SAMPLES: dict[str, list[Callable[..., Any]]] = {
             image, signs.detach(), classes.to(image.dtype), channel_weights, channels
         ),
     ],
+    "native_batch_norm": [
+        lambda image, channels: torch.native_batch_norm(
+            image, channels, None, None, None, True, 0.1, 1e-5
+        )
+    ],
+    "_native_batch_norm_legit": [
+        lambda image, channels: torch._native_batch_norm_legit(
+            image, channels, None, True, 0.1, 1e-5
+        )
+    ],
     "nn.functional.local_response_norm": [lambda image: F.local_response_norm(image, 2)],
     # attention and images
     "nn.functional.scaled_dot_product_attention": [
