@@ -43,6 +43,7 @@ from flambeau.runtime.objects import (
     SLOT_NODE,
     SLOT_OFFSET,
     SLOT_STORAGE,
+    TRACER,
     TRUE,
     ZERO,
     PyLong_FromLongLong,
@@ -94,7 +95,7 @@ from flambeau.runtime.records import (
     record,
     save_mask,
 )  # fmt: skip
-from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD
+from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD, TRACE
 from flambeau.runtime.threads import parallel_for
 
 PyFloat_AsDouble = Extern("PyFloat_AsDouble", f64, ptr)
@@ -359,6 +360,22 @@ def compute(block: i64p, buffers: ptrp, outputs: ptrp, mode: i64) -> i64:
 
 
 @native
+def tell(block: i64p, inputs: ptrp, outputs: ptrp) -> i64:
+    """Tells Python that a plan ran: TRACER(plan, inputs, results). 0: failed."""
+    arguments = PyTuple_New(3)
+    Py_IncRef(ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 1, as_tuple(inputs, block[B_INPUTS]))
+    PyTuple_SetItem(arguments, 2, as_tuple(outputs, block[B_OUTPUTS]))
+    answer = PyObject_Call(ptr(world[TRACER]), arguments, None)
+    Py_DecRef(arguments)
+    if answer == None:  # noqa: E711
+        return 0
+    Py_DecRef(answer)
+    return 1
+
+
+@native
 def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     """Runs a plan of kind kernel or view.
 
@@ -389,6 +406,10 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
     m = block[B_OUTPUTS]
     if needs != 0:
         if record(block, inputs, needs, outputs, mode) == 0:
+            forget(outputs, m)
+            return None
+    if unlikely(mode & TRACE):
+        if tell(block, inputs, outputs) == 0:
             forget(outputs, m)
             return None
     if m == 1:

@@ -29,6 +29,7 @@ from flambeau.runtime.objects import (
     ELLIPSIS,
     LONG_TYPE,
     NONE,
+    OPAQUE,
     PARAMETER_TYPE,
     SLICE_START,
     SLICE_TYPE,
@@ -51,6 +52,7 @@ from flambeau.runtime.objects import (
     type_of,
     world,
 )
+from flambeau.runtime.thread_modes import TRACE, thread_mode
 from flambeau.runtime.threads import parallel_for
 
 K_INDEX, K_RANGE, K_WINDOW = 8, 9, 10  # tags in keys, beside those of runtime.dispatch
@@ -218,6 +220,8 @@ def call_kernel(self: ptr, args: ptrp, nargs: i64) -> ptr:
     For ops whose result sizes depend on values, and for more operands than a plan takes.
     """
     count = nargs - 4
+    if thread_mode() & TRACE:
+        world[OPAQUE] += 1  # no plan says what this does
     buffers: ptrp = PyObject_Malloc(8 * (count + 1))
     flag = stack(i64, 1)
     flag[0] = 0

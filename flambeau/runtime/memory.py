@@ -28,6 +28,8 @@ from flambeau.codegen.native import (
     unlikely,
     void,
 )
+from flambeau.runtime.objects import OPAQUE, world
+from flambeau.runtime.thread_modes import TRACE, thread_mode
 
 WINDOWS, LINUX = sys.platform == "win32", sys.platform.startswith("linux")
 posix_memalign = Extern("posix_memalign", i32, ptr, i64, i64)
@@ -212,6 +214,8 @@ def storage_buffer(storage: i64p, view: ptr, flags: i32) -> i32:
     """The buffer protocol: NumPy arrays and memoryviews look straight into the block
     and keep the storage alive.
     """
+    if thread_mode() & TRACE:
+        world[OPAQUE] += 1  # somebody looks at values: what follows may depend on them
     return PyBuffer_FillInfo(view, storage, ptr(storage[DATA]), storage[NBYTES], i32(0), flags)
 
 

@@ -32,12 +32,16 @@ from flambeau.core.errors import cannot_allocate
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
 from flambeau.runtime import (
+    arrivals,
+    backward,
     dispatch,
     execution,
     indexing,
     memory,
     objects,
+    pass_entries,
     plan_table,
+    programs,
     records,
     thread_modes,
     threads,
@@ -63,13 +67,15 @@ from flambeau.runtime.capi import (
 
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes, threads,
+    arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
+    programs, records, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
     dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows,
-    dispatch.execute_plan, dispatch.execute_saved, execution.check_saved, thread_modes.get_mode,
-    thread_modes.set_mode, thread_modes.set_mode_of_all, records.count_uses, records.next_order,
+    dispatch.execute_plan, execution.check_saved, backward.run_pass, arrivals.take_over,
+    programs.run_program, programs.same_bytes, thread_modes.get_mode,
+    thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
     indexing.call_kernel, threads.stop_workers, threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
@@ -101,12 +107,14 @@ class NativeCore:
     make_tensor: Callable[..., Any]
     make_windows: Callable[..., Any]
     execute_plan: Callable[..., Any]
-    execute_saved: Callable[..., Any]
+    run_pass: Callable[..., Any]
+    take_over: Callable[[Any, list[Any]], int]
+    run_program: Callable[..., list[Any]]
+    same_bytes: Callable[[Any, Any], int]
     check_saved: Callable[[Any], int]
     get_mode: Callable[[], int]
     set_mode: Callable[[int], int]
     set_mode_of_all: Callable[[int], int]
-    count_uses: Callable[[list[Any]], dict[Any, int]]
     next_order: Callable[[], int]
     call_kernel: Callable[..., Any]
     stop_workers: Callable[[], Any]
@@ -200,6 +208,8 @@ class NativeCore:
             objects.PLAN_BLOCK: (plan, "block"),
             objects.SLOT_MADE: (tensor, "_made"),
             objects.NODE_ORDER: (Numbered, "_order"), objects.NODE_NEEDS: (Numbered, "_needs"),
+            objects.NODE_PLACE: (Numbered, "_place"), objects.LEAF_GRAD: (leaf, "grad"),
+            objects.LEAF_REFERENCE: (leaf, "reference"),
         }  # fmt: skip
         for word, (owner, name) in members.items():
             world[word] = slot_offset(owner, name)
