@@ -15,6 +15,8 @@ from flambeau.ops.pool import avg_pool as avg_pool
 from flambeau.ops.pool import max_pool as max_pool
 from flambeau.ops.pool import max_pool_with_indices as max_pool_with_indices
 from flambeau.ops.pool import take_maxima as take_maxima
+from flambeau.ops.recurrent import recurrent_backward as recurrent_backward
+from flambeau.ops.recurrent import recurrent_forward as recurrent_forward
 from flambeau.ops.resample import mirror as mirror
 from flambeau.ops.resample import resample as resample
 
