@@ -14,6 +14,7 @@ from flambeau.ops.matmul import _linear as linear
 from flambeau.ops.pool import adaptive_avg_pool as adaptive_avg_pool
 from flambeau.ops.pool import adaptive_max_pool_with_indices as adaptive_max_pool_with_indices
 from flambeau.ops.pool import avg_pool as avg_pool
+from flambeau.ops.pool import max_pool as max_pool
 from flambeau.ops.pool import max_pool_with_indices as max_pool_with_indices
 from flambeau.ops.pool import take_maxima as take_maxima
 from flambeau.ops.recurrent import recurrent_backward as recurrent_backward
