@@ -1,5 +1,5 @@
-"""Makes a program (runtime.replay_block) of a tape: which tensor is found where, what memory each step
-works on, and the words that native code reads.
+"""Makes a program (runtime.replay_block) of a tape: which tensor is found where, what memory each
+step works on, and the words that native code reads.
 
     program = Program(tape, survey, surroundings, results)
     engine.core.replay(program.address, arguments, None)

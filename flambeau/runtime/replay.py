@@ -2,8 +2,8 @@
 
     replay(program, arguments, kept)    # a tensor, a tuple of them ..., or the object P_MISS
 
-Called by compiler.compiled with the address of a program (runtime.replay_block). Nothing here looks at
-ops: a step is a kernel with its buffers, or a call of Python for what has no kernel. Temporary
+Called by compiler.compiled with the address of a program (runtime.replay_block). Nothing here looks
+at ops: a step is a kernel with its buffers, or a call of Python for what has no kernel. Temporary
 memory is one block, taken for the call and given back at its end, so that calls of several threads
 and calls within calls do not meet.
 """
