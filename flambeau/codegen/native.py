@@ -137,12 +137,16 @@ class Unit:
     def ir(self) -> str:
         """The LLVM IR text of the whole unit."""
         if self._text is None:
-            pending, seen, bodies = list(self.functions), set(), []
+            pending, bodies = list(self.functions), []
+            seen: dict[str, NativeFunction] = {}
+            compiled: set[NativeFunction] = set()
             exported = {f.name for f in self.functions}
             while pending:
                 function = pending.pop()
-                if function.name not in seen:
-                    seen.add(function.name)
+                if seen.setdefault(function.name, function) is not function:
+                    raise CompileError(f"two functions of unit {self.name} are {function.name}")
+                if function not in compiled:
+                    compiled.add(function)
                     compiler = FunctionCompiler(self, function, function.name in exported)
                     bodies.append(compiler.compile())
                     pending.extend(compiler.called)

@@ -12,7 +12,6 @@ nn.functional.conv.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 from flambeau.core import errors
@@ -177,10 +176,14 @@ def check_dtypes(x: Spec, w: Spec, bias: Spec | None) -> None:
         )
 
 
-def result_spec(x: Spec, w: Spec, shape: tuple[int, ...]) -> Spec:
-    """The result's spec: channels last where an operand is."""
-    last = [suggests_channels_last(s.shape, s.strides) for s in (x, w)]
-    return x.like(shape, channels_last_strides(shape) if any(last) else None)
+def result_spec(x: Spec, w: Spec, shape: tuple[int, ...], plain: bool) -> Spec:
+    """The result's spec: channels last where an operand is. Torch has no such kernel for doubles in
+    three dimensions, nor there for an output padding as large as the stride (not `plain`).
+    """
+    last = any(suggests_channels_last(s.shape, s.strides) for s in (x, w))
+    if len(shape) == 5 and (x.dtype.name == "float64" or not plain):
+        last = False
+    return x.like(shape, channels_last_strides(shape) if last else None)
 
 
 @structured(
@@ -202,7 +205,11 @@ def convolution(
         raise errors.InternalError(
             f"convolution of {tuple(x.shape)} with {tuple(w.shape)} has no result"
         )
-    out = result_spec(x, w, (x.shape[0], channels, *space))
+    if bias is not None and not bias._spec.contiguous:  # the kernel reads its numbers in a row
+        options = (stride, padding, dilation, transposed, output_padding, groups)
+        return convolution.call(input, weight, bias.contiguous(), *options)
+    plain = not transposed or all(o < s for o, s in zip(output_padding, stride))
+    out = result_spec(x, w, (x.shape[0], channels, *space), plain)
     names = ("input", "weight") if bias is None else ("input", "weight", "bias")
     if is_native(x, w, out):
         return native_convolution(call, names, out, stride, padding, dilation, transposed, groups)
@@ -290,6 +297,3 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     task = conv_weight.WeightTask(x, g, planes, groups, rows, channels)
     params, scratch, work = conv_weight.weight_params(task, *threading())
     return plan.use_native(conv_weight.weight_address(x.dtype.name), params, 1, work, 1, scratch)
-
-
-_ = prod

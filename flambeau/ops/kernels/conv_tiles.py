@@ -304,10 +304,10 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
     scalar, vector, suffix = header(tile)
     text = Text()
     text.label("entry")
-    place = find_place(text, tile) if masked else None
+    found = find_place(text, tile) if masked else None
     sums = product_loop(text, tile)
-    if place is not None:
-        masked_stores(text, tile, sums, place)
+    if found is not None:
+        masked_stores(text, tile, sums, found)
     else:
         places = row_addresses(text, tile)
         for r in reversed(range(tile.rows)):
@@ -412,8 +412,8 @@ def dot_tile(tile: Tile, name: str) -> str:
     text.label("head")
     text.do("%step = phi i64 [ 0, %entry ], [ %step.next, %body ]")
     names = [[f"%sum.{r}.{j}" for j in range(tile.vectors)] for r in range(tile.rows)]
-    for row in names:
-        for name_ in row:
+    for sums in names:
+        for name_ in sums:
             text.do(f"{name_} = phi {vector} [ zeroinitializer, %entry ], [ {name_}.next, %body ]")
     text.do("%more = icmp slt i64 %step, %steps")
     text.do("br i1 %more, label %body, label %done")
@@ -426,12 +426,12 @@ def dot_tile(tile: Tile, name: str) -> str:
         )
         for p in shifted
     ]
-    for r, row in enumerate(names):
+    for r, sums in enumerate(names):
         g = text(
             f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {rows[r]}, i64 {place}')}, "
             f"align {align}"
         )
-        for j, name_ in enumerate(row):
+        for j, name_ in enumerate(sums):
             text.do(
                 f"{name_}.next = call {vector} @llvm.fma.{suffix}({vector} {g}, {vector} {xs[j]}, "
                 f"{vector} {name_})"
