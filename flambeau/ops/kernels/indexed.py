@@ -218,9 +218,7 @@ def move_elements(
         chosen = table + position * along
         other = row + position * row_step
         if plain != 0:
-            if unlikely(
-                move_plainly(chosen, other, indices, position, params, count, writes) == 0
-            ):
+            if unlikely(move_plainly(chosen, other, indices, position, params, count, writes) == 0):
                 break
             position += count
             continue
@@ -352,7 +350,9 @@ class Nest:
         size, table, row, nothing = dims[chosen]
         # Every part goes through all indices again: no more of them than there are threads.
         wanted = [p for p in (16, 8, 4, 2) if p <= 1 << (engine.core.threads() - 1).bit_length()]
-        parts = next((p for p in wanted if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1)
+        parts = next(
+            (p for p in wanted if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1
+        )
         if parts > 1:
             dims[chosen] = (size // parts, table, row, nothing)
             dims.insert(0, (parts, size // parts * table, size // parts * row, nothing))

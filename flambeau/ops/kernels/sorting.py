@@ -3,9 +3,9 @@
 Each element becomes an unsigned key whose order is the elements' (NaN above all, -0 equal to 0;
 complemented when descending). Keys of up to 32 bits share a word with the element's index, longer
 ones stand in front of it. Lines are sorted by their keys' bytes from the last to the first (LSD
-radix sort), short ones by merging pieces: both keep equal elements in their order, and the time does not
-depend on the data. `select` finds one element by counting bytes from the first to the last, without
-moving anything.
+radix sort), short ones by merging pieces: both keep equal elements in their order, and the time
+does not depend on the data. `select` finds one element by counting bytes from the first to the
+last, without moving anything.
 
     params, items = layout(shape, dim, strides, ...); plan.use_native(kernel("sort", float32),
     params, items, scratch=...)
