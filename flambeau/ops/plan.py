@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from flambeau.codegen.llvm import load
+from flambeau.core import errors
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
 from flambeau.ops.observe import is_observed, observe
@@ -34,6 +35,7 @@ NUMBER_KINDS = {
 NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
 # elements from which a kernel runs without the GIL, over threads: about 20 us of work
 RELEASE_FROM = 1 << 17
+LARGEST = (1 << 63) - 1  # bytes and elements are counted in machine words
 GRAIN = 1 << 16  # elements a thread takes at a time
 
 
@@ -209,4 +211,9 @@ def output_bytes(spec: Spec) -> int:
     if spec.numel == 0:
         return 0
     last = sum((size - 1) * stride for size, stride in zip(spec.shape, spec.strides, strict=True))
-    return (last + 1) * spec.itemsize
+    nbytes = (last + 1) * spec.itemsize
+    if nbytes > LARGEST:
+        raise errors.storage_overflow(spec.shape)
+    if spec.numel > LARGEST:
+        raise errors.too_many_elements()
+    return nbytes
