@@ -43,7 +43,8 @@ OP_MODULES = (
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
-    "batch_normalization", "rms_normalization", "conv", "pool", "resample", "recurrent", "nn",
+    "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
+    "recurrent", "nn",
     "autocast",
 )  # fmt: skip
 # methods that never answer NotImplemented
