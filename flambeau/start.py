@@ -37,7 +37,7 @@ OP_MODULES = (
     "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "random_samples", "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu",
+    "random_samples", "foreach", "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu",
     "linalg.solve",
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
