@@ -30,9 +30,7 @@ def check_lists(*lists: Any) -> None:
     for other in lists[1:]:
         if isinstance(other, (tuple, list)) and len(other) != len(first):
             if other and not is_tensor(other[0]):
-                raise RuntimeError(
-                    "Tensor list must have same number of elements as scalar list."
-                )
+                raise RuntimeError("Tensor list must have same number of elements as scalar list.")
             raise RuntimeError(
                 "Tensor lists must have the same number of tensors, "
                 f"got {len(first)} and {len(other)}"

@@ -55,7 +55,10 @@ def test_errors() -> None:
         a = [of.ones(2), of.ones(3)]
         for call, text in (
             (lambda t, a: t._foreach_add(a, a[:1]), "Tensor lists must have the same number of"),
-            (lambda t, a: t._foreach_add(a, [1.0]), "Tensor list must have same number of elements"),
+            (
+                lambda t, a: t._foreach_add(a, [1.0]),
+                "Tensor list must have same number of elements",
+            ),
             (lambda t, a: t._foreach_exp([]), "Tensor list must have at least one tensor."),
             (lambda t, a: t._foreach_add(a, t.ones(2)), "scalar tensor expected to be 0 dim but"),
         ):
