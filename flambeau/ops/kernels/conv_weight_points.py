@@ -80,9 +80,10 @@ Unload = Signature(void, ptr, i64, i64, i64, ptr, i64)
 
 (
     TILE, TILE_ROWS, WIDTH, LANES, TILES, SHIFTS, PLACES, PLACE_ROWS, PLACE_COLUMNS, STRIDE_ROW,
-    STRIDE_COLUMN, OUT_ROWS, OUT_COLUMNS, G_LENGTH, TURN, UNLOAD,
-) = range(SHARED_WORDS, SHARED_WORDS + 16)  # fmt: skip
-WORDS = SHARED_WORDS + 16
+    STRIDE_COLUMN, OUT_ROWS, OUT_COLUMNS, G_LENGTH,
+    G_IMAGE_LENGTH, TURN, UNLOAD,
+) = range(SHARED_WORDS, SHARED_WORDS + 17)  # fmt: skip
+WORDS = SHARED_WORDS + 17
 
 
 @native
@@ -119,7 +120,7 @@ def turn_others(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         channels = left if left < params[WIDTH] else params[WIDTH]
         target: CP = buffers[3] + params[PLANES_G]
         target = target + (
-            block * params[G_LENGTH] + image * slices * rows * columns * params[WIDTH]
+            block * params[G_LENGTH] + image * params[G_IMAGE_LENGTH]
         )
         source = g + (
             (params[CHUNK_FIRST] + image) * params[G_IMAGE]
@@ -162,17 +163,20 @@ def run_taps(
 def multiply_points(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: parts of the weight; a part is a block of channels and some of the taps."""
     width, rows, columns = params[WIDTH], params[OUT_ROWS], params[OUT_COLUMNS]
+    slices = params[COUNT_SLICES]
     for item in range(start, stop):
         part, block = item % params[PARTS], item // params[PARTS]
         planes: CP = buffers[3] + params[PLANES_X]
-        lines: CP = buffers[3] + params[PLANES_G]
         sums: CP = buffers[3] + params[SUMS]
         planes = planes + block // params[BLOCKS] * params[CHANNELS] * params[CHANNEL_STEP]
-        lines = lines + block * params[G_LENGTH]
+        others: CP = buffers[3] + params[PLANES_G]
+        others = others + block * params[G_LENGTH]
         sums = sums + block * params[TILES] * params[TILE_ROWS] * width
         first = part * params[TILES] // params[PARTS]
         last = (part + 1) * params[TILES] // params[PARTS]
-        for image in range(params[CHUNK_NOW] * params[COUNT_SLICES]):
+        for image in range(params[CHUNK_NOW] * slices):
+            lines = others + image // slices * params[G_IMAGE_LENGTH]
+            lines = lines + image % slices * rows * columns * width
             for y in range(0, rows, params[PLACE_ROWS]):
                 down = rows - y if rows - y < params[PLACE_ROWS] else params[PLACE_ROWS]
                 for z in range(0, columns, params[PLACE_COLUMNS]):
@@ -241,9 +245,14 @@ def points_address(dtype: str) -> int:
     return load("conv-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]
 
 
-LEAST_ROWS = 8  # channels of a group from which vectors of them are worth while
 CHUNK_ELEMENTS = 1 << 20  # elements of both operands that are laid out at a time
 TOGETHER = 256  # positions that stay in the cache while the taps pass over them
+
+
+def suits(task: WeightTask) -> bool:
+    """Whether a group's channels fill vectors well enough."""
+    tile = point_tile_for(COMPUTE[task.g.dtype.name], task.rows)
+    return tile.vectors > 1 and task.rows >= 0.75 * tile.width * -(-task.rows // tile.width)
 
 
 def points_params(
@@ -280,7 +289,8 @@ def points_params(
     parts = min(tiles, max(1, wanted))
     g_steps = steps_of(task.g)
     total = WORDS + len(tables) + len(shifts) + len(places)
-    g_length = (chunk * positions + tile.lanes) * tile.width
+    image_length = (positions + tile.lanes) * tile.width  # whole vectors of positions are written
+    g_length = chunk * image_length
     sums = -(-total * 8 // 64) * 64
     sums_length = (task.groups * blocks * tiles * tile.rows + tile.lanes) * tile.width
     planes_x = sums + -(-sums_length * size // 64) * 64
@@ -290,7 +300,7 @@ def points_params(
         *padding, parallel, threads if work >= 1 << 17 else 0, total, images, chunk, 0, 0,
         task.groups, task.channels, task.rows, slices, *p.counts[1:], *g_steps, planes_x, planes_g,
         sums, count, blocks, parts, point_address(tile), tile.rows, tile.width, tile.lanes, tiles,
-        at, at + len(shifts), down, across, *stride[1:], height, width, g_length,
+        at, at + len(shifts), down, across, *stride[1:], height, width, g_length, image_length,
         transposer_address(task.g.dtype.name, kind) if g_steps[4] == 1 else 0,
         unload_address(kind) if kind == task.g.dtype.name else 0, *tables, *shifts, *places,
     ]  # fmt: skip
