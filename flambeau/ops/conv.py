@@ -106,9 +106,7 @@ def native_convolution(
     if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
         if not transposed:
             task = task._replace(planes=whole_planes(*geometry))
-        params, scratch, work = conv_forward_points.points_params(
-            task, counts, moves, *threading()
-        )
+        params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
         address = conv_forward_points.points_address(x.dtype.name)
     else:
         params, scratch, work = conv_forward.convolve_params(task, *threading())

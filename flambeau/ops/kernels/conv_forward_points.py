@@ -48,8 +48,7 @@ from flambeau.ops.kernels.conv_padding import (
     unit_for,
 )
 from flambeau.ops.kernels.conv_planes import volume
-from flambeau.ops.kernels.conv_points import point_address, point_tile_for, unload_address
-from flambeau.ops.kernels.gemm_tiles import transposer_address
+from flambeau.ops.kernels.conv_points import point_address, point_tile_for, turn_address
 from flambeau.ops.kernels.vector_text import ELEMENT, Tile
 
 X, XP, SIZE = f32, pointer(f32), 4  # replaced by `Unit`
@@ -58,57 +57,84 @@ Turn = Signature(void, ptr, i64, i64, i64, ptr, i64)
 
 # words of the parameters; the first ones are those of conv_padding
 (
-    PARALLEL, GRAIN, PACK_GRAIN, BIAS_AT, OUT_AT, PACKED, PACK_LENGTH, BIASES, BUFFERS,
-    BUFFER_BYTES, SLOTS, POINTS, STAGE, GROUPS, CHANNELS, ROWS, BLOCKS, TAPS, EVEN, SHIFTS,
-    WEIGHTS, TILE, TILE_ROWS, WIDTH, LANES, TURN, UNLOAD, W_GROUP, W_ROW, W_CHANNEL, IMAGES, SLICES,
-    COUNT_ROWS, COUNT_COLUMNS, STRIDE_ROW, STRIDE_COLUMN, STRIP_IMAGES, STRIP_ROWS, STRIP_COLUMNS,
-    ROW_BLOCKS, COLUMN_BLOCKS, PARTS, ITEMS, OUT_IMAGE, OUT_CHANNEL, OUT_SLICE, OUT_ROW,
-) = range(PADDING_WORDS, PADDING_WORDS + 47)  # fmt: skip
-WORDS = PADDING_WORDS + 47
+    PARALLEL, GRAIN, PACK_GRAIN, PACK_CHANNELS, BIAS_AT, OUT_AT, PACKED, PACK_LENGTH, BIASES,
+    BUFFERS, BUFFER_BYTES, SLOTS, POINTS, STAGE, GROUPS, CHANNELS, ROWS, BLOCKS, TAPS, EVEN, SHIFTS,
+    WEIGHTS, TILE, TILE_ROWS, WIDTH, TURN, W_GROUP, W_ROW, W_CHANNEL, IMAGES, SLICES, COUNT_ROWS,
+    COUNT_COLUMNS, STRIDE_ROW, STRIDE_COLUMN, STRIP_IMAGES, STRIP_ROWS, STRIP_COLUMNS, ROW_BLOCKS,
+    COLUMN_BLOCKS, PARTS, ITEMS, OUT_IMAGE, OUT_CHANNEL, OUT_SLICE, OUT_ROW,
+) = range(PADDING_WORDS, PADDING_WORDS + 46)  # fmt: skip
+WORDS = PADDING_WORDS + 46
 TAPS_TOGETHER = 128  # whose weights stay in the first cache
+PACKED_TOGETHER = 32  # input channels whose weights a thread packs at a time
+
+
+@native
+def pack_bias(buffers: ptrp, params: i64p) -> void:
+    """The bias in blocks of channels, or zeros."""
+    width, blocks = params[WIDTH], params[GROUPS] * params[BLOCKS]
+    biases: XP = buffers[params[OUT_AT] + 1] + params[BIASES]
+    fill_memory(biases, 0, blocks * width * SIZE)
+    if params[BIAS_AT] >= 0:
+        bias: XP = buffers[params[BIAS_AT]]
+        for group in range(params[GROUPS]):
+            for r in range(params[ROWS]):
+                biases[group * params[BLOCKS] * width + r] = bias[group * params[ROWS] + r]
+
+
+@native
+def pack_block(params: i64p, packed: XP, matrix: XP, channels: i64, valid: i64) -> void:
+    """Some input channels of a block of output channels, tap by tap."""
+    width, taps = params[WIDTH], params[TAPS]
+    if valid < width:
+        fill_memory(packed, 0, channels * taps * width * SIZE)
+    if params[EVEN] != 0:  # taps are neighbours, perhaps channels too
+        whole = params[W_CHANNEL] == taps
+        count = taps * channels if whole else taps
+        for c in range(i64(1) if whole else channels):
+            Turn(params[TURN])(
+                matrix + c * params[W_CHANNEL],
+                params[W_ROW],
+                valid,
+                count,
+                packed + c * taps * width,
+                width,
+            )
+    else:
+        for c in range(channels):
+            for t in range(taps):
+                row = matrix + (c * params[W_CHANNEL] + params[params[WEIGHTS] + t])
+                for r in range(valid):
+                    packed[r] = row[r * params[W_ROW]]
+                packed = packed + width
 
 
 @native
 def pack_channels(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: blocks of the weights' rows, tap by tap with the rows together; and of the bias."""
-    width, taps, channels = params[WIDTH], params[TAPS], params[CHANNELS]
-    scratch = buffers[params[OUT_AT] + 1]
+    """Kernel: the weights of some input channels, in the order in which they lie in memory."""
+    width, together = params[WIDTH], params[PACK_CHANNELS]
+    parts = (params[CHANNELS] + together - 1) // together
     for item in range(start, stop):
-        group, first = item // params[BLOCKS], item % params[BLOCKS] * width
-        valid = params[ROWS] - first if params[ROWS] - first < width else width
-        packed: XP = scratch + params[PACKED]
-        packed = packed + item * params[PACK_LENGTH]
-        biases: XP = scratch + params[BIASES]
-        biases = biases + item * width
-        fill_memory(biases, 0, width * SIZE)
-        if params[BIAS_AT] >= 0:
-            bias: XP = buffers[params[BIAS_AT]]
-            for r in range(valid):
-                biases[r] = bias[group * params[ROWS] + first + r]
-        if valid < width:
-            fill_memory(packed, 0, params[PACK_LENGTH] * SIZE)
-        matrix: XP = buffers[1]
-        matrix = matrix + (group * params[W_GROUP] + first * params[W_ROW])
-        if params[EVEN] != 0:  # taps are neighbours, perhaps channels too
-            whole = params[W_CHANNEL] == taps
-            count = taps * channels if whole else taps
-            for c in range(i64(1) if whole else channels):
-                for r in range(0, valid, params[LANES]):
-                    Turn(params[TURN])(
-                        matrix + (c * params[W_CHANNEL] + r * params[W_ROW]),
-                        params[W_ROW],
-                        valid - r,
-                        count,
-                        packed + (c * taps * width + r),
-                        width,
-                    )
-        else:
-            for c in range(channels):
-                for t in range(taps):
-                    row = matrix + (c * params[W_CHANNEL] + params[params[WEIGHTS] + t])
-                    for r in range(valid):
-                        packed[r] = row[r * params[W_ROW]]
-                    packed = packed + width
+        group, first = item // parts, item % parts * together
+        left = params[CHANNELS] - first
+        channels = left if left < together else together
+        for c in range(channels):
+            for block in range(params[BLOCKS]):
+                rows = params[ROWS] - block * width
+                packed: XP = buffers[params[OUT_AT] + 1] + params[PACKED]
+                packed = packed + (
+                    (group * params[BLOCKS] + block) * params[PACK_LENGTH]
+                    + (first + c) * params[TAPS] * width
+                )
+                matrix: XP = buffers[1]
+                matrix = matrix + (
+                    group * params[W_GROUP]
+                    + block * width * params[W_ROW]
+                    + (first + c) * params[W_CHANNEL]
+                )
+                if params[W_CHANNEL] != params[TAPS]:
+                    pack_block(params, packed, matrix, 1, rows if rows < width else width)
+                elif c == 0:
+                    pack_block(params, packed, matrix, channels, rows if rows < width else width)
 
 
 @native
@@ -157,10 +183,10 @@ def unload_block(
     for b in range(images):
         place, source = out + b * params[OUT_IMAGE], stage + b * rows * columns * width
         if params[OUT_ROW] == columns:
-            Turn(params[UNLOAD])(source, width, rows * columns, valid, place, params[OUT_CHANNEL])
+            Turn(params[TURN])(source, width, rows * columns, valid, place, params[OUT_CHANNEL])
         else:
             for r in range(rows):
-                Turn(params[UNLOAD])(
+                Turn(params[TURN])(
                     source + r * columns * width,
                     width,
                     columns,
@@ -251,8 +277,10 @@ def run_some(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 def convolve_points(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: the whole convolution. Buffers: input, weight, bias if any, result, scratch."""
     fill_memory(buffers[params[OUT_AT] + 1], 0, HEADER)
+    pack_bias(buffers, params)
+    parts = (params[CHANNELS] + params[PACK_CHANNELS] - 1) // params[PACK_CHANNELS]
     Parallel(params[PARALLEL])(
-        pack_channels, buffers, params, params[GROUPS] * params[BLOCKS], params[PACK_GRAIN]
+        pack_channels, buffers, params, params[GROUPS] * parts, params[PACK_GRAIN]
     )
     Parallel(params[PARALLEL])(run_some, buffers, params, params[ITEMS], params[GRAIN])
 
@@ -339,7 +367,7 @@ def points_params(
     places = [layout.offset(*tap[:4]) for tap in taps]
     shifts = [c * layout.channel + place for c in range(task.channels) for place in places]
     shifts_at = WORDS + len(tables)
-    pack_length = (total + tile.lanes) * tile.width
+    pack_length = total * tile.width
     biases = HEADER + -(-task.groups * blocks * pack_length * size // 64) * 64
     buffers = biases + -(-task.groups * blocks * tile.width * size // 64) * 64
     positions = images * rows * columns
@@ -353,11 +381,11 @@ def points_params(
     even = weights == list(range(len(taps)))
     params = [
         *padding, parallel, 1 if wanted > 1 else 0, 1 if wanted > 1 and total >= 512 else 0,
-        2 if task.has_bias else -1, 3 if task.has_bias else 2, HEADER, pack_length, biases, buffers,
-        buffer_bytes, slots, points, stage, task.groups, task.channels, task.rows, blocks,
-        len(taps), int(even), shifts_at, shifts_at + len(shifts), point_address(tile), tile.rows,
-        tile.width, tile.lanes, transposer_address(tile.dtype, tile.dtype),
-        unload_address(tile.dtype), *task.weight, task.x.shape[0], *counts, *stride[1:], images,
-        rows, columns, *cuts[1:], parts, items, *steps_of(task.out)[:4], *tables, *shifts, *weights,
+        PACKED_TOGETHER, 2 if task.has_bias else -1, 3 if task.has_bias else 2, HEADER, pack_length,
+        biases, buffers, buffer_bytes, slots, points, stage, task.groups, task.channels, task.rows,
+        blocks, len(taps), int(even), shifts_at, shifts_at + len(shifts), point_address(tile),
+        tile.rows, tile.width, turn_address(tile.dtype), *task.weight, task.x.shape[0], *counts,
+        *stride[1:], images, rows, columns, *cuts[1:], parts, items, *steps_of(task.out)[:4],
+        *tables, *shifts, *weights,
     ]  # fmt: skip
     return params, buffers + slots * buffer_bytes, work

@@ -8,13 +8,13 @@ positions p of the result:
 
 These are one loop with the two tables exchanged: the rows of a tile are some points (one element of
 the padded image each, read and broadcast by itself), its columns are vectors of channels m, and the
-loop runs over the other table. Points lie anywhere, so no stride, dilation or border costs anything,
-and images of few positions fill the tiles as well as large ones:
+loop runs over the other table. Points lie anywhere, so no stride, dilation or border costs time, and
+images of few positions fill the tiles as well as large ones:
 
     point_address(Tile("float32", lanes=16, rows=6, vectors=4))
 
-What comes out has its channels together; `unload_address` is the loop that turns it round into rows
-of the result. Called by ops.kernels.conv_gather and conv_weight.
+What goes in and comes out has its channels together; `turn_address` is the loop that exchanges
+rows and columns. Called by ops.kernels.conv_forward_points and conv_weight_points.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def point_loop(text: Text, tile: Tile) -> list[list[str]]:
     for r in range(tile.rows):
         place = text(f"getelementptr i64, ptr %points, i64 {r}")
         points.append(text(f"load i64, ptr {place}"))
-        row = text(f"getelementptr {scalar}, ptr %start, i64 {text(f'mul nsw i64 {r}, %start.row')}")
+        row = text(
+            f"getelementptr {scalar}, ptr %start, i64 {text(f'mul nsw i64 {r}, %start.row')}"
+        )
         places = [
             text(f"getelementptr {scalar}, ptr {row}, i64 {j * tile.lanes}")
             for j in range(tile.vectors)
@@ -102,9 +104,7 @@ def point_tile(tile: Tile, name: str) -> str:
     text.label("entry")
     for r, row in enumerate(point_loop(text, tile)):
         for j, total in enumerate(row):
-            place = text(
-                f"getelementptr {scalar}, ptr %out, i64 {r * tile.width + j * tile.lanes}"
-            )
+            place = text(f"getelementptr {scalar}, ptr %out, i64 {r * tile.width + j * tile.lanes}")
             text.do(f"store {vector} {total}, ptr {place}, align {ELEMENT[tile.dtype][1]}")
     text.do("ret void")
     arguments = (
@@ -128,16 +128,47 @@ def point_address(tile: Tile) -> int:
     return load(name, lambda: point_tile(tile, name))[name]
 
 
-def unload(dtype: str, name: str) -> str:
-    """IR of `name(source, row of source, columns, rows, target, row of target)`: target[i][j] =
-    source[j][i] for i < rows, j < columns. Blocks of one vector each way; the source has room for
-    a vector's number of rows more.
-    """
-    size, _ = machine_vectors()
+def turn_block(text: Text, dtype: str, lanes: int) -> None:
+    """A block of one vector each way at (%i, %j): loads and stores of what is there only."""
     scalar, align, short = ELEMENT[dtype]
-    lanes = size // align
-    vector = f"<{lanes} x {scalar}>"
-    order = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
+    vector, order = f"<{lanes} x {scalar}>", f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
+
+    def mask(end: str, begin: str) -> str:
+        left = text("trunc i64 " + text(f"sub nsw i64 {end}, {begin}") + " to i32")
+        return text(f"icmp slt <{lanes} x i32> {order}, {splat(text, left, 'i32', lanes)}")
+
+    values, inside = [], mask("%rows", "%i")
+    last = text("sub nsw i64 %columns, 1")
+    for r in range(lanes):
+        row = text(f"call i64 @llvm.smin.i64(i64 {text(f'add nsw i64 %j, {r}')}, i64 {last})")
+        row = text(f"add nsw i64 {text(f'mul nsw i64 {row}, %source.row')}, %i")
+        place = text(f"getelementptr {scalar}, ptr %source, i64 {row}")
+        values.append(
+            text(
+                f"call {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr {place}, i32 {align}, "
+                f"<{lanes} x i1> {inside}, {vector} zeroinitializer)"
+            )
+        )
+    inside = mask("%columns", "%j")
+    for r, column in enumerate(transposed(text, scalar, lanes, values)):
+        row = text(f"add nsw i64 %i, {r}")
+        place = text(f"add nsw i64 {text(f'mul nsw i64 {row}, %target.row')}, %j")
+        place = text(f"getelementptr {scalar}, ptr %target, i64 {place}")
+        text.do(f"br i1 {text(f'icmp slt i64 {row}, %rows')}, label %store.{r}, label %after")
+        text.label(f"store.{r}")
+        text.do(
+            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {column}, ptr {place}, "
+            f"i32 {align}, <{lanes} x i1> {inside})"
+        )
+    text.do("br label %after")
+
+
+def turn(dtype: str, name: str) -> str:
+    """IR of `name(source, row of source, columns, rows, target, row of target)`: target[i][j] =
+    source[j][i] for i < rows, j < columns.
+    """
+    scalar, align, short = ELEMENT[dtype]
+    lanes = machine_vectors()[0] // align
     text = Text()
     text.label("entry")
     text.do("br label %down")
@@ -148,24 +179,7 @@ def unload(dtype: str, name: str) -> str:
     text.do("%j = phi i64 [ 0, %down ], [ %j.next, %after ]")
     text.do(f"br i1 {text('icmp slt i64 %j, %columns')}, label %block, label %below")
     text.label("block")
-    values = []
-    for r in range(lanes):
-        row = text(f"mul nsw i64 {text(f'add nsw i64 %j, {r}')}, %source.row")
-        place = text(f"getelementptr {scalar}, ptr %source, i64 {text(f'add nsw i64 {row}, %i')}")
-        values.append(text(f"load {vector}, ptr {place}, align {align}"))
-    left = text("trunc i64 " + text("sub nsw i64 %columns, %j") + " to i32")
-    mask = text(f"icmp slt <{lanes} x i32> {order}, {splat(text, left, 'i32', lanes)}")
-    for r, column in enumerate(transposed(text, scalar, lanes, values)):
-        row = text(f"add nsw i64 %i, {r}")
-        place = text(f"mul nsw i64 {row}, %target.row")
-        place = text(f"getelementptr {scalar}, ptr %target, i64 {text(f'add nsw i64 {place}, %j')}")
-        text.do(f"br i1 {text(f'icmp slt i64 {row}, %rows')}, label %store.{r}, label %after")
-        text.label(f"store.{r}")
-        text.do(
-            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {column}, ptr {place}, "
-            f"i32 {align}, <{lanes} x i1> {mask})"
-        )
-    text.do("br label %after")
+    turn_block(text, dtype, lanes)
     text.label("after")
     text.do(f"%j.next = add nuw nsw i64 %j, {lanes}")
     text.do("br label %across")
@@ -174,14 +188,16 @@ def unload(dtype: str, name: str) -> str:
     text.do("br label %down")
     text.label("done")
     text.do("ret void")
+    vector, mask = f"<{lanes} x {scalar}>", f"<{lanes} x i1>"
     arguments = (
         "ptr noalias readonly %source, i64 %source.row, i64 %columns, i64 %rows, "
         "ptr noalias %target, i64 %target.row"
     )
-    mask_type = f"<{lanes} x i1>"
     return "\n".join(
         [
-            f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, {mask_type})",
+            f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, {mask})",
+            f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, {mask}, {vector})",
+            "declare i64 @llvm.smin.i64(i64, i64)",
             f'define void @"{name}"({arguments}) {ATTRIBUTES} {{',
             *text.lines,
             "}",
@@ -190,7 +206,7 @@ def unload(dtype: str, name: str) -> str:
 
 
 @functools.cache
-def unload_address(dtype: str) -> int:
+def turn_address(dtype: str) -> int:
     """Machine code of the turning loop."""
-    name = f"conv_unload_{dtype}_{machine_vectors()[0]}_1"
-    return load(name, lambda: unload(dtype, name))[name]
+    name = f"conv_turn_{dtype}_{machine_vectors()[0]}_1"
+    return load(name, lambda: turn(dtype, name))[name]

@@ -11,8 +11,6 @@ cache while the taps pass over it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
     Signature,
@@ -39,7 +37,7 @@ from flambeau.ops.kernels.conv_padding import (
     widen,
 )
 from flambeau.ops.kernels.conv_planes import volume
-from flambeau.ops.kernels.conv_points import point_address, point_tile_for, unload_address
+from flambeau.ops.kernels.conv_points import point_address, point_tile_for, turn_address
 from flambeau.ops.kernels.conv_weight import (
     BLOCKS,
     CHANNELS,
@@ -47,8 +45,6 @@ from flambeau.ops.kernels.conv_weight import (
     CHUNK_FIRST,
     CHUNK_NOW,
     COUNT,
-    COUNT_COLUMNS,
-    COUNT_ROWS,
     COUNT_SLICES,
     G_CHANNEL,
     G_COLUMN,
@@ -76,22 +72,23 @@ from flambeau.ops.kernels.vector_text import ELEMENT
 X, C, XP, CP, SIZE = f32, f32, pointer(f32), pointer(f32), 4  # replaced by `Unit`
 Points = Signature(void, ptr, ptr, ptr, i64, ptr, ptr, i64, ptr)
 Turn = Signature(void, ptr, i64, i64, i64, ptr, i64)
-Unload = Signature(void, ptr, i64, i64, i64, ptr, i64)
 
 (
     TILE, TILE_ROWS, WIDTH, LANES, TILES, SHIFTS, PLACES, PLACE_ROWS, PLACE_COLUMNS, STRIDE_ROW,
     STRIDE_COLUMN, OUT_ROWS, OUT_COLUMNS, G_LENGTH,
-    G_IMAGE_LENGTH, TURN, UNLOAD,
-) = range(SHARED_WORDS, SHARED_WORDS + 17)  # fmt: skip
-WORDS = SHARED_WORDS + 17
+    G_IMAGE_LENGTH, TURN, WIDEN, UNLOAD,
+) = range(SHARED_WORDS, SHARED_WORDS + 18)  # fmt: skip
+WORDS = SHARED_WORDS + 18
 
 
 @native
 def turn_row(params: i64p, target: CP, source: XP, channels: i64, count: i64) -> void:
     """`count` positions that are neighbours, of some channels: channels next to each other."""
     if params[TURN] != 0:
+        Turn(params[TURN])(source, params[G_CHANNEL], channels, count, target, params[WIDTH])
+    elif params[WIDEN] != 0:
         for m in range(0, channels, params[LANES]):
-            Turn(params[TURN])(
+            Turn(params[WIDEN])(
                 source + m * params[G_CHANNEL],
                 params[G_CHANNEL],
                 channels - m,
@@ -112,16 +109,15 @@ def turn_others(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     g: XP = buffers[1]
     slices, rows, columns = params[COUNT_SLICES], params[OUT_ROWS], params[OUT_COLUMNS]
     for item in range(start, stop):
-        image, block = item // (params[GROUPS] * params[BLOCKS]), item % (
-            params[GROUPS] * params[BLOCKS]
+        image, block = (
+            item // (params[GROUPS] * params[BLOCKS]),
+            item % (params[GROUPS] * params[BLOCKS]),
         )
         group, first = block // params[BLOCKS], block % params[BLOCKS] * params[WIDTH]
         left = params[ROWS] - first
         channels = left if left < params[WIDTH] else params[WIDTH]
         target: CP = buffers[3] + params[PLANES_G]
-        target = target + (
-            block * params[G_LENGTH] + image * params[G_IMAGE_LENGTH]
-        )
+        target = target + (block * params[G_LENGTH] + image * params[G_IMAGE_LENGTH])
         source = g + (
             (params[CHUNK_FIRST] + image) * params[G_IMAGE]
             + (group * params[ROWS] + first) * params[G_CHANNEL]
@@ -208,7 +204,7 @@ def collect_points(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         out: XP = buffers[2]
         out = out + (group * params[ROWS] + first) * count
         if params[UNLOAD] != 0:
-            Unload(params[UNLOAD])(sums, width, count, valid, out, count)
+            Turn(params[UNLOAD])(sums, width, count, valid, out, count)
         else:
             for r in range(valid):
                 for k in range(count):
@@ -287,7 +283,7 @@ def points_params(
     work = images * positions * task.groups * task.rows * max(1, count // 8)
     wanted = -(-4 * threads // (task.groups * blocks)) if work >= 1 << 20 and threads > 1 else 1
     parts = min(tiles, max(1, wanted))
-    g_steps = steps_of(task.g)
+    g_steps, same = steps_of(task.g), kind == task.g.dtype.name
     total = WORDS + len(tables) + len(shifts) + len(places)
     image_length = (positions + tile.lanes) * tile.width  # whole vectors of positions are written
     g_length = chunk * image_length
@@ -301,9 +297,8 @@ def points_params(
         task.groups, task.channels, task.rows, slices, *p.counts[1:], *g_steps, planes_x, planes_g,
         sums, count, blocks, parts, point_address(tile), tile.rows, tile.width, tile.lanes, tiles,
         at, at + len(shifts), down, across, *stride[1:], height, width, g_length, image_length,
-        transposer_address(task.g.dtype.name, kind) if g_steps[4] == 1 else 0,
-        unload_address(kind) if kind == task.g.dtype.name else 0, *tables, *shifts, *places,
+        turn_address(kind) if same and g_steps[4] == 1 else 0,
+        transposer_address(task.g.dtype.name, kind) if g_steps[4] == 1 and not same else 0,
+        turn_address(kind) if same else 0, *tables, *shifts, *places,
     ]  # fmt: skip
     return params, planes_g + task.groups * blocks * g_length * size, work
-
-
