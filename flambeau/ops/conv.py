@@ -220,6 +220,9 @@ def convolution(
         raise errors.InternalError(
             f"convolution of {tuple(x.shape)} with {tuple(w.shape)} has no result"
         )
+    if bias is not None and not bias._spec.contiguous:  # the kernel reads its numbers in a row
+        options = (stride, padding, dilation, transposed, output_padding, groups)
+        return convolution.call(input, weight, bias.contiguous(), *options)
     plain = not transposed or all(o < s for o, s in zip(output_padding, stride))
     out = result_spec(x, w, (x.shape[0], channels, *space), plain)
     names = ("input", "weight") if bias is None else ("input", "weight", "bias")

@@ -202,6 +202,18 @@ def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
     return finished(p, product_code(p.dtype, pairs, narrow), found, threads)
 
 
+def ready(p: Product) -> tuple[list[int], int]:
+    """(words, elements of the panels) of a product whose right operand is packed once, for many
+    runs over any of the blocks of rows.
+    """
+    found, lanes = product_kernel(p, 1, False).params, lanes_of(TYPES[p.dtype][2])
+    if found[native.PACK] == native.PACK_NONE:
+        found[native.PACK] = native.PACK_ROWS
+    found[native.DEPTH] = max(1, p.k)
+    found[native.READY] = -(-found[native.DEPTH] // lanes) * lanes
+    return found, -(-p.n // lanes) * lanes * found[native.READY]
+
+
 def packing(p: Product, narrow: bool, per: int) -> int:
     """How panels of the right operand are made."""
     row_wise = p.b[3] == 1 or p.n == 1
