@@ -8,8 +8,8 @@ positions p of the result:
 
 These are one loop with the two tables exchanged: the rows of a tile are some points (one element of
 the padded image each, read and broadcast by itself), its columns are vectors of channels m, and the
-loop runs over the other table. Points lie anywhere, so no stride, dilation or border costs time, and
-images of few positions fill the tiles as well as large ones:
+loop runs over the other table. Points lie anywhere, so no stride, dilation or border costs time,
+and images of few positions fill the tiles as well as large ones:
 
     point_address(Tile("float32", lanes=16, rows=6, vectors=4))
 
