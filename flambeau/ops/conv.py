@@ -301,8 +301,10 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     if plan.is_meta:
         return plan.use_native(0, ())
     counts = three(g.shape[2:], 1)
-    geometry = (three(x.shape[2:], 1), counts, three(kernel, 1), three(stride, 1))
-    geometry += (three(padding, 0), three(dilation, 1))
+    geometry = (
+        three(x.shape[2:], 1), counts, three(kernel, 1), three(stride, 1), three(padding, 0),
+        three(dilation, 1),
+    )  # fmt: skip
     rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
     task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
     if conv_weight_points.suits(task):

@@ -69,8 +69,8 @@ def point_loop(text: Text, tile: Tile) -> list[list[str]]:
     text.label("head")
     text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
     text.do("%line = phi ptr [ %b, %entry ], [ %line.next, %body ]")
-    for row, begun in zip(names, starts, strict=True):
-        for name, start in zip(row, begun, strict=True):
+    for sums, begun in zip(names, starts, strict=True):
+        for name, start in zip(sums, begun, strict=True):
             text.do(f"{name} = phi {vector} [ {start}, %entry ], [ {name}.next, %body ]")
     text.do(f"br i1 {text('icmp slt i64 %k, %count')}, label %body, label %done")
     text.label("body")
@@ -80,10 +80,10 @@ def point_loop(text: Text, tile: Tile) -> list[list[str]]:
     for j in range(tile.vectors):
         place = text(f"getelementptr {scalar}, ptr %line, i64 {j * tile.lanes}")
         values.append(text(f"load {vector}, ptr {place}, align {align}"))
-    for r, row in enumerate(names):
+    for r, sums in enumerate(names):
         place = text(f"getelementptr {scalar}, ptr {image}, i64 {points[r]}")
         factor = splat(text, text(f"load {scalar}, ptr {place}"), scalar, tile.lanes)
-        for j, name in enumerate(row):
+        for j, name in enumerate(sums):
             text.do(
                 f"{name}.next = call {vector} @llvm.fma.{suffix}({vector} {factor}, "
                 f"{vector} {values[j]}, {vector} {name})"
