@@ -14,9 +14,20 @@ import threading
 from types import FunctionType
 from typing import Any
 
-from flambeau.ops.registry import NUMBERED, Op, engine, fail, fallback, miss
+from flambeau.core.dtype import on_default_change
+from flambeau.ops.registry import NUMBERED, OPS, Op, engine, fail, fallback, miss
 from flambeau.runtime.dispatch import TAKES_INDEX
-from flambeau.runtime.objects import NODE_CLASS, REVISE, WATCHER
+from flambeau.runtime.objects import (
+    ACCUMULATE,
+    ADD,
+    ADD_IN_PLACE,
+    DERIVE,
+    NODE_CLASS,
+    REVISE,
+    TRACER,
+    VISITOR,
+    WATCHER,
+)  # fmt: skip
 from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
@@ -26,12 +37,15 @@ OP_MODULES = (
     "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu", "linalg.solve",
+    "random_samples", "foreach", "matmul", "product_sums", "einsum", "linalg.triangular",
+    "linalg.lu", "linalg.solve",
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
-    "batch_normalization", "rms_normalization", "conv", "pool", "nn", "autocast",
+    "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
+    "recurrent", "nn",
+    "autocast",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
@@ -52,9 +66,12 @@ def start() -> None:
         if starting:  # this thread, from below; others wait until all is ready
             return
         starting = True
+        from flambeau.autograd.engine import accumulate_grad
         from flambeau.autograd.inplace import revise
         from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, node_class
+        from flambeau.autograd.programs import derive, note
         from flambeau.autograd.saved import watch
+        from flambeau.autograd.visiting import visitor
         from flambeau.ops.plan import Plan
         from flambeau.runtime.native import NativeCore
         from flambeau.tensor import Tensor
@@ -64,9 +81,14 @@ def start() -> None:
             Tensor, getattr(engine, "Parameter", Tensor), Node, AccumulateGrad, Edge, Plan,
             miss, fallback, fail,
         )  # fmt: skip
-        for word, door in {REVISE: revise, NODE_CLASS: node_class, WATCHER: watch}.items():
+        doors = {
+            REVISE: revise, NODE_CLASS: node_class, WATCHER: watch, DERIVE: derive, TRACER: note,
+            VISITOR: visitor, ACCUMULATE: accumulate_grad,
+        }  # fmt: skip
+        for word, door in doors.items():
             core.know(word, door)
         engine.core, engine.functions = core, functions
+        on_default_change.append(core.clear_plans)
         importlib.import_module("flambeau.autograd.entry")
         for name in OP_MODULES:
             module = importlib.import_module(f"flambeau.ops.{name}")
@@ -100,6 +122,7 @@ def attach(core: Any, tensor: type) -> None:
         )
         op.call = core.function(number, op.name, op.__doc__)
         publish(op, op.call, core.method(tensor, number, op.name, op.__doc__), tensor)
+    core.world[ADD], core.world[ADD_IN_PLACE] = OPS["add"].number, OPS["add_"].number
     engine.first_operator = len(NUMBERED)
     for op in NUMBERED[: engine.first_operator]:
         operators = [name for name in op.methods if name.startswith("__") and name not in UNARY]

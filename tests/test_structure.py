@@ -14,7 +14,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
-from flambeau.ops.observe import record
+from flambeau.ops.launches import record
 
 ROWS, WIDTH = 64, 100
 PLANE = 4 * ROWS * WIDTH  # bytes of the matrix that most cases work on

@@ -1,9 +1,9 @@
 """Backward of pointwise ops as one kernel: the gradient rules traced on scalar expressions.
 
-Called by autograd.engine when no graph of the gradients is wanted. For `a * b` with both inputs
-needing gradients the rules `g * other` and `g * input` become one kernel with two results. A rule
-that just hands `g` on costs nothing. Plans are kept on the forward plan, by the gradient's spec and
-by which inputs need a gradient:
+Called by autograd.rules and autograd.programs when no graph of the gradients is wanted. For `a * b`
+with both inputs needing gradients the rules `g * other` and `g * input` become one kernel with two
+results. A rule that just hands `g` on costs nothing. Recipes are kept on the forward plan, by the
+gradient's spec and by which inputs need a gradient:
 
     grads = backward(node, node._saved, g)
 """
@@ -13,10 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.autograd.nodes import Node
-from flambeau.autograd.saved import modified
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.loops import plan_pointwise
-from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import elementwise_strides
 from flambeau.ops.kinds import NUMBER_TYPES, byte_strides, compute_name
@@ -28,38 +26,55 @@ class Recipe:
     """How to get the gradients: a plan over g and saved values (None: just hand g on), and where
     its results go.
 
-    places: (input, result of the plan or -1 for g itself, shape to sum to or None) of every input
-    that gets a gradient; count: of inputs.
+    operands: the plan's, by their place: 0 for g, 1 + number of a saved value; places: (input,
+    result of the plan or -1 for g itself, shape to sum to or None) of every input that gets a
+    gradient; count: of inputs.
     """
 
-    __slots__ = ("plan", "places", "count", "single")
+    __slots__ = ("plan", "operands", "places", "count")
 
-    def __init__(self, plan: Plan | None, places: list[tuple[int, int, Any]], count: int):
-        self.plan, self.places, self.count = plan, places, count
-        self.single = plan is not None and len(plan.outputs) == 1
+    def __init__(
+        self,
+        plan: Plan | None,
+        operands: list[int],
+        places: list[tuple[int, int, Any]],
+        count: int,
+    ):
+        self.plan, self.operands, self.places, self.count = plan, operands, places, count
+
+
+def recipe_for(node: Node, spec: Spec) -> Recipe:
+    """The recipe for a node's gradient of this spec."""
+    recipes, key = node._plan.fused, (spec, node._needs)
+    if key not in recipes:
+        recipes[key] = make(node._plan, node._needs, spec)
+    return recipes[key]  # type: ignore[no-any-return]
+
+
+def run(recipe: Recipe, saved: Any, g: Any) -> tuple[Any, ...]:
+    """The results of a recipe's plan."""
+    if recipe.plan is None:
+        return ()
+    values = [g if k == 0 else saved[2 * (k - 1)] for k in recipe.operands]
+    found = engine.core.execute_plan(recipe.plan, *values)
+    return found if len(recipe.plan.outputs) > 1 else (found,)
+
+
+def placed(recipe: Recipe, found: tuple[Any, ...], g: Any) -> list[Any]:
+    """The results where they belong, summed over dimensions that were broadcast; None where an
+    input needs no gradient.
+    """
+    results: list[Any] = [None] * recipe.count
+    for place, source, shape in recipe.places:
+        grad = g if source < 0 else found[source]
+        results[place] = grad if shape is None else grad.sum_to_size(shape)
+    return results
 
 
 def backward(node: Node, saved: Any, g: Any) -> list[Any]:
-    """Gradients of a pointwise node's inputs; None where none is needed."""
-    recipes = node._plan.fused
-    key = (g._spec, node._needs)
-    recipe = (
-        recipes[key]
-        if key in recipes
-        else recipes.setdefault(key, make(node._plan, node._needs, g._spec))
-    )
-    found: Any = None
-    if recipe.plan is not None:
-        if saved is None:
-            raise errors.second_backward()
-        found = engine.core.execute_saved(recipe.plan, saved, g)
-        if found is None:
-            raise modified(node)
-    results: list[Any] = [None] * recipe.count
-    for place, source, shape in recipe.places:
-        grad = g if source < 0 else found if recipe.single else found[source]
-        results[place] = grad if shape is None else grad.sum_to_size(shape)
-    return results
+    """Gradients of a pointwise node's inputs."""
+    recipe = recipe_for(node, g._spec)
+    return placed(recipe, run(recipe, saved, g), g)
 
 
 def make(plan: Plan, needs: int, spec: Spec) -> Recipe:
@@ -85,7 +100,10 @@ def make(plan: Plan, needs: int, spec: Spec) -> Recipe:
         places.append((i, len(expressions), shape))
         expressions.append(value.to(compute_name(target.dtype)))
         tracer.outputs.append(target.dtype)
-    return Recipe(kernel(tracer, expressions) if expressions else None, places, len(plan.inputs))
+    if not expressions:
+        return Recipe(None, [], places, len(plan.inputs))
+    operands = [0 if kind == "g" else index + 1 for kind, index in tracer.sources]
+    return Recipe(kernel(tracer, expressions), operands, places, len(plan.inputs))
 
 
 class Tracer:
@@ -131,7 +149,7 @@ class Tracer:
 
 
 def kernel(tracer: Tracer, expressions: list[Expr]) -> Plan:
-    """The plan of traced expressions; its operands are places for dispatch.execute_saved."""
+    """The plan of traced expressions."""
     shape = tracer.plan.outputs[0].shape
     specs = [s for s in tracer.operands if isinstance(s, Spec)]
     layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
@@ -143,6 +161,5 @@ def kernel(tracer: Tracer, expressions: list[Expr]) -> Plan:
     strides += [tuple(x * o.itemsize for x in o.strides) for o in outputs]
     dtypes = [s.dtype.name if isinstance(s, Spec) else NUMBER_DTYPES[s] for s in tracer.operands]
     loops = plan_pointwise(expressions, dtypes, [o.dtype.name for o in outputs], shape, strides)
-    places = [0 if kind == "g" else index + 1 for kind, index in tracer.sources]
-    operands = [Operand(s, place) for s, place in zip(tracer.operands, places, strict=True)]
+    operands = [Operand(spec, place) for place, spec in enumerate(tracer.operands)]
     return Plan(tracer.plan.op, operands, outputs).use_kernel(loops)

@@ -144,7 +144,7 @@ def reached(visits: Visits, tensors: Sequence[Any]) -> int:
     for tensor in tensors:
         node, _ = target(tensor._node)
         assert node is not None
-        count += node in visits.reachable and (visits.runs(node) or node in visits.targets)
+        count += node in visits.reached
     return count
 
 

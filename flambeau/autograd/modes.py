@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from flambeau.core import graph_errors
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import INFERENCE, NO_GRAD
 
@@ -32,10 +33,7 @@ def _set(mode: int) -> None:
             return
         engine.start()
     if not engine.core.set_mode(mode):
-        raise RuntimeError(
-            "too many threads are inside no_grad, inference_mode or saved_tensors_hooks at the "
-            "same time"
-        )
+        raise graph_errors.too_many_modes()
 
 
 def change_mode(set_bits: int, clear_bits: int) -> None:

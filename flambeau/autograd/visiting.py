@@ -1,25 +1,23 @@
 """The parts of a backward pass that are rare: hooks, gradients for given inputs, nodes written in
 Python, anomaly mode.
 
-visits = Visits(pass, counts, inputs, accumulate)
-results = visits.visit(node, grads)             # called by autograd.engine for every node that is
-not plain
+    visits = Visits(roots, inputs)
+    results = visits.visit(node, grads, True)       # called by native code (runtime.backward)
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, target
+from flambeau.autograd.nodes import AccumulateGrad, Node, target
+from flambeau.autograd.rules import by_rules, check_saved, without_graph
 from flambeau.autograd.saved import Anomaly, state, unpacked
 from flambeau.runtime.system import engine
-
-if TYPE_CHECKING:
-    from flambeau.autograd.engine import Pass
 
 
 class _Current(threading.local):
@@ -35,44 +33,60 @@ _numbers = itertools.count()
 
 def _is_checkpoint_valid() -> bool:
     """Whether the running pass goes to all leaves, so that a pass inside it may fill in theirs."""
-    return not current.passes or current.passes[-1].needed is None
+    return not current.passes or not current.passes[-1].limited
 
 
 class Visits:
     """What a pass must know beyond plain nodes.
 
-    targets: for nodes at which gradients are asked for, (output index, place in the answer);
-    needed: the nodes on the way to them.
+    roots: the edges where it begins; inputs: those at which gradients are asked for; with
+    `accumulate` leaves among them get their `.grad`. limited: whether the pass goes to these only.
+    targets: for their nodes, (output index, place in the answer).
     """
 
     def __init__(
-        self, owner: Pass, counts: dict[Node, int], inputs: Sequence[Any] | None, accumulate: bool
+        self,
+        roots: Sequence[Any],
+        inputs: Sequence[Any] | None = None,
+        accumulate: bool = True,
+        retain: bool = False,
+        create: bool = False,
     ):
-        self.owner, self.accumulate = owner, accumulate
+        self.roots, self.accumulate, self.retain, self.create = roots, accumulate, retain, create
+        self.limited = inputs is not None
         self.number = next(_numbers)
-        self.reachable = counts
         self.callbacks: list[Callable[[], None]] = []
-        self.found: list[Any] = []
+        self.found: list[Any] = [None] * len(inputs or ())
         self.targets: dict[Node, list[tuple[int, int]]] = {}
-        self.needed: set[Node] | None = None
-        if inputs is not None:
-            self.found = [None] * len(inputs)
-            for position, edge in enumerate(inputs):
-                node, index = target(edge)
-                assert node is not None
-                self.targets.setdefault(node, []).append((index, position))
-            self.needed = above(counts, [node for node in self.targets if node in counts])
+        for position, edge in enumerate(inputs or ()):
+            node, index = target(edge)
+            assert node is not None
+            self.targets.setdefault(node, []).append((index, position))
 
-    def runs(self, node: Node) -> bool:
-        """Whether the pass runs this node (or just stops at it)."""
-        if self.needed is None:
-            return True
-        return (
-            node in self.needed
-            or self.accumulate
-            and type(node) is AccumulateGrad
-            and node in self.targets
-        )
+    @functools.cached_property
+    def reached(self) -> set[Node]:
+        """The nodes at which gradients arrive in this pass."""
+        users: dict[Node, list[Node]] = {}
+        pending = [node for node, _ in map(target, self.roots) if node is not None]
+        below = set(pending)
+        while pending:
+            user = pending.pop()
+            for node, _ in map(target, user._edges):
+                if node is not None:
+                    users.setdefault(node, []).append(user)
+                    if node not in below:
+                        below.add(node)
+                        pending.append(node)
+        if not self.limited:
+            return below
+        found = below & self.targets.keys()
+        pending = list(found)
+        while pending:
+            for user in users.get(pending.pop(), ()):
+                if user not in found:
+                    found.add(user)
+                    pending.append(user)
+        return found
 
     def finish(self) -> list[Any]:
         """Runs what was left for the end; the gradients that were asked for."""
@@ -80,16 +94,15 @@ class Visits:
             callback()
         return self.found
 
-    def visit(self, node: Node, grads: list[Any] | None) -> Any:
+    def visit(self, node: Node, grads: list[Any], needed: bool) -> Any:
         """Runs one node: hooks, capture, rule. Returns the gradients of its inputs as a list, or
-        None for none.
+        None for none. `needed`: whether it is on the way to what is asked for.
         """
-        runs, asked = self.runs(node), self.targets.get(node, ())
+        asked = self.targets.get(node, ())
+        runs = needed or bool(self.accumulate and asked and type(node) is AccumulateGrad)
         if not (runs or asked):
             return None
-        missing = node._outputs - (0 if grads is None else len(grads))
-        grads = (grads or []) + [None] * missing if missing else grads
-        assert grads is not None
+        grads += [None] * (node._outputs - len(grads))
         current.passes.append(self)
         state.running.append(node)
         try:
@@ -134,21 +147,28 @@ class Visits:
         if not node._runs_without_gradients and all(grad is None for grad in grads):
             return [None] * len(node._edges)
         if node._plan is None:
-            results = node.apply(grads)
-            if not self.owner.retain:
+            results = list(node.apply(grads))
+            if not self.retain:
                 node._release()
-            return list(results)
-        if node._saved is not None and node._hooks is not None and node._hooks.packed:
+            return results
+        saved, fusable = check_saved(node), True
+        if node._hooks is not None and node._hooks.packed:
             saved = unpacked(node)
-            return self.owner.backward(node, saved, grads, fusable=fits(node._plan, saved))
-        return self.owner.backward(node, node._saved, grads)
+            fusable = fits(node._plan, saved)
+        if self.create or not fusable:
+            results = by_rules(node, saved, grads, self.create)
+        else:
+            results = without_graph(node, saved, grads)
+        if node._plan.saves and not self.retain:
+            node._saved = None
+        return results
 
     def reach_leaf(self, node: AccumulateGrad, grads: list[Any]) -> None:
         """Adds to a leaf's gradient and runs its hooks."""
         post = list(node._hooks.post.values()) if node._hooks is not None else ()
         arrived = tuple(grads) if post else ()
         if grads[0] is not None:
-            engine.accumulate_grad(node, grads, self.owner.create)
+            engine.accumulate_grad(node, grads, self.create)
             for hook in list((node._extra or {}).values()):
                 hook(node.reference())
         for hook in post:
@@ -166,21 +186,9 @@ def fits(plan: Any, saved: Sequence[Any]) -> bool:
     )
 
 
-def above(counts: dict[Node, int], targets: Sequence[Node]) -> set[Node]:
-    """The nodes of a graph from which one of the targets can be reached."""
-    users: dict[Node, list[Node]] = {}
-    for node in counts:
-        for edge in node._edges:
-            if edge is not None:
-                users.setdefault(edge.node if type(edge) is Edge else edge, []).append(node)
-    found: set[Node] = set()
-    stack = list(targets)
-    while stack:
-        for user in users.get(stack.pop(), ()):
-            if user not in found:
-                found.add(user)
-                stack.append(user)
-    return found
+def visitor(retain: int, roots: list[Any]) -> Callable[..., Any]:
+    """Called by native code when a plain pass comes to the first node that is not."""
+    return Visits(list(roots), retain=bool(retain)).visit
 
 
 # ---- hooks ---------------------------------------------------------------------------------------

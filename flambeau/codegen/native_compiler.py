@@ -43,7 +43,7 @@ class FunctionCompiler(ExpressionCompiler):
             f"define {linkage}{self.result.llvm} "
             f'@"{self.unit.symbol(self.function)}"({arguments}) nounwind {{'
         )
-        return "\n".join([head, "entry:", *self.frame, *self.lines, "}"])
+        return "\n".join([head, "function.entry:", *self.frame, *self.lines, "}"])
 
     def declare(self, name: str, type: Type) -> str:
         slot = f"%{name}.slot"

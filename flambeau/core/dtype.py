@@ -8,6 +8,7 @@ Called by every layer; there is exactly one object per dtype, so `is` compares t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flambeau.core import errors
@@ -216,6 +217,8 @@ def dtype_by_name(name: str) -> dtype:
 
 
 _default = float32
+# called when the default changes: what was planned for Python floats holds no longer
+on_default_change: list[Callable[[], Any]] = []
 
 
 def get_default_dtype() -> dtype:
@@ -240,7 +243,9 @@ def set_default_dtype(d: dtype, /) -> None:
         raise TypeError(f"invalid dtype object: {text}")
     if not d.is_floating_point:
         raise TypeError(f"{text}\n  got {d}")
-    _default = d
+    changed, _default = d is not _default, d
+    for forget in on_default_change if changed else ():
+        forget()
 
 
 def default_complex_dtype() -> dtype:

@@ -97,3 +97,11 @@ def packed_in_place() -> RuntimeError:
         "side-effects. Please open an issue if you need to perform in-place operations on the "
         "input to a pack hook."
     )
+
+
+def too_many_modes() -> RuntimeError:
+    """More threads than there is room for have a mode of their own."""
+    return RuntimeError(
+        "too many threads are inside no_grad, inference_mode, saved_tensors_hooks or a backward "
+        "pass at the same time"
+    )

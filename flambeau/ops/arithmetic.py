@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flambeau.codegen.expr import fma
+from flambeau.codegen.expr import Expr, fma
 from flambeau.codegen.expr import where as choose
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.promotion import number_dtype
 from flambeau.ops.kinds import COMPLEX_TO_FLOAT, FLOAT, INT_TO_LONG, SAME, pointwise
+from flambeau.ops.rules import no_derivative
 
 
 def scaled(value: Any, factor: Any) -> Any:
@@ -234,9 +235,23 @@ def _reflected_divide(input, other):
     return (1 / other) * input
 
 
+NO_FLOOR_GRADIENT = dict.fromkeys(
+    ("input", "other"),
+    no_derivative("derivative for aten::floor_divide is not implemented", RuntimeError),
+)
+
+
+def floored(input: Any, other: Any) -> Any:
+    """The quotient rounded down, which has a derivative (zero), unlike floor_divide."""
+    if isinstance(input, Expr):
+        return input.floor_divide(other)
+    return input.div(other, rounding_mode="floor")
+
+
 @pointwise(
     methods=("floor_divide", "__floordiv__"),
-    grad={"input": lambda g: g * 0, "other": lambda g: g * 0},
+    node=lambda **_: "NotImplemented",
+    grad=NO_FLOOR_GRADIENT,
     kernel="div_floor_cpu",
     takes="if",
     plain_numbers="all",
@@ -255,6 +270,8 @@ def floor_divide(input, other):
     inplace=False,
     public=None,
     reflected=True,
+    node=lambda **_: "NotImplemented",
+    grad=NO_FLOOR_GRADIENT,
     kernel="div_floor_cpu",
     takes="if",
 )
@@ -265,7 +282,7 @@ def _reflected_floor_divide(input, other):
 
 @pointwise(
     methods=("remainder", "__mod__"), kernel="remainder_cpu", takes="if", plain_numbers="any",
-    grad={"input": lambda g: g, "other": lambda g, input, other: -g * input.floor_divide(other)},
+    grad={"input": lambda g: g, "other": lambda g, input, other: -g * floored(input, other)},
 )  # fmt: skip
 def remainder(input, other):
     """Remainder with the sign of the divisor, as Python's `%`.
@@ -284,7 +301,7 @@ def remainder(input, other):
     node="RemainderBackward",
     kernel="remainder_cpu",
     takes="if",
-    grad={"input": lambda g: g, "other": lambda g, input, other: -g * input.floor_divide(other)},
+    grad={"input": lambda g: g, "other": lambda g, input, other: -g * floored(input, other)},
 )
 def _reflected_remainder(input, other):
     """`other % input`."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from flambeau.autograd.recording import record as record
 from flambeau.core import dtype as dtypes
+from flambeau.core import errors
 from flambeau.core.spec import CPU, Spec
 from flambeau.ops.plan import output_bytes
 from flambeau.runtime.system import engine
@@ -37,6 +38,8 @@ def raw_array(tensor: Any, numpy_name: str | None) -> Any:
     kind = numpy.dtype(numpy_name)
     if spec.numel == 0:
         return numpy.empty(tuple(spec.shape), kind)
+    if spec.device.type == "meta":
+        raise errors.no_data()
     strides = tuple(s * spec.itemsize for s in spec.strides)
     return numpy.ndarray(tuple(spec.shape), kind, storage, tensor._offset * spec.itemsize, strides)
 

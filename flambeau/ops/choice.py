@@ -14,6 +14,7 @@ from flambeau.core import errors
 from flambeau.ops.arithmetic import number_of_overload
 from flambeau.ops.comparison import truth
 from flambeau.ops.kinds import NONE, Pointwise, pointwise
+from flambeau.ops.rules import no_derivative
 
 
 def half_where_equal(g: Any, first: Any, second: Any, wins: Any) -> Any:
@@ -166,10 +167,11 @@ def check_heaviside(input: Any, values: Any) -> None:
     check=check_heaviside,
     plain_numbers="none",
     promotes=("input", "values"),
-    grad={
-        "input": lambda g, input: choose(input == 0, 0, g),
-        "values": lambda g, input: choose(input == 0, g, 0),
-    },
+    node=lambda **_: "NotImplemented",
+    grad=dict.fromkeys(
+        ("input", "values"),
+        no_derivative("derivative for aten::heaviside is not implemented", RuntimeError),
+    ),
 )
 def heaviside(input, values):
     """0 below zero, `values` at zero, 1 above.

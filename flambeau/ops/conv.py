@@ -12,15 +12,20 @@ nn.functional.conv.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
-from flambeau.ops.kernels import conv_arrays, conv_forward, conv_weight
+from flambeau.ops.kernels import (
+    conv_arrays,
+    conv_forward,
+    conv_forward_points,
+    conv_weight,
+    conv_weight_points,
+)
 from flambeau.ops.kernels.conv_padding import COMPUTE
-from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes
+from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.registry import engine
 from flambeau.runtime.threads import parallel_for
@@ -95,8 +100,17 @@ def native_convolution(
     plan = call.plan(names, [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    params, scratch, work = conv_forward.convolve_params(task, *threading())
-    address = conv_forward.convolve_address(x.dtype.name)
+    counts, moves = geometry[1], geometry[3]
+    if transposed:
+        moves = (1, 1, 1)
+    if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
+        if not transposed:
+            task = task._replace(planes=whole_planes(*geometry))
+        params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
+        address = conv_forward_points.points_address(x.dtype.name)
+    else:
+        params, scratch, work = conv_forward.convolve_params(task, *threading())
+        address = conv_forward.convolve_address(x.dtype.name)
     return plan.use_native(address, params, 1, work, 1, scratch)
 
 
@@ -177,10 +191,14 @@ def check_dtypes(x: Spec, w: Spec, bias: Spec | None) -> None:
         )
 
 
-def result_spec(x: Spec, w: Spec, shape: tuple[int, ...]) -> Spec:
-    """The result's spec: channels last where an operand is."""
-    last = [suggests_channels_last(s.shape, s.strides) for s in (x, w)]
-    return x.like(shape, channels_last_strides(shape) if any(last) else None)
+def result_spec(x: Spec, w: Spec, shape: tuple[int, ...], plain: bool) -> Spec:
+    """The result's spec: channels last where an operand is. Torch has no such kernel for doubles in
+    three dimensions, nor there for an output padding as large as the stride (not `plain`).
+    """
+    last = any(suggests_channels_last(s.shape, s.strides) for s in (x, w))
+    if len(shape) == 5 and (x.dtype.name == "float64" or not plain):
+        last = False
+    return x.like(shape, channels_last_strides(shape) if last else None)
 
 
 @structured(
@@ -202,7 +220,11 @@ def convolution(
         raise errors.InternalError(
             f"convolution of {tuple(x.shape)} with {tuple(w.shape)} has no result"
         )
-    out = result_spec(x, w, (x.shape[0], channels, *space))
+    if bias is not None and not bias._spec.contiguous:  # the kernel reads its numbers in a row
+        options = (stride, padding, dilation, transposed, output_padding, groups)
+        return convolution.call(input, weight, bias.contiguous(), *options)
+    plain = not transposed or all(o < s for o, s in zip(output_padding, stride))
+    out = result_spec(x, w, (x.shape[0], channels, *space), plain)
     names = ("input", "weight") if bias is None else ("input", "weight", "bias")
     if is_native(x, w, out):
         return native_convolution(call, names, out, stride, padding, dilation, transposed, groups)
@@ -278,18 +300,20 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     plan = call.plan(("input", "other"), [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    planes = forward_planes(
-        three(x.shape[2:], 1),
-        three(g.shape[2:], 1),
-        three(kernel, 1),
-        three(stride, 1),
-        three(padding, 0),
+    counts = three(g.shape[2:], 1)
+    geometry = (
+        three(x.shape[2:], 1), counts, three(kernel, 1), three(stride, 1), three(padding, 0),
         three(dilation, 1),
-    )
-    rows, channels = g.shape[1] // groups, x.shape[1] // groups
-    task = conv_weight.WeightTask(x, g, planes, groups, rows, channels)
-    params, scratch, work = conv_weight.weight_params(task, *threading())
-    return plan.use_native(conv_weight.weight_address(x.dtype.name), params, 1, work, 1, scratch)
-
-
-_ = prod
+    )  # fmt: skip
+    rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
+    task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
+    if conv_weight_points.suits(task):
+        found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
+        address = conv_weight_points.points_address(kind)
+    else:
+        found = conv_weight.weight_params(
+            task._replace(planes=forward_planes(*geometry)), *threading()
+        )
+        address = conv_weight.weight_address(kind)
+    params, scratch, work = found
+    return plan.use_native(address, params, 1, work, 1, scratch)

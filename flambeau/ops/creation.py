@@ -14,11 +14,20 @@ from typing import Any
 
 from flambeau.core import errors
 from flambeau.core import layout as layouts
+from flambeau.core.device import get_default_device
+from flambeau.core.dtype import get_default_dtype
 from flambeau.core.promotion import number_dtype as of_number
-from flambeau.core.spec import Spec
+from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import dense_strides, format_strides
 from flambeau.ops.arrays import empty as empty_of
-from flambeau.ops.creation_arguments import check_dtype, check_layout, finish, place, sizes_of
+from flambeau.ops.creation_arguments import (
+    blank,
+    check_dtype,
+    check_layout,
+    finish,
+    place,
+    sizes_of,
+)
 from flambeau.ops.registry import is_tensor, plain_number
 
 # ---- uninitialised and constant tensors ----------------------------------------------------------
@@ -56,6 +65,26 @@ def empty(
     )
 
 
+def sized(name: str, value: Any, general: Callable[..., Any]) -> Callable[..., Any]:
+    """The function `name`: without options, which is the usual wish, by a plan and filled with
+    `value` (None: not at all), else by `general`; `size` may be a keyword too.
+    """
+
+    def function(*args: Any, **options: Any) -> Any:
+        if options or get_default_device() is not CPU:
+            size = options.pop("size", None)
+            return general(*args if size is None else (tuple(size),), **options)
+        made = blank.call(args, get_default_dtype(), name)
+        if value is not None:
+            made.fill_(value)
+            made._storage.version = 0
+        return made
+
+    function.__name__, function.__doc__ = name, general.__doc__
+    function.__wrapped__ = general  # type: ignore[attr-defined]
+    return function
+
+
 def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
     """zeros and ones."""
 
@@ -78,27 +107,14 @@ def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
         return finish(made, requires_grad, pin_memory)
 
     function.__name__, function.__doc__ = name, text
-    return function
+    return sized(name, value, function)
 
 
-def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets `size=` be a keyword too."""
-
-    def wrapper(*args: Any, size: Any = None, **kwargs: Any) -> Any:
-        return function(*args, **kwargs) if size is None else function(tuple(size), **kwargs)
-
-    wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
-    wrapper.__wrapped__ = function  # type: ignore[attr-defined]
-    return wrapper
-
-
-zeros = accept_size_keyword(
-    constant("zeros", 0, "A tensor of zeros.\n\n    >>> torch.zeros(2)\n    tensor([0., 0.])\n    ")
+zeros = constant(
+    "zeros", 0, "A tensor of zeros.\n\n    >>> torch.zeros(2)\n    tensor([0., 0.])\n    "
 )
-ones = accept_size_keyword(
-    constant("ones", 1, "A tensor of ones.\n\n    >>> torch.ones(2)\n    tensor([1., 1.])\n    ")
-)
-empty = accept_size_keyword(empty)
+ones = constant("ones", 1, "A tensor of ones.\n\n    >>> torch.ones(2)\n    tensor([1., 1.])\n    ")
+empty = sized("empty", None, empty)
 
 
 def full(

@@ -17,8 +17,9 @@ from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import device as device_type
 from flambeau.core.device import get_default_device
-from flambeau.core.spec import CPU
-from flambeau.ops.kinds import NONE, pointwise
+from flambeau.core.spec import CPU, Spec
+from flambeau.ops.arrays import empty
+from flambeau.ops.kinds import NONE, pointwise, structured
 
 
 def check_fill(input: Any, value: Any) -> None:
@@ -91,6 +92,16 @@ def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
             raise errors.negative_dimension([s.__index__() for s in sizes], number)
         result.append(number)
     return tuple(result)
+
+
+@structured(public=None, methods=())
+def blank(call, size, dtype, name):
+    """An uninitialised tensor on the CPU, for the function `name`; `size` as in `sizes_of`."""
+    output = Spec.of(sizes_of(name, size), None, dtype, CPU)
+    if call.places.items:  # a size that is a tensor: its value is not part of the plan's key
+        return empty(output)
+    never_called = 1  # address 0 means a result without memory
+    return call.plan([], [output]).use_native(never_called, (), items=0)
 
 
 def place(where: Any) -> device_type:

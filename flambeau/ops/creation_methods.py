@@ -6,9 +6,10 @@ tensor([0, 0])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from flambeau.ops.creation import accept_size_keyword, empty, empty_strided, full, ones, zeros
+from flambeau.ops.creation import empty, empty_strided, full, ones, zeros
 from flambeau.ops.from_data import tensor
 from flambeau.ops.registry import is_tensor
 
@@ -31,6 +32,17 @@ def zero_(self: Any) -> Any:
 def new_kwargs(self: Any, dtype: Any, device: Any) -> dict[str, Any]:
     """dtype and device of the tensor where none are asked for."""
     return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
+
+
+def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets `size=` be a keyword too."""
+
+    def wrapper(*args: Any, size: Any = None, **kwargs: Any) -> Any:
+        return function(*args, **kwargs) if size is None else function(*args, tuple(size), **kwargs)
+
+    wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+    wrapper.__wrapped__ = function  # type: ignore[attr-defined]
+    return wrapper
 
 
 @accept_size_keyword

@@ -18,6 +18,7 @@ from flambeau.ops.arithmetic import rounded_as
 from flambeau.ops.elementary import function
 from flambeau.ops.kinds import FLOAT, composite, pointwise
 from flambeau.ops.registry import OPS
+from flambeau.ops.rules import no_derivative
 
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 ROOT_TWO, ROOT_TWO_PI = math.sqrt(2), math.sqrt(2 * math.pi)
@@ -81,7 +82,7 @@ erfcx = special(
 @pointwise(
     promote=FLOAT, numbers="static", kernel="logit_cpu", takes="f",
     grad=lambda g, input, eps: choose(
-        outside(input, eps), edge_gradient(g, eps), g / (input * (1 - input))
+        outside(input, eps), edge_gradient(eps), g / (input * (1 - input))
     ),
 )  # fmt: skip
 def logit(input, eps=None):
@@ -103,9 +104,9 @@ def outside(input: Any, eps: Any) -> Any:
     return (input < bound) | (input > 1 - bound)
 
 
-def edge_gradient(g: Any, eps: Any) -> Any:
+def edge_gradient(eps: Any) -> float:
     """NaN outside [0, 1] without eps, zero with it."""
-    return g * (math.nan if eps is None else 0.0)
+    return math.nan if eps is None else 0.0
 
 
 # ---- the normal distribution ---------------------------------------------------------------------
@@ -235,9 +236,7 @@ def mvlgamma(input, p):
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
 
-def no_gradient(g: Any) -> Any:
-    """torch has no derivative of the incomplete gamma functions by their first argument."""
-    raise NotImplementedError("the derivative for 'igamma: input' is not implemented.")
+BY_ORDER = no_derivative("the derivative for 'igamma: input' is not implemented.")
 
 
 def density(g: Any, input: Any, other: Any) -> Any:
@@ -247,7 +246,7 @@ def density(g: Any, input: Any, other: Any) -> Any:
 
 @pointwise(
     kernel="igamma_cpu", takes="f", plain_numbers="none",
-    grad={"input": no_gradient, "other": lambda g, input, other: density(g, input, other)},
+    grad={"input": BY_ORDER, "other": lambda g, input, other: density(g, input, other)},
 )  # fmt: skip
 def igamma(input, other):
     """The regularised lower incomplete gamma function.
@@ -260,7 +259,7 @@ def igamma(input, other):
 
 @pointwise(
     kernel="igammac_cpu", takes="f", plain_numbers="none",
-    grad={"input": no_gradient, "other": lambda g, input, other: -density(g, input, other)},
+    grad={"input": BY_ORDER, "other": lambda g, input, other: -density(g, input, other)},
 )  # fmt: skip
 def igammac(input, other):
     """The regularised upper incomplete gamma function.
@@ -284,7 +283,7 @@ hurwitz_zeta = either(special_loops.zeta, "special_zeta")
     takes="f",
     plain_numbers="any",
     grad={
-        "input": lambda g: no_gradient(g),
+        "input": no_derivative("the derivative for 'zeta' is not implemented."),
         "other": lambda g, input, other: -g * input * hurwitz_zeta(input + 1, other),
     },
 )

@@ -67,6 +67,8 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if min > max:
         raise RuntimeError("torch.histc: max must be larger than min")
+    if input.is_meta:
+        return input.new_empty(bins)
     low, high = float(min), float(max)
     if low == high and input.numel():
         low, high = (float(v.item()) for v in input.detach().aminmax())

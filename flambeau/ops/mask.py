@@ -230,6 +230,8 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     """
     if size < 0:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    if input.is_meta:
+        return input.new_empty((size, input.ndim), dtype=dtypes.int64)
     found = input.nonzero()
     result = found.new_full((size, input.ndim), fill_value)
     count = min(size, found.shape[0])
@@ -414,6 +416,8 @@ def _masked_scatter(call, input, mask, source):
     plan = call.plan(["input", "mask", "source"], [output])
 
     def scatter(input: Any, mask: Any, source: Any) -> Any:
+        if plan.is_meta:
+            return empty(output)
         found = Found(as_mask(mask))
         if found.total > source.numel():
             raise RuntimeError("Number of elements of source < number of ones in mask")

@@ -1,9 +1,7 @@
 """Kernels under observation: FLAMBEAU_DEBUG=2 prints each run with its time and speed,
-FLAMBEAU_CHECK=1 traps NaN, and `record()` counts what a piece of program launches.
+FLAMBEAU_CHECK=1 traps NaN, and recordings (ops.launches) count what runs.
 
-    with record() as kernels:
-        y = torch.softmax(x, 1)
-    kernels.launches, kernels.bytes                # 1 kernel, which reads x and writes y
+    observe(plan, "flat_69fc64315f7945c2621b04f4")     # from now on every run of it is seen
 
 Called by ops.plan for each new plan while one of the three is on; otherwise nothing of this runs:
 an observed plan has a watching function where its kernel stood.
@@ -11,12 +9,9 @@ an observed plan has a watching function where its kernel stood.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import gc
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from flambeau.core.config import config
@@ -35,7 +30,7 @@ class Launch(NamedTuple):
 
 
 class Recording:
-    """What ran since `record()`: see there."""
+    """What ran since it was opened by `ops.launches.record`."""
 
     def __init__(self) -> None:
         self.log: list[Launch] = []
@@ -66,35 +61,11 @@ def is_observed() -> bool:
     return config.debug >= 2 or config.check or bool(recordings)
 
 
-@contextlib.contextmanager
-def record() -> Iterator[Recording]:
-    """Counts the kernels of all plans that run in the `with` block, in every thread.
-
-    Plans cover every op, the fused backward of pointwise ops and the updates of optimizers. What
-    writes memory without a plan is not seen: random numbers, boolean masks that are counted first.
-
-    >>> x = torch.ones(3)
-    >>> with record() as kernels:
-    ...     y = x + x
-    >>> kernels
-    1 launches, 36 bytes: add 36
-    """
-    from flambeau.ops.plan import Plan
-
-    recording = Recording()
-    recordings.append(recording)
-    if len(recordings) == 1:
-        for item in gc.get_objects():
-            if type(item) is Plan:
-                observe(item, str(item.op))
-    try:
-        yield recording
-    finally:
-        recordings.remove(recording)
-        if not recordings:
-            while replaced:
-                plan, word, value, first = replaced.pop()
-                plan.words[word], plan.keep[0] = value, first
+def restore() -> None:
+    """Puts back what the recordings had watched."""
+    while replaced:
+        plan, word, value, first = replaced.pop()
+        plan.words[word], plan.keep[0] = value, first
 
 
 def observe(plan: Any, name: str) -> None:

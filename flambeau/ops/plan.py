@@ -53,8 +53,8 @@ class Plan:
     """
 
     __slots__ = (
-        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "keep",
-        "node_name", "names", "saves", "__weakref__",
+        "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "programs",
+        "keep", "node_name", "names", "saves", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +71,9 @@ class Plan:
         self.block = ctypes.addressof(self.words)
         self.op, self.inputs, self.outputs = op, tuple(inputs), tuple(outputs)
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
+        # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
+        self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []
         words = self.words
@@ -94,6 +96,7 @@ class Plan:
         self.saves = gradient is not None and any(
             gradient.save_mask(i) for i in range(len(self.inputs))
         )
+        words[fields.B_SAVES] = int(self.saves)
         if gradient is not None:
             for i in range(len(self.inputs)):
                 words[fields.B_INPUT + 3 * i + 1] = gradient.save_mask(i)

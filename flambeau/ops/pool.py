@@ -18,7 +18,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
 from flambeau.ops.kernels.pooling import ELEMENTS, Windows, kernel_address, pool_params
 from flambeau.ops.kernels.pooling_average import pool_average, spread_average
-from flambeau.ops.kernels.pooling_maximum import pool_maximum, spread_maximum
+from flambeau.ops.kernels.pooling_maximum import pool_maximum, spread_maximum, take_maximum
 from flambeau.ops.kinds import Call, structured
 
 Sizes = Sequence[int]
@@ -114,7 +114,7 @@ def max_pool(call, input, kernel, stride, padding, dilation, ceil_mode):
     public=None,
     methods=(),
     node="MaxPool2DWithIndicesBackwardBackward",
-    grad={"input": lambda g, indices: take_maxima(g, indices)},
+    grad={"input": lambda g, indices: take_maxima.call(g, indices)},
 )
 def spread_maxima(call, input, indices, shape):
     """Values added at flat places of planes of zeros: the transpose of taking them from there."""
@@ -129,9 +129,27 @@ def spread_maxima(call, input, indices, shape):
     return by_planes(plan, address, params, out)
 
 
-def take_maxima(g: Any, indices: Any) -> Any:
-    """What lies at the places of maxima."""
-    return g.flatten(2).gather(2, indices.flatten(2)).view(indices.shape)
+FRACTIONAL_NODES = {4: "FractionalMaxPool2DBackward0", 5: "FractionalMaxPool3DBackward0"}
+
+
+@structured(
+    public=None,
+    methods=(),
+    grad={"input": lambda g, input, indices: put_back(g, indices, input)},
+)
+def take_maxima(call, input, indices):
+    """What lies at flat places of planes: maxima whose places are known."""
+    x, places = input._spec, indices._spec
+    if not (x.contiguous and places.contiguous):
+        return call.op.call(input.contiguous(), indices.contiguous())
+    out = x.like(places.shape)
+    plan = call.plan(("input", "indices"), [out])
+    plan.node_name = FRACTIONAL_NODES.get(x.ndim, "TakeMaximaBackward0")
+    if plan.is_meta or not out.numel:
+        return plan.use_native(0, (), 0)
+    address = kernel_address(take_maximum, x.dtype.name, True)
+    params = [prod(places.shape[2:]), prod(x.shape[2:])]
+    return by_planes(plan, address, params, out)
 
 
 # ---- average -------------------------------------------------------------------------------------

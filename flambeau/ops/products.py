@@ -26,6 +26,8 @@ def readable(spec: Spec) -> bool:
     """Whether kernels read the matrices where they are: all but some complex ones."""
     if not spec.dtype.is_complex:
         return True
+    if spec.ndim < 2:
+        return spec.contiguous
     return spec.ndim <= 3 and blas.leading(spec.shape[-2:], spec.strides[-2:]) is not None
 
 

@@ -1,8 +1,8 @@
-"""Random tensors: rand, randn, randint, randperm, normal, bernoulli, multinomial ..., and the
-in-place forms.
+"""Random tensors: rand, randn, randint, randperm and their kin, and the in-place samplers.
 
 The numbers are torch's, bit for bit, for the same seed: ops.kernels.random_streams says how each
-kind is drawn. Here are the public functions: arguments, checks, and where the samples go.
+kind is drawn. Here are the public functions: arguments, checks, and where the samples go. Samples
+whose parameters are tensors are in ops.random_samples.
 
     >>> _ = torch.manual_seed(0)
     >>> torch.rand(2)
@@ -19,13 +19,14 @@ from typing import Any
 from flambeau.autograd.inplace import adopt, check_modifiable
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
-from flambeau.core.shape import broadcast_shapes
-from flambeau.core.spec import Spec
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU, Spec
 from flambeau.generator import default_generator
+from flambeau.ops import draws
 from flambeau.ops.arrays import empty as empty_of
-from flambeau.ops.arrays import from_array, raw_array
 from flambeau.ops.creation import like
 from flambeau.ops.creation_arguments import (
+    blank,
     check_dtype,
     check_layout,
     finish,
@@ -33,12 +34,19 @@ from flambeau.ops.creation_arguments import (
     place,
     sizes_of,
 )
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
+
+
+def stream_of(generator: Any) -> Any:
+    """The stream of a generator, or of the default one."""
+    return (default_generator() if generator is None else generator).engine
 
 
 def engine_of(generator: Any) -> Any:
-    """The stream of a generator, or of the default one."""
-    return (default_generator() if generator is None else generator).engine
+    """The same, for draws that no kernel makes and that can therefore not be replayed."""
+    if engine.tape is not None:
+        engine.tape.stop("it draws random numbers in a way that has no kernel")
+    return stream_of(generator)
 
 
 def storage_order(tensor: Any) -> Any:
@@ -58,9 +66,9 @@ def storage_order(tensor: Any) -> Any:
     return numpy.ndarray((count,), name, tensor._storage, tensor._offset * spec.itemsize)
 
 
-def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: Any) -> Any:
-    """Fills the tensor by `draw(engine, flat array, bfloat16=..., **options)`;
-    the version counts up.
+def sample(tensor: Any, draw: Callable[..., None], generator: Any, *options: Any) -> Any:
+    """Fills the tensor by `draw(engine, flat array, *options, bfloat16=...)`;
+    the version counts up. For what no kernel does: 16-bit types, tensors that are not contiguous.
     """
     check_modifiable(tensor)
     if tensor.device.type == "meta":
@@ -68,7 +76,8 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: An
     narrow = tensor.dtype is dtypes.bfloat16
     array = storage_order(tensor)
     if array is not None:
-        draw(engine_of(generator), array, bfloat16=narrow, **options)
+        with engine_of(generator).locked() as stream:
+            draw(stream, array, *options, bfloat16=narrow)
         tensor._storage.version += 1
     else:
         order = sorted(range(tensor.ndim), key=lambda d: -tensor._spec.strides[d])
@@ -76,7 +85,8 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, **options: An
             Spec.of(tuple(tensor.shape[d] for d in order), None, tensor.dtype, tensor.device)
         )
         extra = {"contiguous": False} if draw.__name__ == "normal" else {}
-        draw(engine_of(generator), storage_order(filled), bfloat16=narrow, **options, **extra)
+        with engine_of(generator).locked() as stream:
+            draw(stream, storage_order(filled), *options, bfloat16=narrow, **extra)
         inverse = [order.index(d) for d in range(tensor.ndim)]
         tensor.detach().copy_(filled.permute(inverse))
     adopt(tensor, None)
@@ -102,26 +112,42 @@ def checks() -> Any:
 # ---- in place ------------------------------------------------------------------------------------
 
 
+def draw_into(
+    tensor: Any, op: draws.Draw, generator: Any, numbers: tuple[Any, ...], options: Any = None
+) -> Any:
+    """Draws over the tensor: by a kernel with `numbers` if there is one, else by the function of
+    random_streams that has the op's name, with `options` (None: the same numbers).
+    """
+    spec = tensor._spec
+    if spec.contiguous and op.takes(spec.dtype):
+        return op.in_place.call(tensor, stream_of(generator).address, *numbers)
+    options = numbers if options is None else options
+    return sample(tensor, getattr(streams(), op.kernel), generator, *options)
+
+
+def real_of(value: Any) -> float:
+    """A float from a number, a NumPy scalar or a 0-d tensor."""
+    return value if type(value) is float else float(number_of(value))
+
+
 def uniform_(
     self: Any, from_: float = 0, to: float = 1, *, generator: Any = None, **named: Any
 ) -> Any:
     """Fills with uniform samples from [from, to)."""
-    low = number_of(named.pop("from", from_))
-    checks().check_uniform(self.dtype, low, number_of(to))
-    if low > to:
-        raise RuntimeError(
-            f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={to:g}"
-        )
-    return sample(self, streams().uniform, generator, low=float(low), high=float(to))
+    low, high = real_of(named.pop("from", from_) if named else from_), real_of(to)
+    if named:
+        raise errors.unexpected_argument("uniform_", next(iter(named)))
+    checks().check_uniform(self._spec.dtype, low, high)
+    return draw_into(self, draws.uniform, generator, (low, high))
 
 
 def normal_(self: Any, mean: float = 0, std: float = 1, *, generator: Any = None) -> Any:
     """Fills with normal samples."""
-    checks().check_normal(self.dtype, number_of(std))
-    mean, std = number_of(mean), number_of(std)
-    if self.dtype.is_complex:
+    mean, std, dtype = real_of(mean), real_of(std), self._spec.dtype
+    checks().check_normal(dtype, std)
+    if dtype.is_complex:
         std /= math.sqrt(2)
-    return sample(self, streams().normal, generator, mean=float(mean), std=float(std))
+    return draw_into(self, draws.normal, generator, (mean, std))
 
 
 def random_(
@@ -136,73 +162,60 @@ def random_(
         return sample(self, streams().integers_of_dtype, generator)
     if to is None and "from" not in named and not named:
         from_, to = 0, from_
-    base, count = checks().integer_range(self.dtype, int(from_), None if to is None else int(to))
-    return sample(self, streams().integers, generator, base=base, count=count)
+    return random_between(self, int(from_), None if to is None else int(to), generator)
+
+
+def random_between(tensor: Any, low: int, high: int | None, generator: Any) -> Any:
+    """Fills with integers from `low` to below `high`."""
+    base, count, numbers = checks().integer_draw(tensor._spec.dtype, low, high)
+    return draw_into(tensor, draws.integers, generator, numbers, (base, count))
 
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     """Fills with ones of probability `p`, zeros otherwise."""
     if is_tensor(p):
-        probabilities = p.detach().expand(self.shape).contiguous()
-        values = (
-            probabilities.numpy() if p.dtype is dtypes.float64 else probabilities.float().numpy()
-        )
-        checks().check_bernoulli_each(self.dtype, values, p.dtype)
-        return sample(self, streams().bernoulli_each, generator, probabilities=values.reshape(-1))
-    checks().check_bernoulli(self.dtype, p)
-    return sample(self, streams().bernoulli, generator, probability=float(p))
+        return bernoulli_each_(self, p, generator)
+    threshold = checks().check_bernoulli(self._spec.dtype, p)
+    return draw_into(self, draws.bernoulli, generator, (threshold,), (float(p),))
+
+
+def bernoulli_each_(tensor: Any, p: Any, generator: Any) -> Any:
+    """Fills with ones, with one probability for each element."""
+    probabilities = p.detach().expand(tensor.shape).contiguous()
+    values = probabilities.numpy() if p.dtype is dtypes.float64 else probabilities.float().numpy()
+    checks().check_bernoulli_each(tensor.dtype, values, p.dtype)
+    return sample(tensor, streams().bernoulli_each, generator, values.reshape(-1))
 
 
 def in_place(
-    name: str, check: Callable[..., None], draw: str, parameters: dict[str, Any], text: str
+    op: draws.Draw, check: str, parameters: dict[str, Any], text: str
 ) -> Callable[..., Any]:
     """An in-place sampler whose parameters are plain numbers."""
-    names = list(parameters)
+    names, name = list(parameters), op.kernel + "_"
 
     def method(self: Any, *args: Any, generator: Any = None, **named: Any) -> Any:
         values = {**parameters, **dict(zip(names, args, strict=False)), **named}
         if any(v is None for v in values.values()):
             raise errors.missing_arguments(name, [n for n in names if values[n] is None])
-        check(self.dtype, *[values[n] for n in names][-1:])
-        renamed = {"lambd": "rate"}
-        return sample(
-            self,
-            getattr(streams(), draw),
-            generator,
-            **{renamed.get(n, n): float(values[n]) for n in names},
-        )
+        getattr(checks(), check)(self.dtype, values[names[-1]])
+        numbers = tuple(real_of(values[n]) for n in names)
+        return draw_into(self, op, generator, numbers)
 
     method.__name__, method.__doc__ = name, text
     return method
 
 
 exponential_ = in_place(
-    "exponential_",
-    lambda *a: checks().check_exponential(*a),
-    "exponential",
-    {"lambd": 1},
-    "Fills with exponential samples.",
+    draws.exponential, "check_exponential", {"lambd": 1}, "Fills with exponential samples."
 )
 cauchy_ = in_place(
-    "cauchy_",
-    lambda *a: checks().check_cauchy(*a),
-    "cauchy",
-    {"median": 0, "sigma": 1},
-    "Fills with Cauchy samples.",
+    draws.cauchy, "check_cauchy", {"median": 0, "sigma": 1}, "Fills with Cauchy samples."
 )
 log_normal_ = in_place(
-    "log_normal_",
-    lambda *a: checks().check_log_normal(*a),
-    "log_normal",
-    {"mean": 1, "std": 2},
-    "Fills with log-normal samples.",
+    draws.log_normal, "check_log_normal", {"mean": 1, "std": 2}, "Fills with log-normal samples."
 )
 geometric_ = in_place(
-    "geometric_",
-    lambda *a: checks().check_geometric(*a),
-    "geometric",
-    {"p": None},
-    "Fills with geometric samples.",
+    draws.geometric, "check_geometric", {"p": None}, "Fills with geometric samples."
 )
 
 
@@ -234,6 +247,17 @@ def new(name: str, size: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any,
     )
 
 
+def fresh(name: str, size: tuple[Any, ...], op: draws.Draw, *numbers: float) -> Any:
+    """A new tensor without any options, which is the usual wish; None where that takes more."""
+    dtype = dtypes.get_default_dtype()
+    if get_default_device() is not CPU or not op.takes(dtype):
+        return None
+    made = blank.call(size or ((),), dtype, name)
+    op.in_place.call(made, default_generator().engine.address, *numbers)
+    made._storage.version = 0
+    return made
+
+
 def rand(*size: Any, **options: Any) -> Any:
     """Uniform samples from [0, 1).
 
@@ -241,6 +265,8 @@ def rand(*size: Any, **options: Any) -> Any:
     >>> torch.rand(2)
     tensor([0.4963, 0.7682])
     """
+    if not options and (made := fresh("rand", size, draws.uniform, 0.0, 1.0)) is not None:
+        return made
     made, generator, requires_grad = new("rand", size, options)
     return finish(
         uniform_(made, generator=generator)
@@ -257,6 +283,8 @@ def randn(*size: Any, **options: Any) -> Any:
     >>> torch.randn(2)
     tensor([ 1.5410, -0.2934])
     """
+    if not options and (made := fresh("randn", size, draws.normal, 0.0, 1.0)) is not None:
+        return made
     made, generator, requires_grad = new("randn", size, options)
     return finish(normal_(made, generator=generator), requires_grad)
 
@@ -269,7 +297,7 @@ def randint(*args: Any, **options: Any) -> Any:
     tensor([4, 9, 3])
     """
     values = list(args)
-    size = options.pop("size", None)
+    size = options.pop("size", None) if options else None
     if size is None:
         size = values.pop() if values and isinstance(values[-1], (tuple, list)) else None
     low, high = options.pop("low", None), options.pop("high", None)
@@ -279,12 +307,13 @@ def randint(*args: Any, **options: Any) -> Any:
         low = values.pop() if values else 0
     if size is None or values:
         raise TypeError("randint() received an invalid combination of arguments")
-    options.setdefault("dtype", dtypes.int64)
-    options["dtype"] = options["dtype"] or dtypes.int64
-    made, generator, requires_grad = new("randint", (tuple(size),), options)
-    return finish(
-        random_(made, int(number_of(low)), int(number_of(high)), generator=generator), requires_grad
-    )
+    if not options and get_default_device() is CPU:
+        made, generator, requires_grad = blank.call((size,), dtypes.int64, "randint"), None, False
+    else:
+        options["dtype"] = options.get("dtype") or dtypes.int64
+        made, generator, requires_grad = new("randint", (tuple(size),), options)
+    random_between(made, int(number_of(low)), int(number_of(high)), generator)
+    return finish(made, requires_grad)
 
 
 def randperm(n: int, **options: Any) -> Any:
@@ -294,11 +323,14 @@ def randperm(n: int, **options: Any) -> Any:
     >>> torch.randperm(4)
     tensor([0, 1, 3, 2])
     """
+    if not options and get_default_device() is CPU:
+        made = blank.call(((n,),), dtypes.int64, "randperm")
+        return finish(draw_into(made, draws.permutation, None, ()), False)
     options["dtype"] = options.get("dtype") or dtypes.int64
     if options["dtype"] is dtypes.bool_ or options["dtype"].is_complex:
         raise errors.not_implemented_for("randperm", options["dtype"].scalar_name)
     made, generator, requires_grad = new("randperm", ((n,),), options)
-    return finish(sample(made, streams().permutation, generator), requires_grad)
+    return finish(draw_into(made, draws.permutation, generator, ()), requires_grad)
 
 
 def likes(name: str, fill: Callable[..., Any]) -> Callable[..., Any]:
@@ -353,113 +385,6 @@ def randint_like(
     )
 
 
-def normal(
-    mean: Any = 0.0,
-    std: Any = 1.0,
-    size: Any = None,
-    *,
-    generator: Any = None,
-    out: Any = None,
-    **options: Any,
-) -> Any:
-    """Normal samples with given means and deviations, numbers or tensors.
-
-    >>> torch.normal(torch.zeros(2), 0.0)
-    tensor([0., 0.])
-    """
-    if size is not None or not is_tensor(mean) and not is_tensor(std):
-        made, _, requires_grad = new("normal", (tuple(size or ()),), {**options, "out": out})
-        return finish(normal_(made, mean, std, generator=generator), requires_grad)
-    if is_tensor(std) and std.numel() and (std.detach() < 0).any():
-        raise RuntimeError("normal expects all elements of std >= 0.0")
-    if not is_tensor(std) and std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
-    wide = mean if not is_tensor(std) else std if not is_tensor(mean) else (mean + std)
-    made = normal_(like(wide, None, None, None, None), generator=generator)
-    made = made * (std.detach() if is_tensor(std) else std) + (
-        mean.detach() if is_tensor(mean) else mean
-    )
-    return made if out is None else out.resize_(made.shape).copy_(made)
-
-
-def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = None) -> Any:
-    """Ones with the probabilities in `input` (or with probability `p`), zeros otherwise.
-
-    >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
-    tensor([0., 1.])
-    """
-    made = like(input, None, None, None, None) if out is None else out.resize_(input.shape)
-    return bernoulli_(made, input if p is None else p, generator=generator)
-
-
-def multinomial(
-    input: Any,
-    num_samples: int,
-    replacement: bool = False,
-    *,
-    generator: Any = None,
-    out: Any = None,
-) -> Any:
-    """Categories drawn by the weights in each row.
-
-    >>> torch.multinomial(torch.tensor([0.0, 1.0]), 1)
-    tensor([1])
-    """
-    checks().check_multinomial(input.dtype, tuple(input.shape), num_samples, replacement)
-    rows = input.detach().reshape(-1, input.shape[-1]).contiguous()
-    narrow = input.dtype is dtypes.bfloat16
-    checks().check_weights(
-        rows.float().numpy() if input.dtype.itemsize < 4 else rows.numpy(), num_samples, replacement
-    )
-    made = empty_of(Spec.of((rows.shape[0], num_samples), None, dtypes.int64, input.device))
-    weights = raw_array(rows, "uint16") if narrow else rows.numpy()
-    streams().multinomial(
-        engine_of(generator), raw_array(made, "int64"), weights, replacement, bfloat16=narrow
-    )
-    made = made if input.ndim == 2 else made.squeeze(0)
-    return made if out is None else out.resize_(made.shape).copy_(made)
-
-
-def poisson(input: Any, generator: Any = None) -> Any:
-    """Poisson counts with the rates in `input`.
-
-    >>> torch.poisson(torch.zeros(2))
-    tensor([0., 0.])
-    """
-    rates = input.detach().contiguous()
-    wide = rates if rates.dtype.itemsize >= 4 else rates.float()
-    checks().check_poisson(input.dtype, wide.numpy())
-    made = empty_of(Spec.of(tuple(rates.shape), None, wide.dtype, rates.device))
-    streams().poisson(engine_of(generator), storage_order(made), wide.numpy().reshape(-1))
-    return made.to(input.dtype)
-
-
-def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
-    """Successes in `count` trials of probability `prob`.
-
-    >>> torch.binomial(torch.tensor([4.0]), torch.tensor([1.0]))
-    tensor([4.])
-    """
-    shape = tuple(broadcast_shapes(count.shape, prob.shape))
-    counts, chances = (t.detach().expand(shape).contiguous() for t in (count, prob))
-    made = empty_of(Spec.of(shape, None, count.dtype, count.device))
-    streams().binomial(
-        engine_of(generator),
-        storage_order(made),
-        counts.numpy().reshape(-1),
-        chances.numpy().reshape(-1),
-    )
-    return made
-
-
-def _standard_gamma(input: Any, generator: Any = None) -> Any:
-    """Gamma samples of the shapes in `input` and scale 1."""
-    shapes = input.detach().contiguous()
-    made = empty_of(Spec.of(tuple(shapes.shape), None, shapes.dtype, shapes.device))
-    streams().standard_gamma(engine_of(generator), storage_order(made), shapes.numpy().reshape(-1))
-    return made
-
-
 METHODS = [
     uniform_,
     normal_,
@@ -469,11 +394,5 @@ METHODS = [
     cauchy_,
     log_normal_,
     geometric_,
-    bernoulli,
-    multinomial,
 ]
-__all__ = [
-    "_standard_gamma", "bernoulli", "binomial", "multinomial", "normal", "poisson", "rand",
-    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm",
-]  # fmt: skip
-_ = from_array
+__all__ = ["rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm"]

@@ -15,7 +15,7 @@ import warnings
 from operator import index as as_int
 from typing import Any
 
-from flambeau.autograd.inplace import replace
+from flambeau.autograd.inplace import replace_by
 from flambeau.core.layout import contiguous_format
 from flambeau.core.spec import Spec
 from flambeau.ops.arrays import record
@@ -176,8 +176,8 @@ def scatter_reduce_(
     >>> torch.ones(1).scatter_reduce_(0, torch.tensor([0]), torch.tensor([5.0]), "prod")
     tensor([5.])
     """
-    return replace(
-        input, lambda: input.scatter_reduce(dim, index, src, reduce, include_self=include_self)
+    return replace_by(
+        input, lambda twin: twin.scatter_reduce(dim, index, src, reduce, include_self=include_self)
     )
 
 
@@ -220,7 +220,8 @@ def check_reduced(input: Any, dim: int, index: Any, source: Any) -> int:
     except (RuntimeError, IndexError) as error:
         raise type(error)(str(error).replace("index_add_()", "index_reduce_()")) from None
     size = input.shape[wrapped] if input.ndim else 1
-    if index.numel() and not (0 <= int(index.min()) and int(index.max()) < size):
+    known = index.numel() and not index.is_meta
+    if known and not (0 <= int(index.min()) and int(index.max()) < size):
         raise IndexError("index out of range in self")
     return wrapped
 
@@ -256,6 +257,7 @@ def index_reduce_(
     >>> torch.ones(1).index_reduce_(0, torch.tensor([0]), torch.tensor([5.0]), "amax")
     tensor([5.])
     """
-    return replace(
-        input, lambda: input.index_reduce(dim, index, source, reduce, include_self=include_self)
+    return replace_by(
+        input,
+        lambda twin: twin.index_reduce(dim, index, source, reduce, include_self=include_self),
     )

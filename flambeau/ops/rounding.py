@@ -145,7 +145,10 @@ def copysign(input, other):
 
 
 @pointwise(
-    grad={"input": lambda g: g, "other": lambda g: g * 0},
+    grad={
+        "input": lambda g, input, other: choose(input == other, 0, g),
+        "other": lambda g: g * 0,
+    },
     kernel="nextafter_cpu",
     takes="f",
     plain_numbers="none",

@@ -218,3 +218,12 @@ def grouping(rule: Callable[..., Any], lengths: Sequence[int]) -> Callable[..., 
         return rule(*arguments)
 
     return grouped
+
+
+def no_derivative(text: str, error: type[Exception] = NotImplementedError) -> Callable[..., Any]:
+    """A rule for what torch does not differentiate either."""
+
+    def rule(g: Any) -> Any:
+        raise error(text)
+
+    return rule

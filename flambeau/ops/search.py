@@ -202,6 +202,8 @@ def isin(
             raise RuntimeError(
                 f"Unsupported input type encountered for isin(): {tensor.dtype.scalar_name}"
             )
+    if pair[0].is_meta:
+        return pair[0].new_empty(pair[0].shape, dtype=dtypes.bool_)
     kind = promote_types(pair[0].dtype, pair[1].dtype)
     left, right = (as_array(plain(t).to(kind)) for t in pair)
     result = from_array(

@@ -39,11 +39,13 @@ def put_back(g: Any, like: Spec, window: Callable[[Spec], Geometry]) -> Any:
     return g._window_backward(tuple(like.shape), tuple(shape), tuple(strides), start)
 
 
-@structured(
-    public=None,
-    grad=lambda g, shape, strides, start: g.contiguous().as_strided(shape, strides, start),
-    node="SliceBackward",
-)
+def cut_out(g: Any, shape: Any, strides: Any, start: int) -> Any:
+    """The window of a gradient, which may itself begin anywhere in its storage."""
+    g = g.contiguous()
+    return g.as_strided(shape, strides, g.storage_offset() + start)
+
+
+@structured(public=None, grad=cut_out, node="SliceBackward")
 def _window_backward(call, input, size, shape, strides, start):
     """Zeros of a size, with `input` in the window (shape, strides, start) of a row-major tensor."""
     spec = call.op.check_tensor(input, "input")._spec

@@ -34,6 +34,15 @@ class MemberDefinition(ctypes.Structure):
     ]  # fmt: skip
 
 
+class GetterDefinition(ctypes.Structure):
+    """PyGetSetDef."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("get", ctypes.c_void_p), ("set", ctypes.c_void_p),
+        ("doc", ctypes.c_char_p), ("closure", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
 class TypeSlot(ctypes.Structure):
     """PyType_Slot."""
 
@@ -49,7 +58,7 @@ class TypeSpecification(ctypes.Structure):
     ]  # fmt: skip
 
 
-PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_DOC, PY_TP_MEMBERS = 1, 52, 56, 72
+PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_DOC, PY_TP_MEMBERS, PY_TP_GETSET = 1, 52, 56, 72, 73
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 T_OBJECT, T_LONGLONG, READONLY = 6, 17, 1
 TPFLAGS_DEFAULT, TPFLAGS_BASETYPE = 0, 1 << 10
@@ -77,11 +86,11 @@ def slot_offset(owner: type, name: str) -> int:
 
 
 def _numbered() -> Any:
-    """A class with two machine words: native code fills them in without making int objects for
+    """A class with three machine words: native code fills them in without making int objects for
     every recorded call.
     """
     first = object.__basicsize__
-    members = (MemberDefinition * 3)(
+    members = (MemberDefinition * 4)(
         MemberDefinition(
             b"_order",
             T_LONGLONG,
@@ -92,19 +101,16 @@ def _numbered() -> Any:
         MemberDefinition(
             b"_needs", T_LONGLONG, first + 8, 0, b"bits of the inputs that need a gradient"
         ),
+        MemberDefinition(b"_place", T_LONGLONG, first + 16, 0, b"its number in a backward pass"),
     )
+    text = ctypes.c_char_p(b"What native code writes into a graph node.")
     slots = (TypeSlot * 3)(
         TypeSlot(PY_TP_MEMBERS, ctypes.addressof(members)),
-        TypeSlot(
-            PY_TP_DOC,
-            ctypes.cast(
-                ctypes.c_char_p(b"What native code writes into a graph node."), ctypes.c_void_p
-            ).value,
-        ),
+        TypeSlot(PY_TP_DOC, ctypes.cast(text, ctypes.c_void_p).value),
     )
     flags = TPFLAGS_DEFAULT | TPFLAGS_BASETYPE
     return make_type(
-        TypeSpecification(b"flambeau.Numbered", first + 16, 0, flags, slots), members, slots
+        TypeSpecification(b"flambeau.Numbered", first + 24, 0, flags, slots), members, slots
     )
 
 

@@ -22,9 +22,9 @@ is ordinary Python.
 
 from __future__ import annotations
 
-from flambeau.codegen.native import Extern, Static, i64, i64p, native, ptr, ptrp, stack
+from flambeau.codegen.native import Extern, Static, i64, i64p, native, ptr, ptrp, stack, unlikely
 from flambeau.core.graph_errors import BY_SPLIT
-from flambeau.runtime.execution import as_tuple, execute, is_unchanged, make_view
+from flambeau.runtime.execution import as_tuple, execute, make_view
 from flambeau.runtime.indexing import add_index
 from flambeau.runtime.memory import (
     FLAG_INFERENCE,
@@ -42,6 +42,7 @@ from flambeau.runtime.objects import (
     REVISE,
     SLOT_OFFSET,
     SLOT_STORAGE,
+    TAPE,
     PyLong_FromLongLong,
     PyTuple_GetItem,
     PyTuple_Size,
@@ -59,7 +60,6 @@ from flambeau.runtime.plan_block import (
     KIND_PYTHON,
     KIND_VIEW,
     MAX_INPUTS,
-    MAX_OUTPUTS,
 )  # fmt: skip
 from flambeau.runtime.plan_table import (
     MAX_KEY,
@@ -78,7 +78,7 @@ from flambeau.runtime.records import (
     new_tensor,
     none,
 )  # fmt: skip
-from flambeau.runtime.thread_modes import AUTOCAST, INFERENCE, NO_GRAD, thread_mode
+from flambeau.runtime.thread_modes import AUTOCAST, INFERENCE, thread_mode
 
 PyErr_Occurred = Extern("PyErr_Occurred", ptr)
 op_flags = Static("op_flags", i64, 2048)
@@ -86,7 +86,6 @@ op_flags = Static("op_flags", i64, 2048)
 METHOD_CALL = 1 << 16
 TAKES_INDEX = 2  # flag of the op behind x[...]: see runtime.indexing
 CASTS = 4  # flag of the ops that autocast concerns: see ops.autocast
-MAX_SAVED = MAX_INPUTS + MAX_OUTPUTS + 1  # a gradient, and all that a node can save
 
 
 @native
@@ -133,11 +132,25 @@ def run(block: i64p, operands: ptrp, mode: i64) -> ptr:
 
 
 @native
+def ask_tape(block: i64p, inputs: ptr) -> ptr:
+    """Lets the tape that records run a Python plan; takes over the inputs."""
+    arguments = PyTuple_New(2)
+    Py_IncRef(ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 1, inputs)
+    result = PyObject_Call(ptr(world[TAPE]), arguments, None)
+    Py_DecRef(arguments)
+    return result
+
+
+@native
 def run_python_plan(block: i64p, operands: ptrp) -> ptr:
     inputs = stack(ptr, MAX_INPUTS)
     for i in range(block[B_INPUTS]):
         inputs[i] = operands[block[B_INPUT + 3 * i + 2]]
     arguments = as_tuple(inputs, block[B_INPUTS])
+    if unlikely(world[TAPE] != 0):
+        return ask_tape(block, arguments)
     result = PyObject_Call(ptr(block[B_RUN]), arguments, None)
     Py_DecRef(arguments)
     return result
@@ -265,23 +278,6 @@ def execute_plan(self: ptr, args: ptrp, nargs: i64) -> ptr:
         if PyErr_Occurred() == None:  # noqa: E711
             return none()
     return result
-
-
-@native
-def execute_saved(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    """execute_saved(plan, saved, g): a plan whose operands are a gradient (place 0) and values that
-    a node saved (their number + 1). None when one of them was changed since.
-    """
-    block: i64p = ptr(as_integer(slot(args[0], world[PLAN_BLOCK])))
-    operands = stack(ptr, MAX_SAVED)
-    operands[0] = args[2]
-    for i in range(block[B_INPUTS]):
-        place = block[B_INPUT + 3 * i + 2]
-        if place != 0:
-            operands[place] = PyTuple_GetItem(args[1], 2 * (place - 1))
-    if is_unchanged(args[1]) == 0:
-        return none()
-    return execute(block, operands, NO_GRAD)
 
 
 @native

@@ -24,7 +24,7 @@ from flambeau.codegen.native import (
     unlikely,
     void,
 )
-from flambeau.runtime.memory import DATA, PyObject_Free, PyObject_Malloc
+from flambeau.runtime.memory import DATA, PyObject_Free, PyObject_Malloc, touch
 from flambeau.runtime.objects import (
     ELLIPSIS,
     LONG_TYPE,
@@ -224,6 +224,9 @@ def call_kernel(self: ptr, args: ptrp, nargs: i64) -> ptr:
     for i in range(count):
         x = args[4 + i]
         storage: i64p = slot(x, world[SLOT_STORAGE])
+        if touch(storage) == 0:
+            PyObject_Free(buffers)
+            return None
         itemsize = as_integer(slot(slot(x, world[SLOT_SPEC]), world[SPEC_ITEMSIZE]))
         buffers[i] = ptr(storage[DATA]) + as_integer(slot(x, world[SLOT_OFFSET])) * itemsize
     buffers[count] = flag

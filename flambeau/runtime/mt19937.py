@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,8 @@ class MT19937:
         """Restart the stream; only the low 32 bits of `seed` decide it."""
         self.seed_value = seed & 0xFFFFFFFFFFFFFFFF
         self.next_float: float | None = None
-        link(UNIT).seed_words(self.address, seed & 0xFFFFFFFF)
+        with self.locked():
+            link(UNIT).seed_words(self.address, seed & 0xFFFFFFFF)
         return self
 
     def seed(self) -> int:
@@ -76,6 +79,15 @@ class MT19937:
     def next_double(self, value: float | None) -> None:
         self.state[CACHED] = value is not None
         self.state[CACHED + 2 : CACHED + 4].view(np.float64)[0] = value or 0.0
+
+    @contextmanager
+    def locked(self) -> Iterator[MT19937]:
+        """While nobody else draws: a long draw of another thread runs without the GIL."""
+        link(UNIT).acquire(self.address)
+        try:
+            yield self
+        finally:
+            link(UNIT).release(self.address)
 
     def random32(self) -> int:
         """The next 32-bit word."""
@@ -125,8 +137,9 @@ class MT19937:
         if not seeded or not 0 < left <= WORDS or position > WORDS or position + left - 1 > WORDS:
             raise RuntimeError("Invalid mt19937 state")
         words = np.frombuffer(data, "<u8", WORDS, _HEAD.size) & np.uint64(0xFFFFFFFF)
-        self.state[:WORDS] = words
-        self.state[LEFT], self.state[NEXT] = left, position
+        with self.locked():
+            self.state[:WORDS] = words
+            self.state[LEFT], self.state[NEXT] = left, position
         self.seed_value = seed
         self.next_double = double if double_valid else None
         self.next_float = single if single_valid else None

@@ -32,13 +32,18 @@ from flambeau.core.errors import cannot_allocate
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
 from flambeau.runtime import (
+    arrivals,
+    backward,
     dispatch,
     execution,
     indexing,
     memory,
     objects,
+    pass_entries,
     plan_table,
+    programs,
     records,
+    replay,
     thread_modes,
     threads,
 )
@@ -47,11 +52,13 @@ from flambeau.runtime.capi import (
     METH_KEYWORDS,
     PY_BF_GETBUFFER,
     PY_TP_DEALLOC,
+    PY_TP_GETSET,
     PY_TP_MEMBERS,
     READONLY,
     T_LONGLONG,
     T_OBJECT,
     TPFLAGS_DEFAULT,
+    GetterDefinition,
     MemberDefinition,
     MethodDefinition,
     Numbered,
@@ -63,20 +70,23 @@ from flambeau.runtime.capi import (
 
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    dispatch, execution, indexing, memory, objects, plan_table, records, thread_modes, threads,
+    arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
+    programs, records, replay, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
     dispatch.make_storage, dispatch.make_borrowed, dispatch.make_tensor, dispatch.make_windows,
-    dispatch.execute_plan, dispatch.execute_saved, execution.check_saved, thread_modes.get_mode,
-    thread_modes.set_mode, thread_modes.set_mode_of_all, records.count_uses, records.next_order,
-    indexing.call_kernel, threads.stop_workers, threads.forget_workers,
+    dispatch.execute_plan, execution.check_saved, backward.run_pass, arrivals.take_over,
+    programs.run_program, programs.same_bytes, thread_modes.get_mode,
+    thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
+    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers,
+    threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
     objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
-    memory.memory_words, memory.release_cached, memory.allocate, memory.deallocate,
-    threads.pool_words, threads.parallel_for,
+    memory.storage_data, memory.memory_words, memory.release_cached, memory.allocate,
+    memory.deallocate, threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
 
 
@@ -101,14 +111,18 @@ class NativeCore:
     make_tensor: Callable[..., Any]
     make_windows: Callable[..., Any]
     execute_plan: Callable[..., Any]
-    execute_saved: Callable[..., Any]
+    run_pass: Callable[..., Any]
+    take_over: Callable[[Any, list[Any]], int]
+    run_program: Callable[..., list[Any]]
+    same_bytes: Callable[[Any, Any], int]
     check_saved: Callable[[Any], int]
     get_mode: Callable[[], int]
     set_mode: Callable[[int], int]
     set_mode_of_all: Callable[[int], int]
-    count_uses: Callable[[list[Any]], dict[Any, int]]
     next_order: Callable[[], int]
     call_kernel: Callable[..., Any]
+    replay: Callable[..., Any]
+    failing_guard: Callable[..., int]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]
 
@@ -200,6 +214,8 @@ class NativeCore:
             objects.PLAN_BLOCK: (plan, "block"),
             objects.SLOT_MADE: (tensor, "_made"),
             objects.NODE_ORDER: (Numbered, "_order"), objects.NODE_NEEDS: (Numbered, "_needs"),
+            objects.NODE_PLACE: (Numbered, "_place"), objects.LEAF_GRAD: (leaf, "grad"),
+            objects.LEAF_REFERENCE: (leaf, "reference"),
         }  # fmt: skip
         for word, (owner, name) in members.items():
             world[word] = slot_offset(owner, name)
@@ -252,7 +268,7 @@ class NativeCore:
     def _storage_type(self) -> type:
         members = (MemberDefinition * 7)(
             MemberDefinition(
-                b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"
+                b"address", T_LONGLONG, 8 * memory.DATA, READONLY, b"`data`, not on tapes"
             ),
             MemberDefinition(b"nbytes", T_LONGLONG, 8 * memory.NBYTES, READONLY, b"size in bytes"),
             MemberDefinition(
@@ -266,15 +282,21 @@ class NativeCore:
             ),
             MemberDefinition(b"epoch", T_LONGLONG, 8 * memory.EPOCH, 0, b"changes of graphs"),
         )
-        slots = (TypeSlot * 4)(
+        getters = (GetterDefinition * 2)(
+            GetterDefinition(
+                b"data", self.address(memory.storage_data), None, b"address of the first byte"
+            ),
+        )
+        slots = (TypeSlot * 5)(
             TypeSlot(PY_TP_DEALLOC, self.address(memory.free_storage)),
             TypeSlot(PY_TP_MEMBERS, ctypes.addressof(members)),
+            TypeSlot(PY_TP_GETSET, ctypes.addressof(getters)),
             TypeSlot(PY_BF_GETBUFFER, self.address(memory.storage_buffer)),
         )
         specification = TypeSpecification(
             b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots
         )
-        return make_type(specification, members, slots)  # type: ignore[no-any-return]
+        return make_type(specification, members, getters, slots)  # type: ignore[no-any-return]
 
     def _out_of_memory(self) -> None:
         """Raises torch's error, and says what is held;

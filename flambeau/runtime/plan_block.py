@@ -14,8 +14,10 @@ from __future__ import annotations
 # second kernel of a split reduction, from the scratch memory to the results
 B_THEN, B_THEN_PARAMS, B_THEN_ITEMS = 16, 17, 18
 B_NODE = 19  # class of the call's graph nodes, 0 until the first of them
+B_BACKWARD = 20  # the first of the plan's backward programs (runtime.programs), 0: none yet
+B_SAVES = 21  # whether its gradient rules may want operands or results
 # two words for each of up to 8 results; three for each input, as many as there are
-B_OUTPUT, B_INPUT = 20, 36
+B_OUTPUT, B_INPUT = 22, 38
 KIND_KERNEL, KIND_VIEW, KIND_PYTHON, KIND_INPUT = 1, 2, 3, 4
 MAX_INPUTS, MAX_OUTPUTS = 56, 8
 MAX_BUFFERS = MAX_INPUTS + MAX_OUTPUTS + 2  # and the scratch memory and the error flag

@@ -1,9 +1,8 @@
-"""Tensors and graph nodes in native code: `record` makes the node of a call, `count_uses` counts
-for a backward pass who waits for whom.
+"""Tensors and graph nodes in native code: `record` makes the node of a call.
 
-Called by runtime.dispatch and autograd.engine; what the members of a node mean stands in
-autograd.graph. A result that the gradient rule wants is saved as a twin without the node, else node
-and result would keep each other alive.
+Called by runtime.execution; what the members of a node mean stands in autograd.nodes. A result that
+the gradient rule wants is saved as a twin without the node, else node and result would keep each
+other alive.
 """
 
 from __future__ import annotations
@@ -44,9 +43,6 @@ from flambeau.runtime.objects import (
     WATCHER,
     ZERO,
     PyLong_FromLongLong,
-    PyTuple_GetItem,
-    PyTuple_Size,
-    as_integer,
     set_slot,
     slot,
     type_of,
@@ -71,10 +67,7 @@ PyTuple_New = Extern("PyTuple_New", ptr, i64)
 PyTuple_SetItem = Extern("PyTuple_SetItem", i32, ptr, i64, ptr)
 PyList_New = Extern("PyList_New", ptr, i64)
 PyList_Append = Extern("PyList_Append", i32, ptr, ptr)
-PyList_GetItem = Extern("PyList_GetItem", ptr, ptr, i64)
-PyList_Size = Extern("PyList_Size", i64, ptr)
 PyDict_New = Extern("PyDict_New", ptr)
-PyDict_GetItem = Extern("PyDict_GetItem", ptr, ptr, ptr)
 PyDict_SetItem = Extern("PyDict_SetItem", i32, ptr, ptr, ptr)
 PyObject_Call = Extern("PyObject_Call", ptr, ptr, ptr, ptr)
 PyType_GenericAlloc = Extern("PyType_GenericAlloc", ptr, ptr, i64)
@@ -267,37 +260,3 @@ def node_of(edge: ptr) -> ptr:
     if type_of(edge) == world[EDGE_TYPE]:
         return slot(edge, world[EDGE_NODE])
     return edge
-
-
-@native
-def reach(node: ptr, counts: ptr, found: ptr, step: i64) -> void:
-    """Counts one more edge (`step` 1) to a node; the first time it goes to the end of the list."""
-    known = PyDict_GetItem(counts, node)
-    count = i64(0)
-    if known == None:  # noqa: E711
-        PyList_Append(found, node)
-    else:
-        count = as_integer(known)
-    number = PyLong_FromLongLong(count + step)
-    PyDict_SetItem(counts, node, number)
-    Py_DecRef(number)
-
-
-@native
-def count_uses(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    """count_uses(edges): for each node on the way from the edges, how many edges of such nodes lead
-    to it.
-    """
-    counts, found = PyDict_New(), PyList_New(0)
-    for i in range(PyList_Size(args[0])):
-        reach(node_of(PyList_GetItem(args[0], i)), counts, found, 0)
-    at = i64(0)
-    while at < PyList_Size(found):
-        edges = slot(PyList_GetItem(found, at), world[NODE_EDGES])
-        for i in range(PyTuple_Size(edges)):
-            node = node_of(PyTuple_GetItem(edges, i))
-            if node != None:  # noqa: E711
-                reach(node, counts, found, 1)
-        at += 1
-    Py_DecRef(found)
-    return counts

@@ -28,7 +28,8 @@ mode_table = Static("mode_table", i64, 2 * MAX_THREADS)  # (thread, its mode bit
 NO_GRAD, INFERENCE = 1, 2
 AUTOCAST = 4  # calls of the ops that autocast concerns go to Python
 WATCH = 8  # new graph nodes are shown to Python: hooks for saved tensors are set
-WATCH_ALL = 16  # the same for every thread at once: anomaly mode
+TRACE = 16  # every plan that runs is told to Python: a backward program is made
+WATCH_ALL = 32  # as WATCH, for every thread at once: anomaly mode
 common_mode = Static("common_mode", i64, 1)
 
 

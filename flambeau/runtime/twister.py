@@ -1,7 +1,8 @@
 """The Mersenne Twister's word generator, in native code (see `codegen.native`).
 
 Called by `mt19937.py` and by the loops of `ops/kernels/random_native.py`. A state is STATE_SIZE
-32-bit words: the generator's 624, how many are left, the next one's index, and the waiting sample.
+32-bit words: the generator's 624, how many are left, the next one's index, the waiting sample, the
+lock.
 
     link(UNIT).seed_words(state, 0)
     link(UNIT).fill_words(state, out, 2)       # out[:2] = 2357136044, 2546248239
@@ -9,7 +10,18 @@ Called by `mt19937.py` and by the loops of `ops/kernels/random_native.py`. A sta
 
 from __future__ import annotations
 
-from flambeau.codegen.native import Unit, i64, native, u32, u32p, void
+from flambeau.codegen.native import (
+    Unit,
+    atomic_store,
+    atomic_swap,
+    cpu_pause,
+    i64,
+    i64p,
+    native,
+    u32,
+    u32p,
+    void,
+)
 
 WORDS = 624
 SHIFT = 397
@@ -17,7 +29,20 @@ TURN = WORDS - SHIFT
 LEFT = WORDS  # state[LEFT] counts down to the next twist: 1 means twist before the next word
 NEXT = WORDS + 1  # state[NEXT] is the index of the next word
 CACHED = WORDS + 2  # state[CACHED] is 1 while the double at state[CACHED + 2] is a normal sample
-STATE_SIZE = WORDS + 6
+LOCK = WORDS + 6  # the 64-bit word here is 1 while somebody draws
+STATE_SIZE = WORDS + 8
+
+
+@native
+def acquire(state: u32p) -> void:
+    """Waits until nobody else draws: long draws run without the GIL."""
+    while not atomic_swap(i64p(state + LOCK), 0, 1):
+        cpu_pause()
+
+
+@native
+def release(state: u32p) -> void:
+    atomic_store(i64p(state + LOCK), 0)
 
 
 @native
@@ -86,4 +111,4 @@ def fill_words(state: u32p, out: u32p, count: i64) -> void:
         done += taken
 
 
-UNIT = Unit("mt19937", [seed_words, fill_words])
+UNIT = Unit("mt19937", [seed_words, fill_words, acquire, release])

@@ -219,7 +219,8 @@ def _uniform_cross_entropy(
         return reduce_loss(losses, reduction)
     if weight is None:
         return losses.sum() / (~ignored).sum()
-    return losses.sum() / weight[target[~ignored].long()].sum()
+    weights = weight[target.masked_fill(ignored, 0).long()]
+    return losses.sum() / weights.masked_fill(ignored, 0).sum()
 
 
 def _probability_cross_entropy(

@@ -140,7 +140,27 @@ class _CTC(flambeau.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        log_probs, labels, emitted, alphas, skip, ends, lengths, losses = ctx.saved_tensors
+        result = _CTCBackward.apply(grad, ctx.zero_infinity, *ctx.saved_tensors)
+        return result, None, None, None, None
+
+
+class _CTCBackward(flambeau.autograd.Function):
+    """The gradient of the loss by the log-probabilities; as in torch it has none itself."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        grad: Tensor,
+        zero_infinity: bool,
+        log_probs: Tensor,
+        labels: Tensor,
+        emitted: Tensor,
+        alphas: Tensor,
+        skip: Tensor,
+        ends: Tensor,
+        lengths: Tensor,
+        losses: Tensor,
+    ) -> Tensor:
         steps, batch, classes = log_probs.shape
         slots = flambeau.arange(labels.size(1), device=log_probs.device)
         final = (slots == ends) | ((slots == ends - 1) & (ends > 0))
@@ -161,10 +181,14 @@ class _CTC(flambeau.autograd.Function):
             part = (flambeau.exp(log_probs[t]) - used) * grad.unsqueeze(1)
             result[t] = flambeau.where(t < lengths, part, 0.0)
             beta = flambeau.where(t < lengths, beta, start)
-        if ctx.zero_infinity:
+        if zero_infinity:
             impossible = (losses == math.inf).reshape(1, batch, 1)
             result = result.masked_fill(impossible, 0.0)
-        return result, None, None, None, None
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> None:
+        raise RuntimeError("derivative for aten::_ctc_loss_backward is not implemented")
 
 
 @in_full_precision
@@ -198,7 +222,7 @@ def ctc_loss(
         targets = targets.unsqueeze(0) if targets.dim() == 1 else targets
     inputs, lengths = _as_list(input_lengths), _as_list(target_lengths)
     _check_lengths(log_probs, targets, inputs, lengths, blank)
-    labels = _extended_labels(targets, lengths, blank)
+    labels = _extended_labels(targets, lengths, blank).to(log_probs.device)
     losses = _CTC.apply(log_probs, labels, inputs, lengths, zero_infinity)
     if zero_infinity:
         losses = flambeau.where(losses == math.inf, 0.0, losses)

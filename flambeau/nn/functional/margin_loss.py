@@ -154,7 +154,7 @@ def multi_margin_loss(
         )
     if target.dtype != flambeau.int64:
         raise RuntimeError(f"expected scalar type Long but found {scalar_type(target)}")
-    if bool(((target < 0) | (target >= classes)).any()):
+    if not target.is_meta and bool(((target < 0) | (target >= classes)).any()):
         raise RuntimeError("target out of range")
     index = target.reshape(-1, 1)
     gaps = margin - scores.gather(1, index) + scores
@@ -197,7 +197,7 @@ def multilabel_margin_loss(
     scores = input.reshape(1, -1) if single else input
     targets = target.reshape(1, -1) if single else target
     classes = scores.size(1)
-    if bool(((targets < -1) | (targets >= classes)).any()):
+    if not targets.is_meta and bool(((targets < -1) | (targets >= classes)).any()):
         raise RuntimeError("argument #2 'target' is out of range")
     listed = (targets < 0).long().cumsum(1) == 0  # (N, C): slots before the first negative number
     index = targets.masked_fill(~listed, 0)

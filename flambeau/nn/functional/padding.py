@@ -7,9 +7,11 @@ tensor([0, 1, 2, 0, 0])
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flambeau
+
+from ._common import not_implemented
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -42,7 +44,9 @@ def pad(
         if input.dim() in (spatial + 1, spatial + 2) and 1 <= spatial <= 3:
             raise NotImplementedError(f"Unrecognised padding mode {mode}")
     elif mode == "circular" or (input.dim() in (spatial + 1, spatial + 2) and 1 <= spatial <= 3):
-        return _indexed_pad(input, pad, mode)
+        for dim, before, after in _sides(pad):
+            _check_indexed(input, dim, before, after, mode)
+        return _padded(input, pad, mode)
     raise NotImplementedError(
         f"Padding size {len(pad)} is not supported for {input.dim()}D input tensor."
     )
@@ -53,55 +57,57 @@ def _sides(pad: Sequence[int]) -> list[tuple[int, int, int]]:
     return [(-1 - d, pad[2 * d], pad[2 * d + 1]) for d in range(len(pad) // 2)]
 
 
-def _constant_pad(input: Tensor, pad: Sequence[int], value: float) -> Tensor:
-    shape = list(input.shape)
-    inside = [slice(None)] * input.dim()
+def _constant_pad(input: Tensor, pad: Sequence[int], value: complex) -> Tensor:
     for dim, before, after in _sides(pad):
-        if before < 0 or after < 0:
-            start, stop = max(-before, 0), shape[dim] - max(-after, 0)
-            if stop < start:
-                raise RuntimeError("narrow(): length must be non-negative.")
-            input = input.narrow(dim, start, stop - start)
-        length = input.size(dim)
-        shape[dim] = max(before, 0) + length + max(after, 0)
-        inside[dim] = slice(max(before, 0), max(before, 0) + length)
-    if all(side <= 0 for side in pad):
-        return input.clone()
-    output = flambeau.full(shape, value, dtype=input.dtype, device=input.device)
-    output[tuple(inside)] = input
-    return output
+        if max(-before, 0) + max(-after, 0) > input.size(dim) and (before < 0 or after < 0):
+            raise RuntimeError("narrow(): length must be non-negative.")
+    return _padded(input, pad, "constant", value)
+
+
+def _padded(input: Tensor, pad: Sequence[int], mode: str, value: complex = 0) -> Tensor:
+    """The op itself, with a map for each padded dimension."""
+    if input.is_complex() and value:
+        return _padded(input - value, pad, mode) + value
+    maps: list[Any] = [None] * input.dim()
+    for dim, before, after in _sides(pad):
+        if before or after:
+            size = input.size(dim)
+            maps[dim] = (mode, size, size + before + after, before)
+    if mode in ("reflect", "replicate"):
+        _check_result(input, pad)
+    shape = [size if entry is None else entry[2] for size, entry in zip(input.shape, maps)]
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {shape}")
+    if mode in ("reflect", "replicate") and input.dtype == flambeau.bool:
+        name = "reflection" if mode == "reflect" else "replication"
+        raise not_implemented(f"{name}_pad{len(pad) // 2}d", input)
+    if mode in ("reflect", "replicate"):
+        return flambeau.ops.nn.mirror(input, tuple(maps))
+    return flambeau.ops.nn.resample(input, tuple(maps), False, value)
+
+
+def _check_result(input: Tensor, pad: Sequence[int]) -> None:
+    sizes = input.shape[-len(pad) // 2 :]
+    after = [input.size(dim) + a + b for dim, a, b in reversed(_sides(pad))]
+    if min(after) >= 1 or len(sizes) == 3:
+        return
+    if len(sizes) == 1:
+        shown, result = f"(W: {sizes[0]})", f"W: {after[0]}"
+    else:
+        shown, result = f"(H: {sizes[0]}, W: {sizes[1]} )", f"H: {after[0]} W: {after[1]}"
+    raise RuntimeError(f"input {shown} is too small. Calculated output {result}")
 
 
 def _check_indexed(input: Tensor, dim: int, before: int, after: int, mode: str) -> None:
     length = input.size(dim)
     if mode == "reflect" and (before >= length or after >= length):
         raise RuntimeError(
-            "Argument #4: Padding size should be less than the corresponding input dimension, but "
-            f"got: padding ({before}, {after}) at dimension {input.dim() + dim} of input "
-            f"{list(input.shape)}"
+            f"Argument #{2 - 2 * dim}: Padding size should be less than the corresponding input "
+            f"dimension, but got: padding ({before}, {after}) at dimension {input.dim() + dim} of "
+            f"input {list(input.shape)}"
         )
     if mode == "circular":
         if before > length or after > length:
             raise RuntimeError("Padding value causes wrapping around more than once.")
         if before + length + after < 0:
             raise RuntimeError("Negative padding value is resulting in an empty dimension")
-
-
-def _indexed_pad(input: Tensor, pad: Sequence[int], mode: str) -> Tensor:
-    """Padding that repeats elements of the input: one lookup for each padded dimension."""
-    for dim, before, after in _sides(pad):
-        _check_indexed(input, dim, before, after, mode)
-    for dim, before, after in _sides(pad):
-        if before == after == 0:
-            continue
-        length = input.size(dim)
-        places = flambeau.arange(-before, max(length + after, -before), device=input.device)
-        if mode == "replicate":
-            places = places.clamp(0, max(length - 1, 0))
-        elif mode == "circular":  # what is cut off does not come back on the other side
-            start, stop = max(-before, 0), length + min(after, 0)
-            places = (places - start) % max(stop - start, 1) + start
-        else:  # reflect about the first and about the last element
-            places = (length - 1) - ((length - 1) - places.abs()).abs()
-        input = input.index_select(dim, places)
-    return input

@@ -208,11 +208,16 @@ def _max_pool(
     if input.is_complex() or input.dtype == flambeau.bool:
         raise not_implemented(name, input)
     if input.dim() == ndim + 1:
-        values, indices = flambeau.ops.nn.max_pool_with_indices(
-            input.unsqueeze(0), *options, ceil_mode
-        )
-        return (values.squeeze(0), indices.squeeze(0)) if return_indices else values.squeeze(0)
-    values, indices = flambeau.ops.nn.max_pool_with_indices(input, *options, ceil_mode)
+        result = _pooled_maxima(return_indices, input.unsqueeze(0), *options, ceil_mode)
+        return tuple(x.squeeze(0) for x in result) if return_indices else result.squeeze(0)
+    return _pooled_maxima(return_indices, input, *options, ceil_mode)
+
+
+def _pooled_maxima(return_indices: bool, input: Tensor, *options: Any) -> Any:
+    """The maxima of a batch, with their places if wanted."""
+    if not return_indices and not (input.requires_grad and flambeau.is_grad_enabled()):
+        return flambeau.ops.nn.max_pool(input, *options)  # nobody will ask for the places
+    values, indices = flambeau.ops.nn.max_pool_with_indices(input, *options)
     return (values, indices) if return_indices else values
 
 

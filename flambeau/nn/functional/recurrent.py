@@ -1,4 +1,8 @@
-"""Recurrent networks step by step. Called by `nn.modules.rnn`.
+"""Recurrent networks. Called by `nn.modules.rnn`.
+
+A layer in single or double precision is one call of `flambeau.ops.nn.recurrent_forward`, its
+gradient one of `recurrent_backward`. The same step by step, in plain tensor operations, serves
+projections, other dtypes, and gradients of gradients.
 
 A sequence is either (T, N, F) or packed: the rows of all steps below one another, step t having
 `batch_sizes[t]` rows, the longest samples first. G is the number of rows of the weights: gates
@@ -13,7 +17,7 @@ torch.Size([1, 3])
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flambeau
 
@@ -106,6 +110,85 @@ def _run_backward(
     return outputs[::-1], state
 
 
+def _run_steps(
+    mode: str,
+    gates: Tensor,
+    lengths: list[int],
+    state: State,
+    weights: tuple[Tensor, Tensor | None, Tensor | None],
+    reverse: bool,
+) -> tuple[Tensor, ...]:
+    """A layer step by step: the outputs of all steps below one another, and the last state."""
+
+    def step(gates: Tensor, state: State) -> State:
+        return CELLS[mode](gates, state, *weights)
+
+    run = _run_backward if reverse else _run_forward
+    outputs, state = run(step, gates.split(lengths), state)
+    return flambeau.cat(outputs), *state
+
+
+class _Layer(flambeau.autograd.Function):
+    """A layer in one direction from the gates of its inputs, in one native call."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mode: str,
+        gates: Tensor,
+        lengths: list[int],
+        sizes: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        reverse: bool,
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        hidden, cell = (*state, None)[:2]
+        ctx.options = {"mode": mode, "steps": len(lengths), "from_end": reverse}
+        ctx.lengths = lengths
+        *results, kept, before = flambeau.ops.nn.recurrent_forward(
+            gates, hidden, cell, weight, bias, sizes, **ctx.options
+        )
+        ctx.save_for_backward(gates, weight, bias, sizes, kept, before, *state)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *grads: Tensor) -> tuple[Any, ...]:
+        gates, weight, bias, sizes, kept, before, *state = ctx.saved_tensors
+        if flambeau.is_grad_enabled():
+            inputs = (gates, weight, bias, *state)
+            found = _step_gradients(ctx, inputs, (grad, *grads))
+            return None, found[0], None, None, *found[1:3], None, *found[3:]
+        hidden, cell = (*(g.contiguous() for g in grads), None)[:2]
+        slopes, *rest = flambeau.ops.nn.recurrent_backward(
+            grad.contiguous(), hidden, cell, weight, kept, before, sizes, **ctx.options
+        )
+        inner = rest[len(state)] if len(rest) > len(state) else slopes
+        weight_grad = inner.t().mm(before) if ctx.needs_input_grad[4] else None
+        bias_grad = inner.sum(0) if bias is not None and ctx.needs_input_grad[5] else None
+        return None, slopes, None, None, weight_grad, bias_grad, None, *rest[: len(state)]
+
+
+def _step_gradients(
+    ctx: Any, inputs: Sequence[Tensor | None], grads: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradients of gates, weight, bias and state as recorded tensors: the layer is run again,
+    step by step.
+    """
+    gates, weight, bias, *state = inputs
+    outputs = _run_steps(
+        ctx.options["mode"],
+        gates,
+        ctx.lengths,
+        tuple(state),
+        (weight, bias, None),
+        ctx.options["from_end"],
+    )
+    wanted = [x for x in inputs if x is not None and x.requires_grad]
+    found = iter(flambeau.autograd.grad(outputs, wanted, grads, create_graph=True))
+    return [next(found) if x is not None and x.requires_grad else None for x in inputs]
+
+
 def _run_layer(
     mode: str,
     input: Tensor,
@@ -119,16 +202,21 @@ def _run_layer(
     w_ih, w_hh, *rest = weights
     b_ih, b_hh = rest[:2] if has_biases else (None, None)
     w_hr = rest[-1] if len(weights) in (3, 5) else None
-    cell = CELLS[mode]
-    gates = linear(input, w_ih, b_ih)  # for all steps at once
-    steps = gates.unbind(0) if batch_sizes is None else gates.split(batch_sizes)
-
-    def step(gates: Tensor, state: State) -> State:
-        return cell(gates, state, w_hh, b_hh, w_hr)
-
-    outputs, state = (_run_backward if reverse else _run_forward)(step, steps, state)
-    joined = flambeau.stack(outputs) if batch_sizes is None else flambeau.cat(outputs)
-    return joined, state
+    packed = batch_sizes is not None
+    lengths = batch_sizes if packed else [input.size(1)] * input.size(0)
+    native = w_hr is None and input.dtype in (flambeau.float32, flambeau.float64)
+    native = native and not flambeau.is_autocast_enabled("cpu")
+    if native and has_biases and mode != "GRU":  # GRU's reset gate needs them apart
+        b_ih, b_hh = b_ih + b_hh, None
+    gates = linear(input, w_ih, b_ih).flatten(0, -2)  # for all steps at once
+    if native:
+        sizes = flambeau.tensor(lengths) if packed else None
+        start = [s.contiguous() for s in state]
+        output, *state = _Layer.apply(mode, gates, lengths, sizes, w_hh, b_hh, reverse, *start)
+    else:
+        weights = (w_hh, b_hh, w_hr)
+        output, *state = _run_steps(mode, gates, lengths, state, weights, reverse)
+    return (output if packed else output.unflatten(0, input.shape[:2])), tuple(state)
 
 
 def recurrent(

@@ -1,8 +1,7 @@
 """`interpolate`: pictures of another size. Called by `nn.modules.upsampling` and by users.
 
-Every mode works on one dimension after the other. An output element is a weighted sum of input
-elements: their places and weights are computed once for each dimension, in the precision of the
-input.
+An output element is a weighted sum of input elements, whose places and weights are found for each
+dimension by itself (ops.resample).
 
 >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
 tensor([[[1., 1., 2., 2.]]])
@@ -10,19 +9,17 @@ tensor([[[1., 1., 2., 2.]]])
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import flambeau
 
 from ._common import not_implemented
 from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
-from .vision import _cubic_weights
 
 if TYPE_CHECKING:
-    from flambeau import Tensor
+    from flambeau import Tensor, dtype
 
 _Sizes = int | Sequence[int]
 _Factors = float | Sequence[float]
@@ -143,14 +140,15 @@ def interpolate(
     if mode == "area":
         pool = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[len(sizes) - 1]
         return pool(input, sizes)
-    _check_sizes(input, sizes, mode)
-    for d, length in enumerate(sizes):
-        factor = None if factors is None else factors[d]
-        input = _resize_dim(input, 2 + d, length, factor, mode, bool(align_corners), antialias)
-    return input
+    _check_input(input, sizes, mode, antialias)
+    maps = tuple(
+        _map_of(old, new, factor, mode, bool(align_corners), antialias, input.dtype)
+        for old, new, factor in zip(input.shape[2:], sizes, factors or [None] * len(sizes))
+    )
+    return flambeau.ops.nn.resample(input, (None, None, *maps), False, 0.0)
 
 
-def _check_sizes(input: Tensor, sizes: list[int], mode: str) -> None:
+def _check_input(input: Tensor, sizes: list[int], mode: str, antialias: bool) -> None:
     if min(sizes) <= 0 or 0 in input.shape[2:]:
         axes = ("D", "H", "W")[-len(sizes) :]
         before, after = (
@@ -158,105 +156,41 @@ def _check_sizes(input: Tensor, sizes: list[int], mode: str) -> None:
             for lengths in (input.shape[2:], sizes)
         )
         raise RuntimeError(
-            f"Input and output sizes should be greater than 0, but got input ({before}) output "
-            f"({after})"
+            f"Input and output sizes should be greater than 0, but got input ({before}) "
+            f"{'and ' * (len(sizes) == 1)}output ({after})"
         )
     if not input.is_floating_point() and input.dtype != flambeau.uint8:
         name = mode.replace("-", "_") + ("2d" if mode.startswith("nearest") else "2d")
         raise not_implemented(f"upsample_{name}_channels_last", input)
+    if antialias and input.dtype in (flambeau.float16, flambeau.bfloat16):
+        raise not_implemented("compute_index_ranges_weights", input)
+    if mode in ("linear", "trilinear") and input.dtype == flambeau.uint8:
+        raise not_implemented("compute_indices_weights_linear", input)
 
 
-def _resize_dim(
-    input: Tensor,
-    dim: int,
-    length: int,
+_KINDS = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
+
+
+def _map_of(
+    old: int,
+    new: int,
     factor: float | None,
     mode: str,
     align_corners: bool,
     antialias: bool,
-) -> Tensor:
-    """`input` with `length` elements along `dim`."""
-    old = input.size(dim)
+    dtype: dtype,
+) -> tuple[Any, ...]:
+    """What `ops.resample` needs to know about one dimension."""
     if align_corners:
-        scale = (old - 1) / (length - 1) if length > 1 else 0.0
+        scale = (old - 1) / (new - 1) if new > 1 else 0.0
     else:
-        scale = old / length if not factor else 1.0 / factor
+        scale = old / new if not factor else 1.0 / factor
+    kind = _KINDS.get(mode, mode)
     if antialias:
-        weights = _antialias_weights(old, length, scale, mode)
-        matrix = flambeau.tensor(weights, dtype=input.dtype, device=input.device)
-        return (input.transpose(dim, -1) @ matrix.t()).transpose(dim, -1)
-    # torch chooses nearest neighbours in single precision whatever the input is.
-    exact = input.dtype == flambeau.float64 and not mode.startswith("nearest")
-    dtype = flambeau.float64 if exact else flambeau.float32
-    steps = flambeau.arange(length, device=input.device).to(dtype)
-    if mode == "nearest":
-        return input.index_select(dim, (steps * scale).long().clamp(max=old - 1))
-    if mode == "nearest-exact":
-        return input.index_select(dim, ((steps + 0.5) * scale).long().clamp(max=old - 1))
-    source = steps * scale if align_corners else (steps + 0.5) * scale - 0.5
-    shape = [-1 if d == dim else 1 for d in range(input.dim())]
-    if mode == "bicubic":
-        base = flambeau.floor(source)
-        taps = [
-            ((base.long() + k - 1).clamp(0, old - 1), weight)
-            for k, weight in enumerate(_cubic_weights(source - base))
-        ]
-    else:
-        source = source.clamp(min=0)
-        base = flambeau.floor(source).clamp(max=old - 1)
-        fraction = (source - base).clamp(0, 1)
-        low = base.long()
-        taps = [(low, 1 - fraction), ((low + 1).clamp(max=old - 1), fraction)]
-    output = None
-    for places, weight in taps:
-        part = input.index_select(dim, places) * weight.to(input.dtype).reshape(shape)
-        output = part if output is None else output + part
-    return output
-
-
-def _triangle(x: float) -> float:
-    return max(0.0, 1.0 - abs(x))
-
-
-def _cubic(x: float, a: float = -0.5) -> float:
-    x = abs(x)
-    if x < 1:
-        return ((a + 2) * x - (a + 3)) * x * x + 1
-    return (((x - 5) * x + 8) * x - 4) * a if x < 2 else 0.0
-
-
-def _lanczos(x: float) -> float:
-    if not -3 < x < 3:
-        return 0.0
-    if x == 0:
-        return 1.0
-    y = math.pi * x
-    return 3 * math.sin(y) * math.sin(y / 3) / (y * y)
-
-
-# The filter of a mode and the distance at which it ends.
-_FILTERS: dict[str, tuple[Callable[[float], float], int]] = {
-    "bilinear": (_triangle, 1),
-    "bicubic": (_cubic, 2),
-    "lanczos": (_lanczos, 3),
-}
-
-
-def _antialias_weights(old: int, length: int, scale: float, mode: str) -> list[list[float]]:
-    """The weight of each input element (column) in each output element (row)."""
-    function, reach = _FILTERS[mode]
-    stretch = max(scale, 1.0)
-    rows = []
-    for i in range(length):
-        centre = scale * (i + 0.5)
-        start = max(int(centre - reach * stretch + 0.5), 0)
-        stop = min(int(centre + reach * stretch + 0.5), old)
-        weights = [function((j - centre + 0.5) / stretch) for j in range(start, stop)]
-        total = sum(weights)
-        row = [0.0] * old
-        row[start:stop] = [weight / total if total else weight for weight in weights]
-        rows.append(row)
-    return rows
+        return (f"widened {kind}", old, new, scale)
+    if mode.startswith("nearest"):
+        return (mode, old, new, scale)
+    return (kind, old, new, scale, align_corners, dtype == flambeau.float64)
 
 
 def upsample(

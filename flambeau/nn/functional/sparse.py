@@ -214,7 +214,7 @@ def embedding_bag(
 
 def _check_range(indices: Tensor, rows: int) -> None:
     wrong = (indices < 0) | (indices >= rows)
-    if bool(wrong.any()):
+    if not wrong.is_meta and bool(wrong.any()):
         place = int(wrong.nonzero()[0])
         raise RuntimeError(
             f"Index {place} of input takes value {int(indices[place])} which is not in the valid "
@@ -228,10 +228,8 @@ def _reduce_bags(rows: Tensor, counted: Tensor, starts: list[int], mode: str) ->
     bags = len(lengths)
     if mode == "max":
         return _max_of_bags(rows, counted, starts, lengths)
-    bag = flambeau.repeat_interleave(
-        flambeau.arange(bags, device=rows.device),
-        flambeau.tensor(lengths, dtype=flambeau.int64, device=rows.device),
-    )
+    bag = flambeau.arange(bags).repeat_interleave(flambeau.tensor(lengths, dtype=flambeau.int64))
+    bag = bag.to(rows.device)
     first, last = starts[0] if starts else 0, starts[-1] if starts else 0
     rows, counted = rows[first:last], counted[first:last]
     rows = rows.masked_fill(~counted.unsqueeze(1), 0)
@@ -260,7 +258,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if tensor.dtype != flambeau.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 or tensor.is_meta:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return tensor.new_zeros((*tensor.shape, num_classes))

@@ -94,7 +94,7 @@ def _max_unpool(
         )
     volume = math.prod(sizes)
     wrong = (indices < 0) | (indices >= volume)
-    if bool(wrong.any()):
+    if not wrong.is_meta and bool(wrong.any()):
         shown = "x".join(map(str, (*sizes, 1) if ndim == 1 else sizes))
         raise RuntimeError(
             f"Found an invalid max index: {int(indices[wrong][0])} (output volumes are of size "
@@ -225,14 +225,14 @@ def _fractional_max_pool(
         shape = [1] * (2 * ndim)
         shape[d], shape[ndim + d] = sizes[d], kernel[d]
         places = places * lengths[d] + inside.reshape(*starts.shape[:2], *shape)
-    planes = input.reshape(batch, input.size(-ndim - 1), math.prod(lengths))
+    planes = input.detach().reshape(batch, input.size(-ndim - 1), math.prod(lengths))
     windows = places.reshape(*planes.shape[:2], math.prod(sizes), math.prod(kernel))
-    values, best = planes.gather(2, windows.flatten(2)).reshape(windows.shape).max(-1)
-    shape = (*input.shape[:-ndim], *sizes)
-    values = values.reshape(shape)
-    if not return_indices:
-        return values
-    return values, windows.gather(-1, best.unsqueeze(-1)).reshape(shape)
+    best = planes.gather(2, windows.flatten(2)).reshape(windows.shape).argmax(-1, keepdim=True)
+    chosen = windows.gather(-1, best).reshape(*planes.shape[:2], *sizes)
+    batched = input.dim() == ndim + 2
+    values = flambeau.ops.nn.take_maxima(input if batched else input.unsqueeze(0), chosen)
+    values, chosen = (values, chosen) if batched else (values.squeeze(0), chosen.squeeze(0))
+    return (values, chosen) if return_indices else values
 
 
 def fractional_max_pool2d(

@@ -9,6 +9,7 @@ arithmetic; with BFLOAT, X is the bit pattern of a bfloat16.
 from __future__ import annotations
 
 from flambeau.codegen.native import (
+    NativeFunction,
     Signature,
     Unit,
     atomic_store,
@@ -29,8 +30,8 @@ from flambeau.codegen.native import (
     void,
 )
 from flambeau.core.spec import Spec
+from flambeau.ops.kernels.conv_copies import copy_rows_address
 from flambeau.ops.kernels.conv_planes import Planes
-from flambeau.ops.kernels.conv_tiles import copy_rows_address
 
 CopyRows = Signature(void, ptr, ptr, i64, i64, i64, i64)
 X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # replaced by `Unit`
@@ -168,7 +169,7 @@ ELEMENTS = {
 COMPUTE = {"float32": "float32", "float64": "float64", "float16": "float32", "bfloat16": "float32"}
 
 
-def unit_for(name: str, functions: list, dtype: str) -> Unit:
+def unit_for(name: str, functions: list[NativeFunction], dtype: str) -> Unit:
     """The functions for elements of `dtype`."""
     element, compute, size = ELEMENTS[dtype]
     options = {

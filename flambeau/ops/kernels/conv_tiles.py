@@ -18,87 +18,18 @@ machine follows from its vector registers (`tile_for`); implicit GEMM after Chet
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from flambeau.codegen.llvm import engine, load
-
-ELEMENT = {"float32": ("float", 4, "f32"), "float64": ("double", 8, "f64")}
-
-
-class Tile(NamedTuple):
-    """A register tile: `rows` x `vectors` accumulators of `lanes` elements."""
-
-    dtype: str
-    lanes: int
-    rows: int
-    vectors: int
-
-    @property
-    def width(self) -> int:
-        """Positions that a tile covers."""
-        return self.lanes * self.vectors
-
-
-# accumulators in vectors for a number of rows, by the number of vector registers
-VECTORS = {32: (8, 8, 8, 6, 5, 4, 3, 3), 16: (6, 5, 3, 3)}
-
-
-@functools.cache
-def machine_vectors() -> tuple[int, int]:
-    """(bytes of a vector register, number of vector registers) of this processor."""
-    features = engine().features
-    if "+avx512f" in features:
-        return 64, 32
-    if "+avx2" in features or "+avx," in features:
-        return 32, 16
-    return 16, 32 if "+neon" in features else 16
-
-
-def tile_for(dtype: str, rows: int) -> Tile:
-    """The tile for a matrix of `rows` rows: as many as registers allow, evenly divided."""
-    size, registers = machine_vectors()
-    options = VECTORS[registers]
-    blocks = -(-rows // len(options))
-    each = -(-rows // blocks)
-    return Tile(dtype, size // ELEMENT[dtype][1], each, options[each - 1])
-
-
-class Text:
-    """Lines of IR with numbered values."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.count = 0
-
-    def __call__(self, instruction: str) -> str:
-        self.count += 1
-        self.lines.append(f"  %v{self.count} = {instruction}")
-        return f"%v{self.count}"
-
-    def do(self, instruction: str) -> None:
-        self.lines.append("  " + instruction)
-
-    def label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
-
-
-ATTRIBUTES = 'nounwind "no-builtins" "min-legal-vector-width"="512" "prefer-vector-width"="512"'
-
-
-def header(tile: Tile) -> tuple[str, str, str]:
-    """(scalar type, vector type, suffix of intrinsics) of a tile's elements."""
-    scalar, _, suffix = ELEMENT[tile.dtype]
-    return scalar, f"<{tile.lanes} x {scalar}>", f"v{tile.lanes}{suffix}"
-
-
-def splat(text: Text, value: str, scalar: str, lanes: int) -> str:
-    """A scalar in every lane."""
-    one = text(f"insertelement <{lanes} x {scalar}> poison, {scalar} {value}, i64 0")
-    return text(
-        f"shufflevector <{lanes} x {scalar}> {one}, <{lanes} x {scalar}> poison, "
-        f"<{lanes} x i32> zeroinitializer"
-    )
+from flambeau.codegen.llvm import load
+from flambeau.ops.kernels.vector_text import (
+    ATTRIBUTES,
+    ELEMENT,
+    Text,
+    Tile,
+    header,
+    splat,
+    sums_of_rows,
+)
 
 
 def product_loop(text: Text, tile: Tile) -> list[list[str]]:
@@ -304,10 +235,10 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
     scalar, vector, suffix = header(tile)
     text = Text()
     text.label("entry")
-    place = find_place(text, tile) if masked else None
+    found = find_place(text, tile) if masked else None
     sums = product_loop(text, tile)
-    if place is not None:
-        masked_stores(text, tile, sums, place)
+    if found is not None:
+        masked_stores(text, tile, sums, found)
     else:
         places = row_addresses(text, tile)
         for r in reversed(range(tile.rows)):
@@ -339,55 +270,6 @@ def product_address(tile: Tile, masked: bool) -> int:
     return load(name, lambda: product_tile(tile, masked, name))[name]
 
 
-def shuffle(text: Text, kind: str, a: str, b: str, places: Iterable[int]) -> str:
-    """The lanes of a and b (of vector type `kind`) at `places`."""
-    order = [f"i32 {place}" for place in places]
-    return text(f"shufflevector {kind} {a}, {kind} {b}, <{len(order)} x i32> <{', '.join(order)}>")
-
-
-def sum_lanes(text: Text, tile: Tile, vectors: list[str]) -> str:
-    """One vector with the sum over the lanes of each of `vectors` (at most `lanes`, a power of
-    two): level by level, neighbouring lanes of two vectors are added into one.
-    """
-    scalar, kind, _ = header(tile)
-    level, lanes = vectors, tile.lanes
-    while len(level) > 1:
-        level = [
-            text(
-                f"fadd {kind} {shuffle(text, kind, a, b, range(0, 2 * lanes, 2))}, "
-                f"{shuffle(text, kind, a, b, range(1, 2 * lanes, 2))}"
-            )
-            for a, b in zip(level[::2], level[1::2], strict=True)
-        ]
-    total = level[0]
-    while lanes > len(vectors):
-        kind, half = f"<{lanes} x {scalar}>", f"<{lanes // 2} x {scalar}>"
-        even, odd = (shuffle(text, kind, total, "poison", range(k, lanes, 2)) for k in (0, 1))
-        total, lanes = text(f"fadd {half} {even}, {odd}"), lanes // 2
-    return total
-
-
-def sums_of_rows(text: Text, tile: Tile, vectors: list[str]) -> str:
-    """A vector of the sums over the lanes of each of `vectors`, however many they are."""
-    scalar = header(tile)[0]
-    count = 1 << (len(vectors) - 1).bit_length()
-    group = min(tile.lanes, count)
-    padded = vectors + ["zeroinitializer"] * (count - len(vectors))
-    parts = [sum_lanes(text, tile, padded[i : i + group]) for i in range(0, len(padded), group)]
-    width = group
-    while len(parts) > 1:
-        parts = [
-            shuffle(text, f"<{width} x {scalar}>", a, b, range(2 * width))
-            for a, b in zip(parts[::2], parts[1::2], strict=True)
-        ]
-        width *= 2
-    return (
-        parts[0]
-        if width == len(vectors)
-        else shuffle(text, f"<{width} x {scalar}>", parts[0], "poison", range(len(vectors)))
-    )
-
-
 def dot_tile(tile: Tile, name: str) -> str:
     """IR of `name(a, pitch of a, valid rows, b, table, steps, out)`: out[j][r] += a[r] .
 
@@ -412,8 +294,8 @@ def dot_tile(tile: Tile, name: str) -> str:
     text.label("head")
     text.do("%step = phi i64 [ 0, %entry ], [ %step.next, %body ]")
     names = [[f"%sum.{r}.{j}" for j in range(tile.vectors)] for r in range(tile.rows)]
-    for row in names:
-        for name_ in row:
+    for sums in names:
+        for name_ in sums:
             text.do(f"{name_} = phi {vector} [ zeroinitializer, %entry ], [ {name_}.next, %body ]")
     text.do("%more = icmp slt i64 %step, %steps")
     text.do("br i1 %more, label %body, label %done")
@@ -426,12 +308,12 @@ def dot_tile(tile: Tile, name: str) -> str:
         )
         for p in shifted
     ]
-    for r, row in enumerate(names):
+    for r, sums in enumerate(names):
         g = text(
             f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {rows[r]}, i64 {place}')}, "
             f"align {align}"
         )
-        for j, name_ in enumerate(row):
+        for j, name_ in enumerate(sums):
             text.do(
                 f"{name_}.next = call {vector} @llvm.fma.{suffix}({vector} {g}, {vector} {xs[j]}, "
                 f"{vector} {name_})"
@@ -466,240 +348,3 @@ def dot_address(tile: Tile) -> int:
     """Machine code of the tile."""
     name = f"conv_dot_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_3"
     return load(name, lambda: dot_tile(tile, name))[name]
-
-
-Groups = tuple[tuple[int, ...], ...]
-
-
-def depthwise_tile(tile: Tile, groups: Groups, name: str) -> str:
-    """IR of `name(a, b, table, pitch, bias, out, row step, valid rows, columns)`: one channel,
-    `rows` result rows of any length.
-
-    `groups` lists for each column of taps its rows, counted from the first: a loaded vector serves
-    all taps of its group. Each step is a vector of every row; the last one moves back so that it
-    ends with the row, or is masked in rows shorter than it.
-    """
-    scalar, vector, suffix = header(tile)
-    align, lanes = ELEMENT[tile.dtype][1], tile.lanes
-    text = Text()
-    text.label("entry")
-    start = splat(text, text(f"load {scalar}, ptr %bias"), scalar, lanes)
-    last = text("sub nsw i64 %valid, 1")
-    targets = []
-    for r in range(tile.rows):
-        row = text(f"call i64 @llvm.smin.i64(i64 {r}, i64 {last})")
-        targets.append(
-            text(f"getelementptr {scalar}, ptr %out, i64 {text(f'mul nsw i64 {row}, %row.step')}")
-        )
-    weights = []
-    for k in range(sum(map(len, groups))):
-        weights.append(
-            splat(
-                text,
-                text(f"load {scalar}, ptr {text(f'getelementptr {scalar}, ptr %a, i64 {k}')}"),
-                scalar,
-                lanes,
-            )
-        )
-    lines, first = [], 0
-    for group in groups:
-        offset = text(f"load i64, ptr {text(f'getelementptr i64, ptr %table, i64 {first}')}")
-        lines.append(text(f"getelementptr {scalar}, ptr %b, i64 {offset}"))
-        first += len(group)
-    limit = splat(text, text("trunc i64 %columns to i32"), "i32", lanes)
-    mask = text(
-        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
-    )
-    end = text(f"call i64 @llvm.smax.i64(i64 {text(f'sub nsw i64 %columns, {lanes}')}, i64 0)")
-    text.do("br label %across")
-    text.label("across")
-    text.do("%column = phi i64 [ 0, %entry ], [ %column.next, %across ]")
-    here = text(f"call i64 @llvm.smin.i64(i64 %column, i64 {end})")
-    ahead = text(f"mul nsw i64 %row.step, {tile.rows}")
-    ahead = text(f"add nsw i64 {ahead}, {here}")
-    # the same rows of the next call: their lines are fetched while this one computes
-    for target in targets:
-        place = text(f"getelementptr {scalar}, ptr {target}, i64 {ahead}")
-        text.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
-    sums, first = [start] * tile.rows, 0
-    for group, line in zip(groups, lines, strict=True):
-        place = text(f"getelementptr {scalar}, ptr {line}, i64 {here}")
-        for y in sorted({r + shift for r in range(tile.rows) for shift in group}):
-            distance = text(f"mul nsw i64 %pitch, {y}")
-            value = text(
-                f"load {vector}, ptr "
-                f"{text(f'getelementptr {scalar}, ptr {place}, i64 {distance}')}, align {align}"
-            )
-            for k, shift in enumerate(group):
-                if 0 <= y - shift < tile.rows:
-                    total = sums[y - shift]
-                    sums[y - shift] = text(
-                        f"call {vector} @llvm.fma.{suffix}({vector} {weights[first + k]}, "
-                        f"{vector} {value}, {vector} {total})"
-                    )
-        first += len(group)
-    for r in reversed(range(tile.rows)):
-        place = text(f"getelementptr {scalar}, ptr {targets[r]}, i64 {here}")
-        text.do(
-            f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r]}, ptr {place}, "
-            f"i32 {align}, <{lanes} x i1> {mask})"
-        )
-    text.do(f"%column.next = add nuw nsw i64 %column, {lanes}")
-    text.do(f"br i1 {text('icmp slt i64 %column.next, %columns')}, label %across, label %done")
-    text.label("done")
-    text.do("ret void")
-    declarations = [
-        f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
-        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
-        "declare i64 @llvm.smin.i64(i64, i64)\ndeclare i64 @llvm.smax.i64(i64, i64)",
-        "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
-    ]
-    arguments = (
-        "ptr noalias readonly %a, ptr noalias readonly %b, ptr noalias readonly %table, "
-        "i64 %pitch, "
-        "ptr noalias readonly %bias, ptr noalias %out, i64 %row.step, i64 %valid, i64 %columns"
-    )
-    return "\n".join(
-        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
-    )
-
-
-@functools.cache
-def depthwise_address(tile: Tile, groups: Groups) -> int:
-    """Machine code of the tile."""
-    shape = "_".join("".join(map(str, group)) for group in groups)
-    name = f"conv_depthwise_{tile.dtype}_{tile.lanes}x{tile.rows}_{shape}_4"
-    return load(name, lambda: depthwise_tile(tile, groups, name))[name]
-
-
-def load_row(text: Text, dtype: str, lanes: int, stride: int, place: str, left: str) -> str:
-    """`lanes` elements of a row, `stride` (1 or 2) apart, of which `left` exist;
-    zeros after them.
-    """
-    scalar, align, short = ELEMENT[dtype]
-    vector = f"<{lanes} x {scalar}>"
-    order = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
-    present = text(f"sub nsw i64 {text(f'mul nsw i64 {left}, {stride}')}, {stride - 1}")
-    parts = []
-    for part in range(stride):
-        count = text(
-            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {present}, {part * lanes}')}, "
-            f"i64 {lanes})"
-        )
-        limit = splat(text, text(f"trunc i64 {count} to i32"), "i32", lanes)
-        mask = text(f"icmp slt <{lanes} x i32> {order}, {limit}")
-        source = text(f"getelementptr {scalar}, ptr {place}, i64 {part * lanes}")
-        parts.append(
-            text(
-                f"call {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr {source}, i32 {align}, "
-                f"<{lanes} x i1> {mask}, {vector} zeroinitializer)"
-            )
-        )
-    return (
-        parts[0]
-        if stride == 1
-        else shuffle(text, vector, parts[0], parts[1], range(0, 2 * lanes, 2))
-    )
-
-
-def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
-    """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that
-    lie `stride` apart.
-
-    With `padded`, target rows are whole vectors, and are filled up with zeros; else nothing but the
-    elements is written.
-    """
-    scalar, align, short = ELEMENT[dtype]
-    lanes = machine_vectors()[0] // align
-    vector = f"<{lanes} x {scalar}>"
-    text = Text()
-    text.label("entry")
-    whole = text(f"and i64 %columns, {-lanes}")
-    rest = text(f"sub nsw i64 %columns, {whole}")
-    limit = splat(text, text(f"trunc i64 {rest} to i32"), "i32", lanes)
-    mask = text(
-        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
-    )
-    partial = text(f"icmp sgt i64 {rest}, 0")
-    text.do("br label %row")
-    text.label("row")
-    text.do("%r = phi i64 [ 0, %entry ], [ %r.next, %next ]")
-    text.do("%to = phi ptr [ %target, %entry ], [ %to.next, %next ]")
-    text.do("%from = phi ptr [ %source, %entry ], [ %from.next, %next ]")
-    text.do("%some = icmp slt i64 %r, %rows")
-    text.do("br i1 %some, label %vectors, label %done")
-    text.label("vectors")
-    text.do("%i = phi i64 [ 0, %row ], [ %i.next, %copy ]")
-    text.do(f"%more = icmp slt i64 %i, {whole}")
-    text.do("br i1 %more, label %copy, label %tail")
-    text.label("copy")
-    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %i, {stride}')}")
-    if stride == 1:
-        value = text(f"load {vector}, ptr {place}, align {align}")
-    else:
-        value = load_row(text, dtype, lanes, stride, place, text("sub nsw i64 %columns, %i"))
-    text.do(
-        f"store {vector} {value}, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %i')}, "
-        f"align {align}"
-    )
-    text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
-    text.do("br label %vectors")
-    text.label("tail")
-    text.do(f"br i1 {partial}, label %masked, label %zeros")
-    text.label("masked")
-    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 {whole}, {stride}')}")
-    value = load_row(text, dtype, lanes, stride, place, rest)
-    target = text(f"getelementptr {scalar}, ptr %to, i64 {whole}")
-    if padded:
-        text.do(f"store {vector} {value}, ptr {target}, align {align}")
-    else:
-        text.do(
-            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
-            f"i32 {align}, <{lanes} x i1> {mask})"
-        )
-    text.do("br label %zeros")
-    text.label("zeros")
-    if padded:
-        first = text(f"and i64 {text(f'add nsw i64 %columns, {lanes - 1}')}, {-lanes}")
-        text.do("br label %blank")
-        text.label("blank")
-        text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
-        text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
-        text.label("clear")
-        text.do(
-            f"store {vector} zeroinitializer, ptr "
-            f"{text(f'getelementptr {scalar}, ptr %to, i64 %z')}, align {align}"
-        )
-        text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
-        text.do("br label %blank")
-    else:
-        text.do("br label %next")
-    text.label("next")
-    text.do("%r.next = add nuw nsw i64 %r, 1")
-    text.do(f"%to.next = getelementptr {scalar}, ptr %to, i64 %target.step")
-    text.do(f"%from.next = getelementptr {scalar}, ptr %from, i64 %source.step")
-    text.do("br label %row")
-    text.label("done")
-    text.do("ret void")
-    declarations = [
-        (
-            f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, <{lanes} x i1>, "
-            f"{vector})"
-        ),
-        f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, <{lanes} x i1>)",
-        "declare i64 @llvm.smin.i64(i64, i64)",
-    ]
-    arguments = (
-        "ptr noalias %target, ptr noalias readonly %source, i64 %rows, i64 %columns, "
-        "i64 %target.step, i64 %source.step"
-    )
-    return "\n".join(
-        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
-    )
-
-
-@functools.cache
-def copy_rows_address(dtype: str, stride: int, padded: bool) -> int:
-    """Machine code that copies rows."""
-    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}{'_padded' if padded else ''}_3"
-    return load(name, lambda: copy_rows(dtype, stride, padded, name))[name]

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import Unit, f16, f32, f64, i8, i16, i32, i64, pointer, u8, u16, u32
 from flambeau.ops.kernels import gemm_native as native
-from flambeau.ops.kernels.conv_tiles import machine_vectors
 from flambeau.ops.kernels.gemm_tiles import (
     COLUMNS,
     PAIRS,
@@ -30,6 +29,7 @@ from flambeau.ops.kernels.gemm_tiles import (
     product_address,
     transposer_address,
 )
+from flambeau.ops.kernels.vector_text import machine_vectors
 
 # stored dtype: (type in memory, type of arithmetic, dtype of the tiles)
 TYPES = {
@@ -200,6 +200,18 @@ def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
         stored = PAIRS + " pairs" if pairs else p.dtype
         found[native.TRANSPOSER] = transposer_address(stored, dtype)
     return finished(p, product_code(p.dtype, pairs, narrow), found, threads)
+
+
+def ready(p: Product) -> tuple[list[int], int]:
+    """(words, elements of the panels) of a product whose right operand is packed once, for many
+    runs over any of the blocks of rows.
+    """
+    found, lanes = product_kernel(p, 1, False).params, lanes_of(TYPES[p.dtype][2])
+    if found[native.PACK] == native.PACK_NONE:
+        found[native.PACK] = native.PACK_ROWS
+    found[native.DEPTH] = max(1, p.k)
+    found[native.READY] = -(-found[native.DEPTH] // lanes) * lanes
+    return found, -(-p.n // lanes) * lanes * found[native.READY]
 
 
 def packing(p: Product, narrow: bool, per: int) -> int:

@@ -49,8 +49,9 @@ Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
     TILES, TRANSPOSER, M, N, K, A_ROW, A_STEP, B_STEP, B_COLUMN, C_ROW, INIT_ROW, INIT, ALPHA, BETA,
     INNER, A_OUTER, A_INNER, B_OUTER, B_INNER, C_OUTER, C_INNER, INIT_OUTER, INIT_INNER,
     GROUPS, GROUP, CHUNKS, CHUNK, ROWS, TALL, BLOCKS, VECTORS, WIDE, PANELS, DEPTH, PACK, FLIPPED,
-) = (0, *range(6, 41))  # fmt: skip
-WORDS = 41
+    READY,
+) = (0, *range(6, 42))  # fmt: skip
+WORDS = 42
 TILE_KINDS = 3  # tiles for a wide panel, for a narrow one, for the last; first those of tall blocks
 PACK_NONE, PACK_ROWS, PACK_COLUMNS = 0, 1, 2
 # work[]: where the item's matrices begin, and its blocks and panels
@@ -145,6 +146,16 @@ def pack_panel(
 
 
 @native
+def pack_ready(index: i64, b: pointer(X), panels: pointer(P), params: i64p) -> void:
+    """Packs one of the panels that `run_panel` then finds READY: `READY` rows are kept for each."""
+    column = first_of(index, params[WIDE], params[VECTORS]) * LANES
+    width = (params[VECTORS] if index < params[WIDE] else params[VECTORS] - 1) * LANES
+    columns = params[N] - column if index == params[PANELS] - 1 else width
+    target = panels + column * params[READY]
+    pack_panel(target, b + column * params[B_COLUMN], width, columns, params[K], params)
+
+
+@native
 def run_panel(
     index: i64,
     done: i64,
@@ -164,7 +175,9 @@ def run_panel(
     b: pointer(C) = ptr(work[ITEM_B])
     b = b + (done * params[B_STEP] + column * params[B_COLUMN])
     step = params[B_STEP]
-    if params[PACK] != PACK_NONE:
+    if params[READY] != 0:
+        b, step = pointer(C)(ptr(work[ITEM_B])) + column * params[READY], width
+    elif params[PACK] != PACK_NONE:
         pack_panel(panel, b, width, columns, count, params)
         b, step = panel, width
     a: pointer(C) = ptr(work[ITEM_A])

@@ -208,6 +208,10 @@ class Found:
     __slots__ = ("mask", "chunks", "words", "total")
 
     def __init__(self, mask: Any, sizes: Sequence[int] = ()):
+        if mask._spec.device.type == "meta":
+            raise NotImplementedError(
+                "masks on the meta device: how many elements are true depends on values"
+            )
         length = mask._spec.numel
         self.mask, self.chunks = mask, -(-length // CHUNK)
         self.words = (ctypes.c_int64 * (STARTS + self.chunks + 1 + len(sizes)))(length)

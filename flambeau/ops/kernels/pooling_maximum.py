@@ -266,4 +266,19 @@ def spread_maximum(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             target[where] = narrow(widen(target[where]) + widen(g[i]))
 
 
+@native
+def take_maximum(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: the transpose of `spread_maximum`. Buffers: planes, places, result, all contiguous;
+    params: elements of a plane of places, of the input.
+    """
+    inner, outer = params[0], params[1]
+    for item in range(start, stop):
+        x: XP = buffers[0]
+        places: i64p = buffers[1]
+        target: XP = buffers[2]
+        x, places, target = x + item * outer, places + item * inner, target + item * inner
+        for i in range(inner):
+            target[i] = x[places[i]]
+
+
 _ = (KERNEL_COLUMNS, LINE)

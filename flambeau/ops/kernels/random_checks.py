@@ -10,8 +10,10 @@ torch checks before it looks whether the tensor is empty: bad arguments fail for
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,12 +55,33 @@ def integer_range(type: dtype, low: int, high: int | None) -> tuple[int, int]:
     return low, high - low
 
 
+@lru_cache(256)
+def integer_draw(type: dtype, low: int, high: int | None) -> tuple[int, int, tuple[int, ...]]:
+    """`integer_range`, and the numbers of the kernel that draws such integers."""
+    base, count = integer_range(type, low, high)
+    wide = count >= 1 << 28
+    numbers = (wide, base, *division(count, 64 if wide else 32))
+    return base, count, tuple(int(n) - (1 << 64 if n >> 63 > 0 else 0) for n in numbers)
+
+
+@lru_cache(1024)
+def division(divisor: int, bits: int) -> tuple[int, int, int, int]:
+    """Divisor, magic, halve and shift of `random_native`'s remainder; zeros keep the draw whole."""
+    if divisor >> bits:
+        return 0, 0, 0, 0
+    length = (divisor - 1).bit_length()
+    magic = ((1 << bits) * ((1 << length) - divisor) // divisor + 1) % (1 << bits)
+    return divisor, magic, min(length, 1), max(length - 1, 0)
+
+
+@lru_cache(256)
 def check_unbounded(type: dtype) -> None:
     """The dtypes of `random_()`."""
     if type.is_complex or (type.kind == "u" and type.itemsize > 1):
         raise not_implemented_for("random_kernel_cpu", type.scalar_name)
 
 
+@lru_cache(256)
 def check_uniform(type: dtype, low: float, high: float) -> None:
     """The arguments of `uniform_`; a complex tensor is checked as its real view."""
     type = type.to_real()
@@ -79,6 +102,7 @@ def check_uniform(type: dtype, low: float, high: float) -> None:
         )
 
 
+@lru_cache(256)
 def check_normal(type: dtype, std: float) -> None:
     """The arguments of `normal_`."""
     if not std >= 0:
@@ -87,6 +111,7 @@ def check_normal(type: dtype, std: float) -> None:
         raise not_implemented_for("normal_kernel_cpu", type.scalar_name)
 
 
+@lru_cache(256)
 def check_log_normal(type: dtype, std: float) -> None:
     """The arguments of `log_normal_`."""
     if not std > 0:
@@ -95,6 +120,7 @@ def check_log_normal(type: dtype, std: float) -> None:
         raise not_implemented_for("log_normal_cpu", type.scalar_name)
 
 
+@lru_cache(256)
 def check_exponential(type: dtype, rate: float) -> None:
     """The arguments of `exponential_`."""
     if not rate > 0:
@@ -106,6 +132,7 @@ def check_exponential(type: dtype, rate: float) -> None:
         )
 
 
+@lru_cache(256)
 def check_cauchy(type: dtype, sigma: float) -> None:
     """The arguments of `cauchy_`."""
     if not sigma > 0:
@@ -117,6 +144,7 @@ def check_cauchy(type: dtype, sigma: float) -> None:
         )
 
 
+@lru_cache(256)
 def check_geometric(type: dtype, p: float) -> None:
     """The arguments of `geometric_`."""
     if not 0 < p < 1:
@@ -125,12 +153,16 @@ def check_geometric(type: dtype, p: float) -> None:
         raise not_implemented_for("geometric_cpu", type.scalar_name)
 
 
-def check_bernoulli(type: dtype, p: float) -> None:
-    """The arguments of `bernoulli_` with one probability."""
+@lru_cache(256)
+def check_bernoulli(type: dtype, p: float) -> int:
+    """The arguments of `bernoulli_` with one probability, and below which integer of 53 bits a draw
+    is a one: u * 2**53 is an integer, so u < p exactly where it is below ceil(p * 2**53).
+    """
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
     if type.is_complex or (type.kind == "u" and type.itemsize > 1):
         raise not_implemented_for("bernoulli_scalar_cpu_", type.scalar_name)
+    return math.ceil(p * 2.0**53)
 
 
 def check_bernoulli_each(type: dtype, probabilities: np.ndarray, of_type: dtype) -> None:
@@ -140,10 +172,15 @@ def check_bernoulli_each(type: dtype, probabilities: np.ndarray, of_type: dtype)
     if not of_type.is_floating_point:
         raise not_implemented_for("bernoulli_tensor_cpu_p_", of_type.scalar_name)
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise RuntimeError(
-            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message "
-            "be improved?  If so, please report an enhancement request to PyTorch.)"
-        )
+        raise probability_error()
+
+
+def probability_error() -> RuntimeError:
+    """torch's error for a probability outside [0, 1]."""
+    return RuntimeError(
+        "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message "
+        "be improved?  If so, please report an enhancement request to PyTorch.)"
+    )
 
 
 def check_multinomial(type: dtype, shape: tuple[int, ...], samples: int, replacement: bool) -> None:

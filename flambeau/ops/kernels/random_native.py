@@ -50,6 +50,7 @@ u128 = Type("u128", "i128", "int", 128, signed=False)
 PI = 3.141592653589793
 CHUNK = WORDS  # words drawn at a time: they are still in the first-level cache when they are used
 PAIRS = WORDS // 2
+BLOCK = 16  # from this many elements on, contiguous normals are made in blocks
 
 
 # ---- uniforms ---------------------------------------------------------------------------------

@@ -17,18 +17,18 @@ Arguments are not checked here: see `random_checks.py`.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
 from flambeau.codegen.native import Unit
 from flambeau.ops.kernels import random_native as loops
 from flambeau.ops.kernels import random_rejection as rejection
+from flambeau.ops.kernels.random_checks import division
+from flambeau.ops.kernels.random_native import BLOCK
 from flambeau.runtime.binding import link
 from flambeau.runtime.mt19937 import MT19937
 
 Array = np.ndarray
-BLOCK = 16  # from this many elements on, contiguous normals are made in blocks
 SINGLE, DOUBLE = "f", "d"  # dtype.char
 
 
@@ -279,16 +279,6 @@ def _modulo(
     target = np.empty(array.size, np.float32) if short else array
     unit = link(loops.INTEGER_UNITS["f" if target.dtype.kind == "f" else "i", target.itemsize])
     loop = unit.integers64 if wide else unit.integers32
-    loop(engine.address, target, array.size, base, *_division(count, 64 if wide else 32))
+    loop(engine.address, target, array.size, base, *division(count, 64 if wide else 32))
     if short:
         _narrow(target, array, bfloat16)
-
-
-@lru_cache(1024)
-def _division(divisor: int, bits: int) -> tuple[int, int, int, int]:
-    """Divisor, magic, halve and shift of `random_native`'s remainder; zeros keep the draw whole."""
-    if divisor >> bits:
-        return 0, 0, 0, 0
-    length = (divisor - 1).bit_length()
-    magic = ((1 << bits) * ((1 << length) - divisor) // divisor + 1) % (1 << bits)
-    return divisor, magic, min(length, 1), max(length - 1, 0)

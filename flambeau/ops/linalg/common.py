@@ -143,15 +143,6 @@ def from_parts(real: Any, imaginary: Any) -> Any:
     return stack.call([real, imaginary], -1).view_as_complex()
 
 
-def no_derivative(text: str, error: type[Exception] = NotImplementedError) -> Any:
-    """A rule for what torch does not differentiate either."""
-
-    def rule(g: Any) -> Any:
-        raise error(text)
-
-    return rule
-
-
 def warn_once(text: str) -> None:
     """A warning at the first use of a deprecated function."""
     if text not in warned:

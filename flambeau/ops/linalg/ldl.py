@@ -26,10 +26,10 @@ from flambeau.ops.linalg.common import (
     column_major,
     contiguous,
     failure,
-    no_derivative,
     tensor_spec,
 )
 from flambeau.ops.linalg.triangular import check_older
+from flambeau.ops.rules import no_derivative
 from flambeau.runtime import matrices
 from flambeau.runtime.lapack import LWORK, WORK, Program
 

@@ -24,12 +24,12 @@ from flambeau.ops.linalg.common import (
     check_matrix,
     column_major,
     contiguous,
-    no_derivative,
     tensor_spec,
     warn_once,
 )
 from flambeau.ops.linalg.triangular import linalg_solve_triangular
 from flambeau.ops.registry import OPS
+from flambeau.ops.rules import no_derivative
 from flambeau.runtime import matrices
 from flambeau.runtime.lapack import LWORK, WORK, Program, Window
 

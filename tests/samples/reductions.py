@@ -1,0 +1,65 @@
+"""Samples of reductions, scans, sorts and comparisons of whole tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flambeau as torch
+
+SAMPLES: dict[str, list[Callable[..., Any]]] = {
+    "sum": [
+        lambda cube: cube.sum(),
+        lambda cube: cube.sum((0, 2), keepdim=True),
+        lambda integers: integers.sum(0),
+        lambda mask: mask.sum(1),
+        lambda complex: complex.sum(1),
+    ],
+    "mean": [lambda cube: cube.mean(), lambda cube: cube.mean(1)],
+    "nansum": [lambda x: x.nansum(1)],
+    "nanmean": [lambda x: x.nanmean(0)],
+    "prod": [lambda x: x.prod(), lambda cube: cube.prod(2)],
+    "any": [lambda mask: mask.any(), lambda x: x.any(1)],
+    "all": [lambda mask: mask.all(0)],
+    "count_nonzero": [lambda mask: mask.count_nonzero(1)],
+    "max": [lambda x: x.max(), lambda cube: cube.max(1), lambda x, w: torch.max(x, w)],
+    "min": [lambda x: x.min(), lambda cube: cube.min(2, True), lambda x, w: torch.min(x, w)],
+    "amax": [lambda cube: cube.amax((0, 1)), lambda x: x.amax()],
+    "amin": [lambda cube: cube.amin(2)],
+    "aminmax": [lambda cube: cube.aminmax(dim=1)],
+    "argmax": [lambda cube: cube.argmax(1), lambda x: x.argmax()],
+    "argmin": [lambda cube: cube.argmin(2, keepdim=True)],
+    "std": [lambda cube: cube.std(2), lambda x: x.std(unbiased=False)],
+    "var": [lambda cube: cube.var((0, 2)), lambda x: x.var(correction=0)],
+    "std_mean": [lambda cube: torch.std_mean(cube, 1)],
+    "var_mean": [lambda cube: torch.var_mean(cube, (0, 1))],
+    "norm": [lambda x: x.norm(), lambda cube: cube.norm(3, 1)],
+    "dist": [lambda x, w: torch.dist(x, w), lambda x, w: torch.dist(x, w, 3)],
+    "renorm": [lambda cube: cube.renorm(2, 1, 1.0)],
+    "logsumexp": [lambda cube: cube.logsumexp(1), lambda x: x.logsumexp((0, 1))],
+    "softmax": [lambda x: x.softmax(1), lambda cube: cube.softmax(0)],
+    "log_softmax": [lambda x: x.log_softmax(-1), lambda cube: cube.log_softmax(1)],
+    "median": [lambda x: x.median(), lambda cube: cube.median(2)],
+    "nanmedian": [lambda x: x.nanmedian(), lambda x: x.nanmedian(1)],
+    "mode": [lambda integers: integers.mode(1)],
+    "quantile": [lambda x: x.quantile(0.3), lambda x, fraction: x.quantile(fraction[0], 1)],
+    "nanquantile": [lambda x: x.nanquantile(0.6, 1)],
+    "equal": [lambda x, w: torch.equal(x, w)],
+    "allclose": [lambda x, w: torch.allclose(x, w)],
+    "cumsum": [lambda cube: cube.cumsum(1), lambda x: x.cumsum(-1)],
+    "cumprod": [lambda x: x.cumprod(1)],
+    "logcumsumexp": [lambda x: x.logcumsumexp(1)],
+    "cummax": [lambda x: x.cummax(1)],
+    "cummin": [lambda cube: cube.cummin(2)],
+    "diff": [lambda cube: cube.diff(), lambda x: x.diff(n=2, dim=1)],
+    "trapezoid": [lambda x: torch.trapezoid(x), lambda x, sorted: torch.trapezoid(x, sorted[:3])],
+    "trapz": [lambda x: torch.trapz(x, dx=0.5)],
+    "cumulative_trapezoid": [lambda x: torch.cumulative_trapezoid(x)],
+    "sort": [lambda cube: cube.sort(1), lambda x: x.sort(descending=True)],
+    "argsort": [lambda cube: cube.argsort(2)],
+    "msort": [lambda x: x.msort()],
+    "topk": [lambda cube: cube.topk(2), lambda x: x.topk(1, 0, largest=False)],
+    "kthvalue": [lambda cube: cube.kthvalue(2, 1)],
+    "cov": [lambda x: torch.cov(x), lambda x, bits: torch.cov(x, fweights=bits + 1)],
+    "corrcoef": [lambda x: torch.corrcoef(x)],
+}
