@@ -37,13 +37,14 @@ OP_MODULES = (
     "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "random_samples", "matmul", "product_sums", "einsum", "linalg.triangular", "linalg.lu",
-    "linalg.solve",
+    "random_samples", "foreach", "matmul", "product_sums", "einsum", "linalg.triangular",
+    "linalg.lu", "linalg.solve",
     "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
-    "batch_normalization", "rms_normalization", "conv", "pool", "resample", "recurrent", "nn",
+    "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
+    "recurrent", "nn",
     "autocast",
 )  # fmt: skip
 # methods that never answer NotImplemented

@@ -65,7 +65,7 @@ class RowWriter(ReductionWriter):
         places = offsets if self.inner else self._moved(offsets)
         bases = [emitter.at(base, place) for base, place in zip(buffers, places)]
         seen = self._sweeps(bases)
-        if program.outputs:
+        if program.outputs and not (kernel.uses_draft and len(program.draft) == 1):
             self._each_segment(bases, (), lambda moved, _: self._elements_loop(moved, seen))
         if program.row_outputs:
             self._row_results(bases[inputs + len(program.outputs) :], seen)

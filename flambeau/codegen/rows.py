@@ -13,8 +13,9 @@ segments (a channel of a batch of images):
 Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as
 stage0.0, ..., the number of the row's elements as `size`, parameters as param0, ...; `outputs` and
 `row_outputs` see the results of all stages, `outputs` also the elements. Where the one output
-repeats something costly of the last stage, `draft` may give two expressions: what the last stage
-stores in the output's place, and the output in terms of that, as draft0.
+repeats something costly of the last stage, `draft` may give what the last stage stores in the
+output's place: the output itself, or two expressions, the second of which is the output in terms of
+the first, as draft0.
 
 The kernel's buffers are the inputs, the outputs, the row outputs. Structures, as for reductions:
 `inner`, where the vector axis runs along the row, an item is a row; `outer`, where it runs over

@@ -71,27 +71,18 @@ def scaled_dot_product_attention(
     _check_attention(query, key, value, attn_mask)
     if not 0.0 <= dropout_p <= 1.0:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
+    if dropout_p == 0.0:
+        result = flambeau.ops.nn.fused_attention(
+            query, key, value, attn_mask, is_causal, scale, enable_gqa
+        )
+        if result is not None:
+            return result
     if enable_gqa:
         key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
-    # The square root goes to both factors, so that half precision does not overflow.
-    root = math.sqrt(1.0 / math.sqrt(query.size(-1)) if scale is None else abs(scale))
-    sign = -1.0 if scale is not None and scale < 0 else 1.0
-    scores = (query * (root * sign)) @ (key.transpose(-2, -1) * root)
-    if attn_mask is not None:
-        if attn_mask.dtype == flambeau.bool:
-            scores = scores.masked_fill(~attn_mask, -math.inf)
-        else:
-            scores = scores + attn_mask
-    if is_causal:
-        allowed = flambeau.ones(
-            query.size(-2), key.size(-2), dtype=flambeau.bool, device=query.device
-        ).tril()
-        scores = scores.masked_fill(~allowed, -math.inf)
-    weights = scores.softmax(-1)
-    if attn_mask is not None:
-        # A query that may attend to nothing gets zeros, not NaN.
-        weights = weights.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
+    if scale is None:
+        scale = 1.0 / math.sqrt(query.size(-1))
+    weights = flambeau.ops.nn.attention_weights(query, key, attn_mask, is_causal, scale)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
     return weights @ value
