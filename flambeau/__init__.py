@@ -64,7 +64,7 @@ LAZY = {
     "set_printoptions": "printing", "get_printoptions": "printing", "save": "serialization",
     "load": "serialization", "as_torch": "alias", "UntypedStorage": "storage",
     "TypedStorage": "storage", "Generator": "generator", "manual_seed": "random",
-    "is_anomaly_enabled": "autograd.anomaly_mode",
+    "compile": "compiler", "is_anomaly_enabled": "autograd.anomaly_mode",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
     "default_generator": "random", "autocast": "amp", "GradScaler": "amp",

@@ -35,11 +35,13 @@ class Generator(metaclass=PublicType):
 
     def manual_seed(self, seed: int) -> Generator:
         """Restarts the stream from `seed`."""
+        not_on_tape()
         self.engine.manual_seed(checked_seed(seed))
         return self
 
     def seed(self) -> int:
         """Restarts from a seed taken from the system, and returns it."""
+        not_on_tape()
         return self.engine.seed()
 
     def initial_seed(self) -> int:
@@ -48,12 +50,14 @@ class Generator(metaclass=PublicType):
 
     def get_state(self) -> Any:
         """The state as a tensor of bytes."""
+        not_on_tape()
         from flambeau.ops.arrays import from_array
 
         return from_array(self.engine.get_state())
 
     def set_state(self, new_state: Any) -> None:
         """Goes on from a state that `get_state` gave."""
+        not_on_tape()
         check_state(new_state)
         self.engine.set_state(new_state.numpy().tobytes())
 
@@ -75,6 +79,12 @@ class Generator(metaclass=PublicType):
 
     def __repr__(self) -> str:
         return f"<torch._C.Generator object at {id(self):#x}>"
+
+
+def not_on_tape() -> None:
+    """A function that looks at the stream from outside cannot be replayed."""
+    if engine.tape is not None:
+        engine.tape.stop("it reads or restarts a random number generator")
 
 
 def restore(state: bytes) -> Generator:

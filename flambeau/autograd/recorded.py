@@ -303,7 +303,7 @@ def own_version(storage: Any, version: int) -> Any:
     owner = (
         storage.owner if type(storage.owner) is type(storage) else storage
     )  # no chains of owners
-    alias = engine.core.make_borrowed(storage.data, storage.nbytes, owner, storage.flags)
+    alias = engine.core.make_borrowed(storage.address, storage.nbytes, owner, storage.flags)
     alias.version = version
     return alias
 

@@ -6,9 +6,10 @@ Called by runtime.native (units of native functions) and by ops.registry (genera
     address = load(name, lambda: "define void @my_kernel_1f0c(...) {...}")[name]
 
 A symbol's text is only generated when its object code is not in memory and not on disk. Object
-files are keyed by the symbol's own identity, the CPU and the versions of Flambeau and LLVM; they
-are written atomically into a folder that only the user can write, carry a checksum, and anything
-damaged or foreign is ignored and compiled anew. LLVM (45 MB) is loaded on first use.
+files are keyed by the name, the sources of what generates the text (as this process imported them,
+codegen.sources), the CPU and the versions of Flambeau and LLVM; they are written atomically into a
+folder that only the user can write, carry a checksum; anything damaged or foreign is ignored and
+compiled anew. LLVM (45 MB) is loaded on first use.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flambeau.codegen.sources import version_of
 from flambeau.core.config import config
 from flambeau.version import __version__
 
@@ -192,7 +194,8 @@ def load(
         found = _loaded.get(name)
         if found is None:
             tool = engine()
-            identity = hashlib.sha256((tool.identity + name).encode()).digest()
+            version = version_of(getattr(text, "__func__", text).__module__)
+            identity = hashlib.sha256((tool.identity + version + name).encode()).digest()
             folder = cache_folder()
             path = folder / f"{identity.hex()[:40]}.o" if folder else None
             code = _read(path, identity) if path else None

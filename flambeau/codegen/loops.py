@@ -26,14 +26,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import prod
-from pathlib import Path
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.nest import INTEGER_DIVISION_BY_ZERO as INTEGER_DIVISION_BY_ZERO
 from flambeau.codegen.pointwise_writer import PointwiseWriter
+from flambeau.codegen.sources import version_of
 from flambeau.codegen.tile_writer import BAND, TileWriter
 
 Strides = Sequence[int]
@@ -99,19 +98,8 @@ class PointwiseKernel:
 
 def symbol(structure: str, exprs: Sequence[Expr], *identity: object) -> str:
     """A deterministic kernel name from everything that the machine code depends on."""
-    key = repr((generator_version(), structure, [expr.digest.hex() for expr in exprs], identity))
+    key = repr((version_of(__name__), structure, [expr.digest.hex() for expr in exprs], identity))
     return f"{structure}_{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"
-
-
-@cache
-def generator_version() -> str:
-    """A hash of this package's sources, so that a change of the generated text changes every
-    kernel's name.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def can_fail(exprs: Sequence[Expr]) -> bool:

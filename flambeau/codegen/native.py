@@ -26,9 +26,7 @@ T=f32)`.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from flambeau.codegen.native_compiler import FunctionCompiler as FunctionCompiler
@@ -80,6 +78,9 @@ from flambeau.codegen.native_language import u64 as u64
 from flambeau.codegen.native_language import u64p as u64p
 from flambeau.codegen.native_language import unlikely as unlikely
 from flambeau.codegen.native_language import void as void
+from flambeau.codegen.sources import digest_of, version_of
+
+CONSTANTS = (bool, int, float, str, Type)  # kinds of constants that native code can be made of
 
 
 class Unit:
@@ -100,34 +101,31 @@ class Unit:
         return f"{self.name}.{function.name}"
 
     def key(self) -> str:
-        """Identity of the generated code, without generating it: sources,
-        constants and compiler version.
+        """Identity of the generated code, without generating it: the sources of the functions and
+        of those that they may call, the constants that they see, and the compiler.
         """
-        digest = hashlib.sha256(f"{_compiler_digest()} {self.name}".encode())
+        digest = hashlib.sha256(f"{version_of(__name__)} {self.name}".encode())
         for name, value in sorted(self.specialise.items()):
             digest.update(f"{name}={value!r};".encode())
-        for file, lines in sorted(self._files().items()):
-            digest.update(Path(file).read_bytes())
-            # Where the functions were when the file was imported: if it has been edited since, the
-            # text at these lines is another, and what is compiled must not be found by others.
-            digest.update(repr(sorted(lines)).encode())
+        for file, scope in sorted(self._scopes().items()):
+            digest.update(digest_of(file).encode())
+            for name, value in scope.items():
+                if isinstance(value, CONSTANTS):
+                    digest.update(f"{name}={value!r};".encode())
         return digest.hexdigest()[:32]
 
-    def _files(self) -> dict[str, set[int]]:
+    def _scopes(self) -> dict[str, dict[str, Any]]:
         """The source files of the functions, and of every native function that their modules name,
-        with the lines at which these functions begin.
+        with the names that they see.
         """
-        found: dict[str, set[int]] = {}
+        found: dict[str, dict[str, Any]] = {}
         pending = list(self.functions)
         while pending:
-            function = pending.pop()
-            code = function.function.__code__
-            lines = found.get(code.co_filename)
-            if lines is None:
-                lines = found[code.co_filename] = set()
-                names = function.function.__globals__
-                pending += [value for value in names.values() if isinstance(value, NativeFunction)]
-            lines.add(code.co_firstlineno)
+            function = pending.pop().function
+            file = function.__code__.co_filename
+            if file not in found:
+                found[file] = scope = function.__globals__
+                pending += [value for value in scope.values() if isinstance(value, NativeFunction)]
         return found
 
     def text_with_intrinsics(self) -> str:
@@ -162,12 +160,3 @@ class Unit:
                 )
             self._text = "\n".join(heads + bodies)
         return self._text
-
-
-@functools.cache
-def _compiler_digest() -> str:
-    """Identity of the compiler itself: a changed compiler makes other code of the same sources."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("native*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

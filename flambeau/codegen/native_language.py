@@ -14,6 +14,8 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from flambeau.codegen.sources import remember, text_of
+
 
 class Type:
     """A machine type. Calling it inside native code converts a value to it."""
@@ -94,11 +96,15 @@ class NativeFunction:
 
     def __init__(self, function: Callable[..., Any]):
         self.function, self.name = function, function.__name__
+        remember(function.__code__.co_filename)
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
 
     def source(self) -> str:
-        return textwrap.dedent(inspect.getsource(self.function))
+        """The function's text, as it was when it was imported."""
+        code = self.function.__code__
+        lines = text_of(code.co_filename).splitlines(keepends=True)
+        return textwrap.dedent("".join(inspect.getblock(lines[code.co_firstlineno - 1 :])))
 
     def __call__(self, *arguments: Any) -> Any:
         raise TypeError(f"native function {self.name} must be compiled in a Unit first")

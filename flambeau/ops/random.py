@@ -34,12 +34,19 @@ from flambeau.ops.creation_arguments import (
     place,
     sizes_of,
 )
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
+
+
+def stream_of(generator: Any) -> Any:
+    """The stream of a generator, or of the default one."""
+    return (default_generator() if generator is None else generator).engine
 
 
 def engine_of(generator: Any) -> Any:
-    """The stream of a generator, or of the default one."""
-    return (default_generator() if generator is None else generator).engine
+    """The same, for draws that no kernel makes and that can therefore not be replayed."""
+    if engine.tape is not None:
+        engine.tape.stop("it draws random numbers in a way that has no kernel")
+    return stream_of(generator)
 
 
 def storage_order(tensor: Any) -> Any:
@@ -69,8 +76,8 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, *options: Any
     narrow = tensor.dtype is dtypes.bfloat16
     array = storage_order(tensor)
     if array is not None:
-        with engine_of(generator).locked() as engine:
-            draw(engine, array, *options, bfloat16=narrow)
+        with engine_of(generator).locked() as stream:
+            draw(stream, array, *options, bfloat16=narrow)
         tensor._storage.version += 1
     else:
         order = sorted(range(tensor.ndim), key=lambda d: -tensor._spec.strides[d])
@@ -78,8 +85,8 @@ def sample(tensor: Any, draw: Callable[..., None], generator: Any, *options: Any
             Spec.of(tuple(tensor.shape[d] for d in order), None, tensor.dtype, tensor.device)
         )
         extra = {"contiguous": False} if draw.__name__ == "normal" else {}
-        with engine_of(generator).locked() as engine:
-            draw(engine, storage_order(filled), *options, bfloat16=narrow, **extra)
+        with engine_of(generator).locked() as stream:
+            draw(stream, storage_order(filled), *options, bfloat16=narrow, **extra)
         inverse = [order.index(d) for d in range(tensor.ndim)]
         tensor.detach().copy_(filled.permute(inverse))
     adopt(tensor, None)
@@ -113,8 +120,7 @@ def draw_into(
     """
     spec = tensor._spec
     if spec.contiguous and op.takes(spec.dtype):
-        engine = (default_generator() if generator is None else generator).engine
-        return op.in_place.call(tensor, engine.address, *numbers)
+        return op.in_place.call(tensor, stream_of(generator).address, *numbers)
     options = numbers if options is None else options
     return sample(tensor, getattr(streams(), op.kernel), generator, *options)
 

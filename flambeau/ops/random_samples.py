@@ -25,6 +25,7 @@ from flambeau.ops.random import (
     new,
     normal_,
     storage_order,
+    stream_of,
     streams,
 )
 from flambeau.ops.registry import is_tensor
@@ -94,7 +95,7 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = No
         return bernoulli_(out.resize_(input.shape), input if p is None else p, generator=generator)
     spec = input._spec
     if p is None and spec.contiguous and draws.bernoulli_each.takes(spec.dtype):
-        return draws.bernoulli_each.call(input, engine_of(generator).address)
+        return draws.bernoulli_each.call(input, stream_of(generator).address)
     made = like(input, None, None, None, None)
     made = bernoulli_(made, input if p is None else p, generator=generator)
     return of_parameters(made, "BernoulliBackward0", input if p is None else p)

@@ -226,7 +226,7 @@ def extreme_plan(call: Any, name: str, mode: str, input: Any, dim: Any) -> Any:
         return plan.use_native(0, ())
     shape, steps, sizes = geometry(spec, values, False)
     steps.append(tuple(s * 8 for s in contiguous_strides(shape)))
-    params, items = scans.layout(shape, dim, steps, sizes, False)
+    params, items = scans.layout(shape, dim, steps, (*sizes, 8), True)
     grain = max(1, (1 << 15) * items // max(1, spec.numel))
     return plan.use_native(
         scans.kernel(mode, spec.dtype, spec.dtype), params, items, spec.numel, grain

@@ -161,6 +161,62 @@ def _inputs(results: Sequence[Any]) -> set[int]:
     return {node.value[0] for node in expr.postorder(results) if node.op == "input"}
 
 
+def run(
+    update: Update,
+    rows: Sequence[tuple[flambeau.Tensor, ...]],
+    steps: Sequence[flambeau.Tensor],
+    numbers: Callable[[flambeau.Tensor, float], dict[str, Any]],
+    shared: bool = True,
+) -> None:
+    """One step of an optimizer: counts up, then `apply` with the numbers of the new counts.
+
+    numbers(parameter, count) gives the scalars; parameters with equal counts have the same ones if
+    `shared`. Without `steps` nothing is counted. While a function is being recorded
+    (`flambeau.compile`) the numbers are noted as such that are computed anew at every replay.
+    """
+    tape = engine.tape
+    if tape is not None and tape.listens:
+        run_on_tape(tape, update, rows, steps, numbers, shared)
+        return
+    counts = advance(steps) if steps else [0.0] * len(rows)
+    if shared and counts.count(counts[0]) == len(counts):
+        apply(update, rows, numbers(rows[0][0], counts[0]))
+    else:
+        for row, count in zip(rows, counts):
+            apply(update, [row], numbers(row[0], count))
+
+
+def run_on_tape(
+    tape: Any,
+    update: Update,
+    rows: Sequence[tuple[flambeau.Tensor, ...]],
+    steps: Sequence[flambeau.Tensor],
+    numbers: Callable[[flambeau.Tensor, float], dict[str, Any]],
+    shared: bool,
+) -> None:
+    """The same while `tape` records: the numbers of all rows come from one function."""
+    params, names = [row[0] for row in rows], []
+
+    def renew() -> tuple[float, ...]:
+        counts = advance(steps) if steps else [0.0]
+        if shared and counts.count(counts[0]) == len(counts):
+            scalars = numbers(params[0], counts[0])
+            names[:] = scalars
+            return tuple([float(value) for value in scalars.values()])
+        found = [numbers(p, count) for p, count in zip(params, counts)]
+        names[:] = found[0]
+        return tuple([float(value) for scalars in found for value in scalars.values()])
+
+    if not engine.core.get_mode() & NO_GRAD:
+        tape.stop("it differentiates through an optimizer")
+    values = tape.renew(renew)
+    if len(values) == len(names):
+        apply(update, rows, dict(zip(names, values)))
+    else:
+        for i, row in enumerate(rows):
+            apply(update, [row], dict(zip(names, values[i * len(names) :])))
+
+
 def apply(
     update: Update, rows: Sequence[tuple[flambeau.Tensor, ...]], scalars: dict[str, Any]
 ) -> None:
@@ -174,7 +230,10 @@ def apply(
     recorded = not core.get_mode() & NO_GRAD
     if not recorded and not _NUMBERS.issuperset(map(type, scalars.values())):
         # From an option that is a tensor, such as the learning rate.
-        scalars = {name: float(value) for name, value in scalars.items()}
+        scalars = {
+            name: value if isinstance(value, float) else float(value)
+            for name, value in scalars.items()
+        }
     last: Kernel | None = None
     numbers: list[float] = []
     for row in rows:
@@ -198,6 +257,8 @@ def _apply_by_ops(
     update: Update, row: tuple[flambeau.Tensor, ...], scalars: dict[str, Any]
 ) -> None:
     """The formula operation by operation; a complex tensor is treated as its pairs of reals."""
+    if engine.tape is not None:
+        engine.tape.stop("the update of an optimizer has no kernel for its parameters")
     if row[0].is_complex():
         row = tuple([flambeau.view_as_real(t) for t in row])
     targets = (row[0], *row[2:])

@@ -156,12 +156,12 @@ class PointwiseOptimizer(Optimizer):
             )
         if group["differentiable"] and any(step.requires_grad for step in steps):
             raise RuntimeError("`requires_grad` is not supported for `step` in differentiable mode")
-        counts = _fused.advance(steps)
-        if not self.scalars_differ and counts.count(counts[0]) == len(counts):
-            _fused.apply(update, rows, self.scalars(group, counts[0], {}))
-        else:
-            for row, count in zip(rows, counts):
-                _fused.apply(update, [row], self.scalars(group, count, self.state[row[0]]))
+        numbers = functools.partial(self._numbers, group)
+        _fused.run(update, rows, steps, numbers, not self.scalars_differ)
+
+    def _numbers(self, group: Group, p: flambeau.Tensor, count: float) -> dict[str, Any]:
+        """The numbers of a parameter's step, which all share unless `scalars_differ`."""
+        return self.scalars(group, count, self.state[p] if self.scalars_differ else {})
 
     def _update_of(self, group: Group) -> _fused.Update:
         flags = self.flags(group)

@@ -10,6 +10,7 @@ tensor([0.9000, 1.9000])
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flambeau
@@ -94,11 +95,11 @@ class SGD(PointwiseOptimizer):
             else:
                 state["momentum_buffer"] = buffer = flambeau.empty_like(g)
                 first_rows.append((p, g, buffer))
+        numbers = functools.partial(self._numbers, group)
         if rows:
-            _fused.apply(self._update_of(group), rows, self.scalars(group, 0, {}))
+            _fused.run(self._update_of(group), rows, (), numbers)
         if first_rows:
-            begun = {**group, "first": True}
-            _fused.apply(self._update_of(begun), first_rows, self.scalars(group, 0, {}))
+            _fused.run(self._update_of({**group, "first": True}), first_rows, (), numbers)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0 else ()

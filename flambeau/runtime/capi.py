@@ -34,6 +34,15 @@ class MemberDefinition(ctypes.Structure):
     ]  # fmt: skip
 
 
+class GetterDefinition(ctypes.Structure):
+    """PyGetSetDef."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("get", ctypes.c_void_p), ("set", ctypes.c_void_p),
+        ("doc", ctypes.c_char_p), ("closure", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
 class TypeSlot(ctypes.Structure):
     """PyType_Slot."""
 
@@ -49,7 +58,7 @@ class TypeSpecification(ctypes.Structure):
     ]  # fmt: skip
 
 
-PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_DOC, PY_TP_MEMBERS = 1, 52, 56, 72
+PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_DOC, PY_TP_MEMBERS, PY_TP_GETSET = 1, 52, 56, 72, 73
 METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
 T_OBJECT, T_LONGLONG, READONLY = 6, 17, 1
 TPFLAGS_DEFAULT, TPFLAGS_BASETYPE = 0, 1 << 10

@@ -22,7 +22,7 @@ is ordinary Python.
 
 from __future__ import annotations
 
-from flambeau.codegen.native import Extern, Static, i64, i64p, native, ptr, ptrp, stack
+from flambeau.codegen.native import Extern, Static, i64, i64p, native, ptr, ptrp, stack, unlikely
 from flambeau.core.graph_errors import BY_SPLIT
 from flambeau.runtime.execution import as_tuple, execute, make_view
 from flambeau.runtime.indexing import add_index
@@ -42,6 +42,7 @@ from flambeau.runtime.objects import (
     REVISE,
     SLOT_OFFSET,
     SLOT_STORAGE,
+    TAPE,
     PyLong_FromLongLong,
     PyTuple_GetItem,
     PyTuple_Size,
@@ -131,11 +132,25 @@ def run(block: i64p, operands: ptrp, mode: i64) -> ptr:
 
 
 @native
+def ask_tape(block: i64p, inputs: ptr) -> ptr:
+    """Lets the tape that records run a Python plan; takes over the inputs."""
+    arguments = PyTuple_New(2)
+    Py_IncRef(ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 1, inputs)
+    result = PyObject_Call(ptr(world[TAPE]), arguments, None)
+    Py_DecRef(arguments)
+    return result
+
+
+@native
 def run_python_plan(block: i64p, operands: ptrp) -> ptr:
     inputs = stack(ptr, MAX_INPUTS)
     for i in range(block[B_INPUTS]):
         inputs[i] = operands[block[B_INPUT + 3 * i + 2]]
     arguments = as_tuple(inputs, block[B_INPUTS])
+    if unlikely(world[TAPE] != 0):
+        return ask_tape(block, arguments)
     result = PyObject_Call(ptr(block[B_RUN]), arguments, None)
     Py_DecRef(arguments)
     return result

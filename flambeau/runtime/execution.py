@@ -43,6 +43,7 @@ from flambeau.runtime.objects import (
     SLOT_NODE,
     SLOT_OFFSET,
     SLOT_STORAGE,
+    TAPE,
     TRACER,
     TRUE,
     ZERO,
@@ -77,6 +78,7 @@ from flambeau.runtime.plan_block import (
     B_THEN_ITEMS,
     B_THEN_PARAMS,
     KIND_INPUT,
+    KIND_KERNEL,
     KIND_VIEW,
     MAX_BUFFERS,
     MAX_INPUTS,
@@ -325,6 +327,9 @@ def write_target(
         return 0
     outputs[0] = inputs[block[B_INPLACE]]
     buffers[block[B_INPUTS]] = buffers[block[B_INPLACE]]
+    if unlikely(world[TAPE] != 0):
+        if tell(TAPE, block, inputs, outputs) == 0:  # before the operand changes
+            return 0
     if block[B_KERNEL] != 0:
         if run_kernel(block, buffers) == 0:
             return 0
@@ -333,6 +338,33 @@ def write_target(
     if needs != 0:
         written[EPOCH] += 1
     Py_IncRef(outputs[0])
+    return 1
+
+
+@native
+def tell(listener: i64, block: i64p, inputs: ptrp, outputs: ptrp) -> i64:
+    """Tells a listener in Python of a plan: listener(plan, inputs, results). 0: failed."""
+    arguments = PyTuple_New(3)
+    Py_IncRef(ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
+    PyTuple_SetItem(arguments, 1, as_tuple(inputs, block[B_INPUTS]))
+    PyTuple_SetItem(arguments, 2, as_tuple(outputs, block[B_OUTPUTS]))
+    answer = PyObject_Call(ptr(world[listener]), arguments, None)
+    Py_DecRef(arguments)
+    if answer == None:  # noqa: E711
+        return 0
+    Py_DecRef(answer)
+    return 1
+
+
+@native
+def tell_all(block: i64p, inputs: ptrp, outputs: ptrp, mode: i64) -> i64:
+    """Tells those who listen that a plan has run. 0: failed."""
+    if mode & TRACE:
+        if tell(TRACER, block, inputs, outputs) == 0:
+            return 0
+    if world[TAPE] != 0 and block[B_KIND] == KIND_KERNEL and block[B_INPLACE] < 0:
+        return tell(TAPE, block, inputs, outputs)
     return 1
 
 
@@ -356,22 +388,6 @@ def compute(block: i64p, buffers: ptrp, outputs: ptrp, mode: i64) -> i64:
         if run_kernel(block, buffers) == 0:
             forget(outputs, m)
             return 0
-    return 1
-
-
-@native
-def tell(block: i64p, inputs: ptrp, outputs: ptrp) -> i64:
-    """Tells Python that a plan ran: TRACER(plan, inputs, results). 0: failed."""
-    arguments = PyTuple_New(3)
-    Py_IncRef(ptr(block[B_PLAN]))
-    PyTuple_SetItem(arguments, 0, ptr(block[B_PLAN]))
-    PyTuple_SetItem(arguments, 1, as_tuple(inputs, block[B_INPUTS]))
-    PyTuple_SetItem(arguments, 2, as_tuple(outputs, block[B_OUTPUTS]))
-    answer = PyObject_Call(ptr(world[TRACER]), arguments, None)
-    Py_DecRef(arguments)
-    if answer == None:  # noqa: E711
-        return 0
-    Py_DecRef(answer)
     return 1
 
 
@@ -408,8 +424,8 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         if record(block, inputs, needs, outputs, mode) == 0:
             forget(outputs, m)
             return None
-    if unlikely(mode & TRACE):
-        if tell(block, inputs, outputs) == 0:
+    if unlikely(mode & TRACE or world[TAPE] != 0):
+        if tell_all(block, inputs, outputs, mode) == 0:
             forget(outputs, m)
             return None
     if m == 1:

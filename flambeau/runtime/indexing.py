@@ -24,12 +24,11 @@ from flambeau.codegen.native import (
     unlikely,
     void,
 )
-from flambeau.runtime.memory import DATA, PyObject_Free, PyObject_Malloc
+from flambeau.runtime.memory import DATA, PyObject_Free, PyObject_Malloc, touch
 from flambeau.runtime.objects import (
     ELLIPSIS,
     LONG_TYPE,
     NONE,
-    OPAQUE,
     PARAMETER_TYPE,
     SLICE_START,
     SLICE_TYPE,
@@ -52,7 +51,6 @@ from flambeau.runtime.objects import (
     type_of,
     world,
 )
-from flambeau.runtime.thread_modes import TRACE, thread_mode
 from flambeau.runtime.threads import parallel_for
 
 K_INDEX, K_RANGE, K_WINDOW = 8, 9, 10  # tags in keys, beside those of runtime.dispatch
@@ -220,14 +218,15 @@ def call_kernel(self: ptr, args: ptrp, nargs: i64) -> ptr:
     For ops whose result sizes depend on values, and for more operands than a plan takes.
     """
     count = nargs - 4
-    if thread_mode() & TRACE:
-        world[OPAQUE] += 1  # no plan says what this does
     buffers: ptrp = PyObject_Malloc(8 * (count + 1))
     flag = stack(i64, 1)
     flag[0] = 0
     for i in range(count):
         x = args[4 + i]
         storage: i64p = slot(x, world[SLOT_STORAGE])
+        if touch(storage) == 0:
+            PyObject_Free(buffers)
+            return None
         itemsize = as_integer(slot(slot(x, world[SLOT_SPEC]), world[SPEC_ITEMSIZE]))
         buffers[i] = ptr(storage[DATA]) + as_integer(slot(x, world[SLOT_OFFSET])) * itemsize
     buffers[count] = flag

@@ -44,6 +44,8 @@ Py_IncRef = Extern("Py_IncRef", void, ptr)
 Py_DecRef = Extern("Py_DecRef", void, ptr)
 PyErr_NoMemory = Extern("PyErr_NoMemory", ptr)
 PyObject_CallNoArgs = Extern("PyObject_CallNoArgs", ptr, ptr)
+PyObject_CallFunctionObjArgs = Extern("PyObject_CallFunctionObjArgs", ptr, ptr, ptr, ptr)
+PyLong_FromLongLong = Extern("PyLong_FromLongLong", ptr, i64)
 PyBuffer_FillInfo = Extern("PyBuffer_FillInfo", i32, ptr, ptr, ptr, i64, i32, i32)
 
 ALIGNMENT = 64
@@ -53,9 +55,10 @@ HUGE_FROM = 1 << 22
 MADV_HUGEPAGE = 14
 
 # words of `memory`: the statistics, read and set by runtime.storage
-IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED, ON_FAILURE = range(
-    9
-)
+(
+    IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED, ON_FAILURE,
+    SERIAL, ON_TOUCH,
+) = range(11)  # fmt: skip
 memory = Static("memory", i64, 16)
 free_lists = Static("free_lists", ptr, 256)
 
@@ -64,6 +67,8 @@ DATA, NBYTES, VERSION, OWNER, FLAGS, EPOCH = 2, 3, 4, 5, 6, 7
 STORAGE_BYTES = 64
 FLAG_META = 1  # describes memory that does not exist (device "meta")
 FLAG_INFERENCE = 2  # was made in inference mode
+SERIAL_BIT = 8  # from there on a storage's number: each has its own, memory is used again
+OWN_FLAGS = (1 << SERIAL_BIT) - 1
 
 
 @native
@@ -157,6 +162,13 @@ def deallocate(block: ptrp, requested: i64) -> void:
 
 
 @native
+def next_serial() -> i64:
+    """The number of a new storage, where it stands among the flags."""
+    memory[SERIAL] += 1 << SERIAL_BIT
+    return memory[SERIAL]
+
+
+@native
 def new_storage(nbytes: i64) -> i64p:
     """A storage object with its own memory (contents undefined);
     null with MemoryError set when memory is out.
@@ -175,7 +187,7 @@ def new_storage(nbytes: i64) -> i64p:
     storage[NBYTES] = nbytes
     storage[VERSION] = 0
     storage[OWNER] = 0
-    storage[FLAGS] = 0
+    storage[FLAGS] = next_serial()
     storage[EPOCH] = 0
     return storage
 
@@ -192,7 +204,7 @@ def borrow_storage(data: i64, nbytes: i64, owner: ptr, flags: i64) -> i64p:
     storage[NBYTES] = nbytes
     storage[VERSION] = 0
     storage[OWNER] = i64(owner)
-    storage[FLAGS] = flags
+    storage[FLAGS] = (flags & OWN_FLAGS) | next_serial()
     storage[EPOCH] = 0
     return storage
 
@@ -210,12 +222,35 @@ def free_storage(storage: i64p) -> void:
 
 
 @native
+def touch(storage: i64p) -> i64:
+    """The bytes of a storage are about to be seen by other than plans: what follows may depend on
+    them, which those who listen to plans must know. 0 with an exception set when that failed.
+    """
+    if thread_mode() & TRACE:
+        world[OPAQUE] += 1
+    if memory[ON_TOUCH] != 0:
+        answer = PyObject_CallFunctionObjArgs(ptr(memory[ON_TOUCH]), storage, None)
+        if answer == None:  # noqa: E711
+            return 0
+        Py_DecRef(answer)
+    return 1
+
+
+@native
+def storage_data(storage: i64p, unused: ptr) -> ptr:
+    """Getter of `data`, the address of the first byte."""
+    if touch(storage) == 0:
+        return None
+    return PyLong_FromLongLong(storage[DATA])
+
+
+@native
 def storage_buffer(storage: i64p, view: ptr, flags: i32) -> i32:
     """The buffer protocol: NumPy arrays and memoryviews look straight into the block
     and keep the storage alive.
     """
-    if thread_mode() & TRACE:
-        world[OPAQUE] += 1  # somebody looks at values: what follows may depend on them
+    if touch(storage) == 0:
+        return -1
     return PyBuffer_FillInfo(view, storage, ptr(storage[DATA]), storage[NBYTES], i32(0), flags)
 
 

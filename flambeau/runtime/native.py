@@ -43,6 +43,7 @@ from flambeau.runtime import (
     plan_table,
     programs,
     records,
+    replay,
     thread_modes,
     threads,
 )
@@ -51,11 +52,13 @@ from flambeau.runtime.capi import (
     METH_KEYWORDS,
     PY_BF_GETBUFFER,
     PY_TP_DEALLOC,
+    PY_TP_GETSET,
     PY_TP_MEMBERS,
     READONLY,
     T_LONGLONG,
     T_OBJECT,
     TPFLAGS_DEFAULT,
+    GetterDefinition,
     MemberDefinition,
     MethodDefinition,
     Numbered,
@@ -68,7 +71,7 @@ from flambeau.runtime.capi import (
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
     arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
-    programs, records, thread_modes, threads,
+    programs, records, replay, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
@@ -76,13 +79,14 @@ BUILTINS: list[NativeFunction] = [
     dispatch.execute_plan, execution.check_saved, backward.run_pass, arrivals.take_over,
     programs.run_program, programs.same_bytes, thread_modes.get_mode,
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
-    indexing.call_kernel, threads.stop_workers, threads.forget_workers,
+    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers,
+    threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
     objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
-    memory.memory_words, memory.release_cached, memory.allocate, memory.deallocate,
-    threads.pool_words, threads.parallel_for,
+    memory.storage_data, memory.memory_words, memory.release_cached, memory.allocate,
+    memory.deallocate, threads.pool_words, threads.parallel_for,
 ]  # fmt: skip
 
 
@@ -117,6 +121,8 @@ class NativeCore:
     set_mode_of_all: Callable[[int], int]
     next_order: Callable[[], int]
     call_kernel: Callable[..., Any]
+    replay: Callable[..., Any]
+    failing_guard: Callable[..., int]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]
 
@@ -262,7 +268,7 @@ class NativeCore:
     def _storage_type(self) -> type:
         members = (MemberDefinition * 7)(
             MemberDefinition(
-                b"data", T_LONGLONG, 8 * memory.DATA, READONLY, b"address of the first byte"
+                b"address", T_LONGLONG, 8 * memory.DATA, READONLY, b"`data`, not on tapes"
             ),
             MemberDefinition(b"nbytes", T_LONGLONG, 8 * memory.NBYTES, READONLY, b"size in bytes"),
             MemberDefinition(
@@ -276,15 +282,21 @@ class NativeCore:
             ),
             MemberDefinition(b"epoch", T_LONGLONG, 8 * memory.EPOCH, 0, b"changes of graphs"),
         )
-        slots = (TypeSlot * 4)(
+        getters = (GetterDefinition * 2)(
+            GetterDefinition(
+                b"data", self.address(memory.storage_data), None, b"address of the first byte"
+            ),
+        )
+        slots = (TypeSlot * 5)(
             TypeSlot(PY_TP_DEALLOC, self.address(memory.free_storage)),
             TypeSlot(PY_TP_MEMBERS, ctypes.addressof(members)),
+            TypeSlot(PY_TP_GETSET, ctypes.addressof(getters)),
             TypeSlot(PY_BF_GETBUFFER, self.address(memory.storage_buffer)),
         )
         specification = TypeSpecification(
             b"flambeau.Storage", memory.STORAGE_BYTES, 0, TPFLAGS_DEFAULT, slots
         )
-        return make_type(specification, members, slots)  # type: ignore[no-any-return]
+        return make_type(specification, members, getters, slots)  # type: ignore[no-any-return]
 
     def _out_of_memory(self) -> None:
         """Raises torch's error, and says what is held;

@@ -9,10 +9,6 @@ import ctypes
 import struct
 from typing import Any
 
-from flambeau.runtime.objects import OPAQUE
-from flambeau.runtime.system import engine
-from flambeau.runtime.thread_modes import TRACE
-
 FORMATS: dict[str, Any] = {
     "bool": ctypes.c_bool, "uint8": ctypes.c_uint8, "int8": ctypes.c_int8, "int16": ctypes.c_int16,
     "int32": ctypes.c_int32, "int64": ctypes.c_int64, "uint16": ctypes.c_uint16,
@@ -26,9 +22,6 @@ def read_scalar(tensor: Any) -> Any:
     spec = tensor._spec
     if spec.device.type == "meta":
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    core = engine.core
-    if core.get_mode() & TRACE:
-        core.world[OPAQUE] += 1  # what follows may depend on the value
     address = tensor._storage.data + tensor._offset * spec.itemsize
     name = spec.dtype.name
     simple = FORMATS.get(name)

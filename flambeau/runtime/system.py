@@ -25,6 +25,7 @@ class Engine:
     core: NativeCore
     Tensor: Any
     Parameter: Any
+    tape: Any = None  # compiler.tape.Tape while a function is being recorded
     functions: dict[str, Any]  # the public functions by name
     # numbers of ops from here on belong to `x + y` and its kin, see ops.registry
     first_operator: int

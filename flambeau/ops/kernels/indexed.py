@@ -47,6 +47,7 @@ from flambeau.codegen.native import (
     unlikely,
     void,
 )
+from flambeau.runtime.system import engine
 
 POINTERS = {4: i32p, 8: i64p}
 WORDS = {1: u8, 2: u16, 4: u32, 8: u64}
@@ -142,90 +143,96 @@ def move_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
 
 
 @native
-def in_range(index: ptr, params: i64p, count: i64) -> i64:
-    """Whether all index values along the axis are valid."""
-    words = params + INDICES
-    size, index_step = words[0], words[2]
-    lowest = 0 - size if params[WRAP] != 0 else i64(0)
+def find_offsets(indices: ptrp, position: i64, params: i64p, count: i64, offsets: i64p) -> i64:
+    """Where in the table single elements are, in bytes, for `count` positions of the axis; 0 if one
+    of the index values is out of range.
+    """
     bad = i64(0)
-    if index_step == INDEX_SIZE:
-        values: IP = index
+    for j in range(K):
+        words = params + INDICES + 3 * j
+        size, step, index_step = words[0], words[1], words[2]
+        lowest = 0 - size if params[WRAP] != 0 else i64(0)
+        first = indices[j] + position * index_step
+        if index_step == INDEX_SIZE:
+            values: IP = first
+            for p in range(count):
+                value = i64(values[p])
+                bad = bad | (i64(1) if u64(value - lowest) >= u64(size - lowest) else i64(0))
+                place = (value + size if value < 0 else value) * step
+                offsets[p] = place if j == 0 else offsets[p] + place
+        else:
+            for p in range(count):
+                where: IP = first + p * index_step
+                value = i64(where[0])
+                bad = bad | (i64(1) if u64(value - lowest) >= u64(size - lowest) else i64(0))
+                place = (value + size if value < 0 else value) * step
+                offsets[p] = place if j == 0 else offsets[p] + place
+    return 1 - bad
+
+
+@native
+def move_plainly(
+    table: ptr, row: ptr, indices: ptrp, position: i64, params: i64p, count: i64, writes: i64
+) -> i64:
+    """Single elements whose steps are all plain: the usual case, without offsets in memory. 0 if an
+    index value is out of range.
+    """
+    values: IP = indices[0] + position * INDEX_SIZE
+    size, bad = params[INDICES], i64(0)
+    for p in range(count):
+        bad = bad | (i64(1) if u64(i64(values[p])) >= u64(size) else i64(0))
+    if unlikely(bad != 0):
+        return 0
+    chosen: TP = table
+    other: TP = row
+    if writes == 0:
         for p in range(count):
-            value = i64(values[p])
-            bad = bad | (i64(1) if value < lowest or value >= size else i64(0))
+            other[p] = chosen[i64(values[p])]
     else:
         for p in range(count):
-            where: IP = index + p * index_step
-            value = i64(where[0])
-            bad = bad | (i64(1) if value < lowest or value >= size else i64(0))
-    return i64(1) - bad
-
-
-@native
-def gather_line(table: ptr, row: ptr, index: ptr, params: i64p, count: i64) -> void:
-    """Single elements along the axis, read from the table; the index values are valid."""
-    words = params + INDICES
-    size, step, index_step = words[0], words[1], words[2]
-    along, row_step = params[AXIS_TABLE], params[AXIS_ROW]
-    if (
-        step == SIZE
-        and along == 0
-        and row_step == SIZE
-        and index_step == INDEX_SIZE
-        and params[WRAP] == 0
-    ):
-        values: IP = index
-        source: TP = table
-        target: TP = row
-        for p in range(count):
-            target[p] = source[i64(values[p])]
-        return
-    for p in range(count):
-        where: IP = index + p * index_step
-        value = i64(where[0])
-        value = value + size if value < 0 else value
-        chosen: TP = table + (value * step + p * along)
-        other: TP = row + p * row_step
-        other[0] = chosen[0]
-
-
-@native
-def scatter_line(table: ptr, row: ptr, index: ptr, params: i64p, count: i64) -> void:
-    """Single elements along the axis, written into the table; the index values are valid."""
-    words = params + INDICES
-    size, step, index_step = words[0], words[1], words[2]
-    along, row_step = params[AXIS_TABLE], params[AXIS_ROW]
-    for p in range(count):
-        where: IP = index + p * index_step
-        value = i64(where[0])
-        value = value + size if value < 0 else value
-        chosen: TP = table + (value * step + p * along)
-        other: TP = row + p * row_step
-        if MODE == SET:
-            chosen[0] = other[0]
-        else:
-            chosen[0] = T(combine(C(chosen[0]), C(other[0])))
+            at = i64(values[p])
+            if MODE == SET:
+                chosen[at] = other[p]
+            else:
+                chosen[at] = T(combine(C(chosen[at]), C(other[p])))
+    return 1
 
 
 @native
 def move_elements(
-    table: ptr, row: ptr, index: ptr, params: i64p, start: i64, end: i64, writes: i64
+    table: ptr, row: ptr, indices: ptrp, params: i64p, start: i64, end: i64, writes: i64
 ) -> i64:
     """Single elements at the axis' positions `start` to `end`, in blocks whose index values are
     still in the cache at second sight. Returns where it stopped: at a block with a bad index.
     """
+    offsets = stack(i64, BLOCK)
+    along, row_step = params[AXIS_TABLE], params[AXIS_ROW]
+    plain = i64(0)
+    if K == 1:
+        if params[INDICES + 1] == SIZE and params[INDICES + 2] == INDEX_SIZE:
+            if along == 0 and row_step == SIZE and params[WRAP] == 0:
+                plain = 1
     position = start
     while position < end:
         count = end - position if end - position < BLOCK else i64(BLOCK)
-        first = index + position * params[INDICES + 2]
-        if unlikely(in_range(first, params, count) == 0):
+        chosen = table + position * along
+        other = row + position * row_step
+        if plain != 0:
+            if unlikely(move_plainly(chosen, other, indices, position, params, count, writes) == 0):
+                break
+            position += count
+            continue
+        if unlikely(find_offsets(indices, position, params, count, offsets) == 0):
             break
-        chosen = table + position * params[AXIS_TABLE]
-        other = row + position * params[AXIS_ROW]
-        if writes != 0:
-            scatter_line(chosen, other, first, params, count)
-        else:
-            gather_line(chosen, other, first, params, count)
+        for p in range(count):
+            a: TP = chosen + (offsets[p] + p * along)
+            b: TP = other + p * row_step
+            if writes == 0:
+                b[0] = a[0]
+            elif MODE == SET:
+                a[0] = b[0]
+            else:
+                a[0] = T(combine(C(a[0]), C(b[0])))
         position += count
     return position
 
@@ -259,11 +266,10 @@ def walk(buffers: ptrp, params: i64p, start: i64, stop: i64, writes: i64) -> voi
     item = start
     while item < stop:
         end = position + stop - item if position + stop - item < axis else axis
-        if K == 1:
-            if params[COUNT] == 1:
-                reached = move_elements(table, row, indices[0], params, position, end, writes)
-                item += reached - position
-                position = reached
+        if params[COUNT] == 1:
+            reached = move_elements(table, row, indices, params, position, end, writes)
+            item += reached - position
+            position = reached
         for p in range(position, end):
             offset = table_offset(indices, p, params, flag)
             if unlikely(offset == BAD):
@@ -342,8 +348,10 @@ class Nest:
             return dims[0][0]
         chosen = max(free, key=lambda d: dims[d][0])
         size, table, row, nothing = dims[chosen]
+        # Every part goes through all indices again: no more of them than there are threads.
+        wanted = [p for p in (16, 8, 4, 2) if p <= 1 << (engine.core.threads() - 1).bit_length()]
         parts = next(
-            (p for p in (16, 8, 4, 2) if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1
+            (p for p in wanted if size % p == 0 and size // p * abs(table) >= LINE_BYTES), 1
         )
         if parts > 1:
             dims[chosen] = (size // parts, table, row, nothing)

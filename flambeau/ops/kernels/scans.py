@@ -27,6 +27,7 @@ from flambeau.codegen.native import (
     pointer,
     ptr,
     ptrp,
+    sizeof,
     stack,
     u8,
     void,
@@ -68,6 +69,7 @@ MODES = {
 IN_OFFSET, OUT_OFFSET, INDEX_OFFSET = 12, 13, 14
 DIMS = 16
 SIDE_BY_SIDE = 64  # lines in a tile
+BLOCK = 16  # elements that running extremes look at together
 
 
 @native
@@ -156,24 +158,79 @@ def scan_line(a: ptr, b: ptr, params: i64p) -> void:
 
 
 @native
+def replaces(best: T, x: T) -> i64:
+    """Whether an element takes the place of the extreme so far; NaN gives way to NaN only."""
+    better = 1 - keeps(A(best), A(x))
+    return better & ((i64(1) if best == best else i64(0)) | (i64(1) if x != x else i64(0)))
+
+
+@native
+def extreme_block(x: TP, y: TP, where: i64p, best: T, place: i64) -> i64:
+    """Up to 16 neighbours none of which replaces the extreme; 0 if one does."""
+    found = i64(0)
+    for q in range(BLOCK):
+        found = found | replaces(best, x[q])
+    if found != 0:
+        return 0
+    for q in range(BLOCK):
+        y[q] = best
+        where[q] = place
+    return 1
+
+
+@native
 def extreme_line(a: ptr, b: ptr, c: ptr, params: i64p) -> void:
     """One line of running extremes, and where they stand."""
     source: TP = a
     target: TP = b
     where: i64p = c
+    length = params[LENGTH]
     best, place = source[0], i64(0)
-    target[0] = best
-    where[0] = 0
-    for j in range(1, params[LENGTH]):
+    together = i64(0)
+    if params[IN_STEP] == sizeof(T) and params[OUT_STEP] == sizeof(T) and params[INDEX_STEP] == 8:
+        together = 1
+    j = i64(0)
+    while j < length:
+        if together != 0 and length - j >= BLOCK:
+            if extreme_block(source, target, where, best, place):
+                j += BLOCK
+                source, target, where = source + BLOCK, target + BLOCK, where + BLOCK
+                continue
+        for _ in range(BLOCK if length - j >= BLOCK else length - j):
+            x = source[0]
+            if keeps(A(best), A(x)) == 0:
+                if best == best or x != x:  # NaN gives way to NaN only
+                    best = x
+                    place = j
+            target[0] = best
+            where[0] = place
+            source = ptr(source) + params[IN_STEP]
+            target = ptr(target) + params[OUT_STEP]
+            where = ptr(where) + params[INDEX_STEP]
+            j += 1
+
+
+@native
+def extremes_beside(a: ptr, b: ptr, c: ptr, count: i64, params: i64p) -> void:
+    """Up to 64 lines whose elements are neighbours."""
+    best, place = stack(T, 64), stack(i64, 64)
+    source: TP = a
+    target: TP = b
+    where: i64p = c
+    for t in range(count):
+        best[t] = source[t]
+        place[t] = 0
+    for j in range(params[LENGTH]):
+        for t in range(count):
+            x = source[t]
+            found = replaces(best[t], x)
+            best[t] = x if found != 0 else best[t]
+            place[t] = j if found != 0 else place[t]
+            target[t] = best[t]
+            where[t] = place[t]
         source = ptr(source) + params[IN_STEP]
         target = ptr(target) + params[OUT_STEP]
         where = ptr(where) + params[INDEX_STEP]
-        if keeps(A(best), A(source[0])) == 0:
-            if best == best or source[0] != source[0]:  # NaN gives way to NaN only
-                best = source[0]
-                place = j
-        target[0] = best
-        where[0] = place
 
 
 @native
@@ -205,10 +262,11 @@ def scan(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def extremes(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: the same for running extremes with their indices, line by line."""
+    """Kernel: the same for running extremes with their indices."""
+    tiles = (params[WIDTH] + params[TILE] - 1) // params[TILE]
     for item in range(start, stop):
-        first = item % params[WIDTH]
-        rest = item // params[WIDTH]
+        first = item % tiles * params[TILE]
+        rest = item // tiles
         a = buffers[0] + (params[IN_OFFSET] + first * params[IN_LINE])
         b = buffers[1] + (params[OUT_OFFSET] + first * params[OUT_LINE])
         c = buffers[2] + (params[INDEX_OFFSET] + first * params[INDEX_LINE])
@@ -219,7 +277,17 @@ def extremes(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             a = a + digit * dim[1]
             b = b + digit * dim[2]
             c = c + digit * dim[3]
-        extreme_line(a, b, c, params)
+        count = params[WIDTH] - first if params[WIDTH] - first < params[TILE] else params[TILE]
+        if params[TILE] == SIDE_BY_SIDE:
+            extremes_beside(a, b, c, count, params)
+        else:
+            for t in range(count):
+                extreme_line(
+                    a + t * params[IN_LINE],
+                    b + t * params[OUT_LINE],
+                    c + t * params[INDEX_LINE],
+                    params,
+                )
 
 
 def layout(
@@ -241,9 +309,8 @@ def layout(
     )
     if not sizes:
         sizes, strides = (1,), ((0,), (0,), (0,))
-    beside = (
-        tile and sizes[-1] > 4 and strides[0][-1] == itemsizes[0] and strides[1][-1] == itemsizes[1]
-    )
+    neighbours = all(s[-1] == size for s, size in zip(strides, itemsizes, strict=False))
+    beside = tile and sizes[-1] > 4 and neighbours
     width = SIDE_BY_SIDE if beside else 4 if tile else 1
     sign = -1 if reverse else 1
     params = [

@@ -3,9 +3,9 @@
 Each element becomes an unsigned key whose order is the elements' (NaN above all, -0 equal to 0;
 complemented when descending). Keys of up to 32 bits share a word with the element's index, longer
 ones stand in front of it. Lines are sorted by their keys' bytes from the last to the first (LSD
-radix sort), short ones by insertion: both keep equal elements in their order, and the time does not
-depend on the data. `select` finds one element by counting bytes from the first to the last, without
-moving anything.
+radix sort), short ones by merging pieces: both keep equal elements in their order, and the time
+does not depend on the data. `select` finds one element by counting bytes from the first to the
+last, without moving anything.
 
     params, items = layout(shape, dim, strides, ...); plan.use_native(kernel("sort", float32),
     params, items, scratch=...)
@@ -52,7 +52,9 @@ T, U, TP, UP = u8, u8, pointer(u8), pointer(u8)
 BITS, ONES, SIGN, FLOATING, SIGNED = 8, 255, 128, False, False
 W = 1  # words of an entry: key and index together, or one after the other
 KEY = 32  # where the key begins in an entry's first word
-SHORT, MERGED = 16, 192  # lines up to these lengths are sorted by insertion, by merging such pieces
+SHORT = 32  # entries that are sorted at once; 16 where insertion does it
+PIECE = 32
+MERGED = 192  # lines up to this length are sorted by merging such pieces
 BLOCK = 16  # elements that topk looks at together
 
 # words of the parameters that the ops fill in, where scans keep offsets that are always 0 here
@@ -105,28 +107,52 @@ def enter(source: ptr, step: i64, count: i64, flip: u64, entries: u64p) -> i64:
 
 
 @native
+def by_ranks(entries: u64p, count: i64) -> void:
+    """Sorts up to 32 entries of one word: each goes to the place that as many others precede."""
+    own, ranks = stack(u64, PIECE), stack(i64, PIECE)
+    for i in range(PIECE):
+        ranks[i] = 0
+        own[i] = u64(0)
+    for i in range(count):
+        own[i] = entries[i]
+    if count <= PIECE // 2:
+        for j in range(count):
+            other = own[j]
+            for i in range(PIECE // 2):
+                ranks[i] += 1 if other < own[i] else 0
+    else:
+        for j in range(count):
+            other = own[j]
+            for i in range(PIECE):
+                ranks[i] += 1 if other < own[i] else 0
+    for i in range(count):
+        entries[ranks[i]] = own[i]
+
+
+@native
 def insertion(entries: u64p, count: i64) -> void:
-    """Sorts a few entries."""
+    """Sorts a few entries of two words."""
     for i in range(1, count):
         j = i
         entry = entries[i * W]
-        if W == 1:
-            while j > 0:
-                if entries[j - 1] < entry:
-                    break
-                entries[j] = entries[j - 1]
-                j -= 1
-            entries[j] = entry
-        else:
-            index = entries[2 * i + 1]
-            while j > 0:
-                if entries[2 * j - 2] <= entry:
-                    break
-                entries[2 * j] = entries[2 * j - 2]
-                entries[2 * j + 1] = entries[2 * j - 1]
-                j -= 1
-            entries[2 * j] = entry
-            entries[2 * j + 1] = index
+        index = entries[2 * i + 1]
+        while j > 0:
+            if entries[2 * j - 2] <= entry:
+                break
+            entries[2 * j] = entries[2 * j - 2]
+            entries[2 * j + 1] = entries[2 * j - 1]
+            j -= 1
+        entries[2 * j] = entry
+        entries[2 * j + 1] = index
+
+
+@native
+def sort_few(entries: u64p, count: i64) -> void:
+    """Sorts up to 32 entries."""
+    if W == 1:
+        by_ranks(entries, count)
+    else:
+        insertion(entries, count)
 
 
 @native
@@ -148,9 +174,8 @@ def merge(source: u64p, target: u64p, middle: i64, count: i64) -> void:
 def merge_sort(entries: u64p, other: u64p, count: i64) -> u64p:
     """Sorts a short line; returns which of the two buffers holds the result."""
     for k in range((count + SHORT - 1) // SHORT):
-        insertion(
-            entries + k * SHORT * W, SHORT if count - k * SHORT > SHORT else count - k * SHORT
-        )
+        rest = count - k * SHORT
+        sort_few(entries + k * SHORT * W, SHORT if rest > SHORT else rest)
     source, target, width = entries, other, i64(SHORT)
     while width < count:
         for k in range((count + 2 * width - 1) // (2 * width)):
@@ -238,8 +263,8 @@ def put(entries: u64p, count: i64, odd: i64, flip: u64, line: ptrp, params: i64p
 def least_key(x: TP, step: i64, count: i64, flip: U) -> U:
     """The least key of some elements."""
     least: U = U(ONES)
-    if step == BITS // 8:
-        for j in range(count):
+    if step == BITS // 8 and count == BLOCK:
+        for j in range(BLOCK):
             key = key_of(x[j]) ^ flip
             least = key if key < least else least
         return least
@@ -269,15 +294,19 @@ def place_entry(entries: u64p, k: i64, key: u64, index: i64) -> void:
 
 
 @native
-def top_entries(source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k: i64) -> i64:
-    """The first k entries in order, for small k; returns whether there may be elements that their
-    keys do not tell.
+def top_entries(
+    source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k: i64, result: ptrp
+) -> i64:
+    """The first k entries in order, for small k: `result[0]` is where they are. Returns whether
+    there may be elements that their keys do not tell.
     """
-    odd = enter(source, step, k, flip, entries)
-    insertion(entries, k)
-    limit = entries[(k - 1) * W] >> KEY
-    x: TP = source + k * step
     i = k
+    if i < SHORT:
+        i = i64(SHORT) if count > SHORT else count
+    odd = enter(source, step, i, flip, entries)
+    entries = sort_entries(entries, entries + count * W, i)
+    limit = entries[(k - 1) * W] >> KEY
+    x: TP = source + i * step
     while i < count:
         size = BLOCK if count - i >= BLOCK else count - i
         if u64(least_key(x, step, size, U(flip))) < limit:
@@ -292,6 +321,7 @@ def top_entries(source: ptr, step: i64, count: i64, flip: u64, entries: u64p, k:
                     limit = entries[(k - 1) * W] >> KEY
         x = ptr(x) + size * step
         i += size
+    result[0] = entries
     return odd
 
 
@@ -316,12 +346,12 @@ def sort(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
     entries: u64p = buffers[3] + slot * params[SLOT]
     other = entries + length * W
-    line = stack(ptr, 3)
+    line = stack(ptr, 4)
     for item in range(start, stop):
         locate(buffers, params, item, line)
         if count * 32 <= length and count <= 128 and count > 0:
-            odd = top_entries(line[0], params[IN_STEP], length, flip, entries, count)
-            put(entries, count, odd, flip, line, params)
+            odd = top_entries(line[0], params[IN_STEP], length, flip, entries, count, line + 3)
+            put(line[3], count, odd, flip, line, params)
         else:
             odd = enter(line[0], params[IN_STEP], length, flip, entries)
             put(sort_entries(entries, other, length), count, odd, flip, line, params)
@@ -358,7 +388,7 @@ def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: of each line the element at place COUNT of the order (or the median), and an index of
     it.
     """
-    counts, line = stack(i64, 256), stack(ptr, 3)
+    counts, line, few = stack(i64, 256), stack(ptr, 3), stack(u64, PIECE)
     for item in range(start, stop):
         locate(buffers, params, item, line)
         length, step, wanted = params[LENGTH], params[IN_STEP], params[COUNT]
@@ -372,12 +402,21 @@ def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                 wanted = length - 1  # a NaN
             else:
                 wanted = (numbers - 1) // 2 if numbers > 0 else i64(0)
-        key = rank_of(line[0], step, length, wanted, counts)
         x = line[0]
         index = i64(0)
-        while u64(key_of(x[0])) != key:
-            x = ptr(x) + step
-            index += 1
+        if W == 1 and length <= PIECE:
+            enter(line[0], step, length, 0, few)
+            by_ranks(few, length)
+            key = few[wanted] >> KEY
+            while wanted > 0 and few[wanted - 1] >> KEY == key:  # the first of equal ones
+                wanted -= 1
+            index = i64(few[wanted] & 0xFFFFFFFF)
+            x = ptr(x) + index * step
+        else:
+            key = rank_of(line[0], step, length, wanted, counts)
+            while u64(key_of(x[0])) != key:
+                x = ptr(x) + step
+                index += 1
         target: TP = line[1]
         where: i64p = line[2]
         target[0] = x[0]
@@ -442,6 +481,7 @@ def kernel(which: str, dtype: Any) -> int:
         "SIGNED": element.signed and element.kind == "int",
         "W": 2 if bits == 64 else 1,
         "KEY": 0 if bits == 64 else 32,
+        "SHORT": 16 if bits == 64 else 32,
     }
     name = f"order-{dtype.name}"
     kernels = list(KERNELS.values())
