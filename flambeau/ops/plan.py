@@ -48,6 +48,29 @@ class Operand(NamedTuple):
     place: int
 
 
+class Formula(NamedTuple):
+    """What a pointwise kernel computes: an expression for each result, over elements of `shape`.
+    written: how many of the last operands are the results' own memory.
+    """
+
+    expressions: tuple[Any, ...]
+    shape: tuple[int, ...]
+    written: int = 0
+
+
+class Folding(NamedTuple):
+    """What a reduction computes: `reduction` of the elements over the dimensions `dims` of `shape`;
+    `results` are the dtypes in memory.
+    """
+
+    reduction: Any
+    element: Any
+    shape: tuple[int, ...]
+    dims: tuple[int, ...]
+    results: tuple[str, ...]
+    parameters: tuple[float, ...]
+
+
 class Plan:
     """See the module's first lines.
 
@@ -56,7 +79,7 @@ class Plan:
 
     __slots__ = (
         "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "programs",
-        "keep", "node_name", "names", "saves", "__weakref__",
+        "keep", "node_name", "names", "saves", "formula", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +98,7 @@ class Plan:
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
+        self.formula: Formula | Folding | None = None  # where the compiler may compute it elsewhere
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []
