@@ -109,6 +109,23 @@ def plain_segment_reduce(data: Any, reduce: str, **options: Any) -> Any:
     return segment_reduce.function(data, reduce, **options)
 
 
+def check_chunks(tensors: Sequence[Any], dim: int) -> None:
+    """torch's errors for tensors that do not go together."""
+    if dim < 0 and len({x.ndim for x in tensors}) > 1:
+        raise RuntimeError(
+            "_chunk_cat expects non-negative dim when input tensors have different ndims"
+        )
+    if any(dim >= x.ndim for x in tensors):
+        raise RuntimeError("_chunk_cat expects dim < ndim for all input tensors")
+    wrapped = wrap_dim(dim, tensors[0].ndim)
+    if any(x.shape[:wrapped] != tensors[0].shape[:wrapped] for x in tensors):
+        raise RuntimeError(
+            "_chunk_cat expects same sizes of 0,...,dim-1 dimensions for all tensors"
+        )
+    if not all(x.numel() for x in tensors):
+        raise RuntimeError("_chunk_cat expects non-empty tensor")
+
+
 @composite(methods=())
 def _chunk_cat(tensors: Sequence[Any], dim: int, num_chunks: int, *, out: Any = None) -> Any:
     """Each tensor cut into chunks along `dim` (the last ones filled up with zeros), the chunks
@@ -122,11 +139,10 @@ def _chunk_cat(tensors: Sequence[Any], dim: int, num_chunks: int, *, out: Any = 
         raise RuntimeError("_chunk_cat expects a non-empty input tensor list")
     if num_chunks <= 0:
         raise RuntimeError("_chunk_cat expects positive num_chunks")
+    check_chunks(tensors, dim)
     dim = wrap_dim(dim, tensors[0].ndim)
     parts = []
     for x in tensors:
-        if dim >= x.ndim:
-            raise RuntimeError("_chunk_cat expects dim < ndim for all input tensors")
         missing = -x.shape[dim] % num_chunks
         if missing:
             shape = tuple(missing if d == dim else n for d, n in enumerate(x.shape))
@@ -207,5 +223,3 @@ def hash_tensor(call, input, dim=(), *, keepdim=False, mode=0):
 
     return call.numpy(["input"], [output], compute)
 
-
-__all__: list[str] = []
