@@ -17,9 +17,15 @@ from typing import Any
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
-from flambeau.ops.kernels import conv_arrays, conv_forward, conv_weight
+from flambeau.ops.kernels import (
+    conv_arrays,
+    conv_forward,
+    conv_forward_points,
+    conv_weight,
+    conv_weight_points,
+)
 from flambeau.ops.kernels.conv_padding import COMPUTE
-from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes
+from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.registry import engine
 from flambeau.runtime.threads import parallel_for
@@ -94,8 +100,17 @@ def native_convolution(
     plan = call.plan(names, [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    params, scratch, work = conv_forward.convolve_params(task, *threading())
-    address = conv_forward.convolve_address(x.dtype.name)
+    counts, moves = geometry[1], geometry[3]
+    if transposed:
+        moves = (1, 1, 1)
+    if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
+        if not transposed:
+            task = task._replace(planes=whole_planes(*geometry))
+        params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
+        address = conv_forward_points.points_address(x.dtype.name)
+    else:
+        params, scratch, work = conv_forward.convolve_params(task, *threading())
+        address = conv_forward.convolve_address(x.dtype.name)
     return plan.use_native(address, params, 1, work, 1, scratch)
 
 
@@ -285,15 +300,20 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     plan = call.plan(("input", "other"), [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    planes = forward_planes(
-        three(x.shape[2:], 1),
-        three(g.shape[2:], 1),
-        three(kernel, 1),
-        three(stride, 1),
-        three(padding, 0),
+    counts = three(g.shape[2:], 1)
+    geometry = (
+        three(x.shape[2:], 1), counts, three(kernel, 1), three(stride, 1), three(padding, 0),
         three(dilation, 1),
-    )
-    rows, channels = g.shape[1] // groups, x.shape[1] // groups
-    task = conv_weight.WeightTask(x, g, planes, groups, rows, channels)
-    params, scratch, work = conv_weight.weight_params(task, *threading())
-    return plan.use_native(conv_weight.weight_address(x.dtype.name), params, 1, work, 1, scratch)
+    )  # fmt: skip
+    rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
+    task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
+    if conv_weight_points.suits(task):
+        found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
+        address = conv_weight_points.points_address(kind)
+    else:
+        found = conv_weight.weight_params(
+            task._replace(planes=forward_planes(*geometry)), *threading()
+        )
+        address = conv_weight.weight_address(kind)
+    params, scratch, work = found
+    return plan.use_native(address, params, 1, work, 1, scratch)

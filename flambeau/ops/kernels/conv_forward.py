@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -33,10 +32,10 @@ from flambeau.codegen.native import (
     ptr,
     ptrp,
     stack,
-    u8p,
     void,
 )
 from flambeau.core.spec import Spec
+from flambeau.ops.kernels.conv_depthwise import depthwise_address
 from flambeau.ops.kernels.conv_padding import (
     CHANNEL_STEP,
     COMPUTE,
@@ -58,14 +57,8 @@ from flambeau.ops.kernels.conv_padding import (
     widen,
 )
 from flambeau.ops.kernels.conv_planes import Phase, Planes, volume
-from flambeau.ops.kernels.conv_tiles import (
-    ELEMENT,
-    LAYOUT_WORDS,
-    Tile,
-    depthwise_address,
-    product_address,
-    tile_for,
-)
+from flambeau.ops.kernels.conv_tiles import LAYOUT_WORDS, product_address
+from flambeau.ops.kernels.vector_text import ELEMENT, Tile, tile_for
 
 X, C, XP, CP, SIZE = f32, f32, pointer(f32), pointer(f32), 4  # replaced by `Unit`
 Parallel = Signature(void, ptr, ptr, ptr, i64, i64)
@@ -649,6 +642,3 @@ def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int],
         len(p.phases), phase_table, *tables, *phases, *more,
     ]  # fmt: skip
     return params, buffers + slots * buffer_bytes, work
-
-
-_ = (u8p, Sequence, Tile)

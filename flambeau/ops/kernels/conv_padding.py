@@ -30,8 +30,8 @@ from flambeau.codegen.native import (
     void,
 )
 from flambeau.core.spec import Spec
+from flambeau.ops.kernels.conv_copies import copy_rows_address
 from flambeau.ops.kernels.conv_planes import Planes
-from flambeau.ops.kernels.conv_tiles import copy_rows_address
 
 CopyRows = Signature(void, ptr, ptr, i64, i64, i64, i64)
 X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # replaced by `Unit`

@@ -110,6 +110,21 @@ def forward_planes(
     )
 
 
+def whole_planes(
+    space: Sequence[int],
+    counts: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Planes:
+    """The geometry of a convolution whose positions are read one by one: a single plane with the
+    rows and columns between positions in it, too.
+    """
+    wide = [counts[0], *((c - 1) * s + 1 for c, s in zip(counts[1:], stride[1:], strict=True))]
+    return forward_planes(space, wide, kernel, (stride[0], 1, 1), padding, dilation)
+
+
 def transposed_planes(
     space: Sequence[int],
     counts: Sequence[int],

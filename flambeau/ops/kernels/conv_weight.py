@@ -29,6 +29,7 @@ from flambeau.codegen.native import (
     void,
 )
 from flambeau.core.spec import Spec
+from flambeau.ops.kernels.conv_copies import copy_rows_address
 from flambeau.ops.kernels.conv_padding import (
     CHANNEL_STEP,
     COMPUTE,
@@ -46,20 +47,25 @@ from flambeau.ops.kernels.conv_padding import (
     unit_for,
 )
 from flambeau.ops.kernels.conv_planes import Planes, volume
-from flambeau.ops.kernels.conv_tiles import ELEMENT, Tile, copy_rows_address, dot_address, tile_for
+from flambeau.ops.kernels.conv_tiles import dot_address
+from flambeau.ops.kernels.vector_text import ELEMENT, Tile, tile_for
 
 X, C, XP, CP, SIZE = f32, f32, pointer(f32), pointer(f32), 4  # replaced by `Unit`
 Parallel = Signature(void, ptr, ptr, ptr, i64, i64)
 Dot = Signature(void, ptr, i64, i64, ptr, ptr, i64, ptr)
 
-# words of the parameters; the first ones are those of conv_padding
+# words of the parameters; the first ones are those of conv_padding, the next ones those that both
+# ways have in common
 (
     PARALLEL, THREADS, TOTAL, IMAGES, CHUNK, CHUNK_FIRST, CHUNK_NOW, GROUPS, CHANNELS, ROWS,
-    TILE_ROWS, BLOCKS, TILE, TILE_VECTORS, LANES, COUNT, PADDED_COUNT, PARTS, TABLE, STEP, LENGTH,
-    COUNT_SLICES, COUNT_ROWS, COUNT_COLUMNS, G_IMAGE, G_CHANNEL, G_SLICE, G_ROW, G_COLUMN, G_COPY,
-    SUMS, PLANES_X, PLANES_G,
-) = range(PADDING_WORDS, PADDING_WORDS + 33)  # fmt: skip
-WORDS = PADDING_WORDS + 33
+    COUNT_SLICES, COUNT_ROWS, COUNT_COLUMNS, G_IMAGE, G_CHANNEL, G_SLICE, G_ROW, G_COLUMN, PLANES_X,
+    PLANES_G, SUMS, COUNT, BLOCKS, PARTS,
+) = range(PADDING_WORDS, PADDING_WORDS + 24)  # fmt: skip
+SHARED_WORDS = PADDING_WORDS + 24
+(
+    TILE_ROWS, TILE, TILE_VECTORS, LANES, PADDED_COUNT, TABLE, STEP, LENGTH, G_COPY,
+) = range(SHARED_WORDS, SHARED_WORDS + 9)  # fmt: skip
+WORDS = SHARED_WORDS + 9
 
 
 @native
@@ -280,9 +286,9 @@ def weight_params(task: WeightTask, parallel: int, threads: int) -> tuple[list[i
     planes_g = planes_x + -(-task.groups * task.channels * layout.channel * size // 64) * 64
     params = [
         *padding, parallel, threads if work >= 1 << 17 else 0, total, images, chunk, 0, 0,
-        task.groups, task.channels, task.rows, tile.rows, blocks, dot_address(tile), tile.vectors,
-        tile.lanes, count, padded_count, parts, WORDS + len(tables), STEP_BYTES // size, length,
-        *p.counts, *g_steps, copy_rows_address(kind, g_steps[4], False) if whole_rows else 0, sums,
-        planes_x, planes_g, *tables, *offsets,
+        task.groups, task.channels, task.rows, *p.counts, *g_steps, planes_x, planes_g, sums, count,
+        blocks, parts, tile.rows, dot_address(tile), tile.vectors, tile.lanes, padded_count,
+        WORDS + len(tables), STEP_BYTES // size, length,
+        copy_rows_address(kind, g_steps[4], False) if whole_rows else 0, *tables, *offsets,
     ]  # fmt: skip
     return params, planes_g + task.groups * task.rows * length * size, work

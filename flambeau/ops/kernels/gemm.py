@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import Unit, f16, f32, f64, i8, i16, i32, i64, pointer, u8, u16, u32
 from flambeau.ops.kernels import gemm_native as native
-from flambeau.ops.kernels.conv_tiles import machine_vectors
 from flambeau.ops.kernels.gemm_tiles import (
     COLUMNS,
     PAIRS,
@@ -30,6 +29,7 @@ from flambeau.ops.kernels.gemm_tiles import (
     product_address,
     transposer_address,
 )
+from flambeau.ops.kernels.vector_text import machine_vectors
 
 # stored dtype: (type in memory, type of arithmetic, dtype of the tiles)
 TYPES = {

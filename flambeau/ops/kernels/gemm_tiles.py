@@ -18,7 +18,7 @@ import functools
 from typing import NamedTuple
 
 from flambeau.codegen.llvm import engine, load
-from flambeau.ops.kernels.conv_tiles import (
+from flambeau.ops.kernels.vector_text import (
     ATTRIBUTES,
     Text,
     machine_vectors,

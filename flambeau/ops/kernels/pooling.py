@@ -35,8 +35,9 @@ from flambeau.codegen.native import (
     void,
 )
 from flambeau.core.spec import Spec
+from flambeau.ops.kernels.conv_copies import copy_rows_address
 from flambeau.ops.kernels.conv_padding import CopyRows, narrow, steps_of, widen
-from flambeau.ops.kernels.conv_tiles import ELEMENT, copy_rows_address
+from flambeau.ops.kernels.vector_text import ELEMENT
 
 # replaced by `Unit`; UNIT says that columns are neighbours in memory
 X, C, XP, CP, BFLOAT, UNIT = f32, f32, pointer(f32), pointer(f32), False, False

@@ -1,0 +1,154 @@
+"""Copies of rows by whole vectors as LLVM IR, also of every second element: how images come into
+padded planes.
+
+    address = copy_rows_address("float32", stride=2, padded=True)
+
+Called by ops.kernels.conv_padding and pooling.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from flambeau.codegen.llvm import load
+from flambeau.ops.kernels.vector_text import (
+    ATTRIBUTES,
+    ELEMENT,
+    Text,
+    machine_vectors,
+    shuffle,
+    splat,
+)
+
+
+def load_row(text: Text, dtype: str, lanes: int, stride: int, place: str, left: str) -> str:
+    """`lanes` elements of a row, `stride` (1 or 2) apart, of which `left` exist;
+    zeros after them.
+    """
+    scalar, align, short = ELEMENT[dtype]
+    vector = f"<{lanes} x {scalar}>"
+    order = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
+    present = text(f"sub nsw i64 {text(f'mul nsw i64 {left}, {stride}')}, {stride - 1}")
+    parts = []
+    for part in range(stride):
+        count = text(
+            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {present}, {part * lanes}')}, "
+            f"i64 {lanes})"
+        )
+        limit = splat(text, text(f"trunc i64 {count} to i32"), "i32", lanes)
+        mask = text(f"icmp slt <{lanes} x i32> {order}, {limit}")
+        source = text(f"getelementptr {scalar}, ptr {place}, i64 {part * lanes}")
+        parts.append(
+            text(
+                f"call {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr {source}, i32 {align}, "
+                f"<{lanes} x i1> {mask}, {vector} zeroinitializer)"
+            )
+        )
+    return (
+        parts[0]
+        if stride == 1
+        else shuffle(text, vector, parts[0], parts[1], range(0, 2 * lanes, 2))
+    )
+
+
+def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
+    """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that
+    lie `stride` apart.
+
+    With `padded`, target rows are whole vectors, and are filled up with zeros; else nothing but the
+    elements is written.
+    """
+    scalar, align, short = ELEMENT[dtype]
+    lanes = machine_vectors()[0] // align
+    vector = f"<{lanes} x {scalar}>"
+    text = Text()
+    text.label("entry")
+    whole = text(f"and i64 %columns, {-lanes}")
+    rest = text(f"sub nsw i64 %columns, {whole}")
+    limit = splat(text, text(f"trunc i64 {rest} to i32"), "i32", lanes)
+    mask = text(
+        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
+    )
+    partial = text(f"icmp sgt i64 {rest}, 0")
+    text.do("br label %row")
+    text.label("row")
+    text.do("%r = phi i64 [ 0, %entry ], [ %r.next, %next ]")
+    text.do("%to = phi ptr [ %target, %entry ], [ %to.next, %next ]")
+    text.do("%from = phi ptr [ %source, %entry ], [ %from.next, %next ]")
+    text.do("%some = icmp slt i64 %r, %rows")
+    text.do("br i1 %some, label %vectors, label %done")
+    text.label("vectors")
+    text.do("%i = phi i64 [ 0, %row ], [ %i.next, %copy ]")
+    text.do(f"%more = icmp slt i64 %i, {whole}")
+    text.do("br i1 %more, label %copy, label %tail")
+    text.label("copy")
+    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %i, {stride}')}")
+    if stride == 1:
+        value = text(f"load {vector}, ptr {place}, align {align}")
+    else:
+        value = load_row(text, dtype, lanes, stride, place, text("sub nsw i64 %columns, %i"))
+    text.do(
+        f"store {vector} {value}, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %i')}, "
+        f"align {align}"
+    )
+    text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
+    text.do("br label %vectors")
+    text.label("tail")
+    text.do(f"br i1 {partial}, label %masked, label %zeros")
+    text.label("masked")
+    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 {whole}, {stride}')}")
+    value = load_row(text, dtype, lanes, stride, place, rest)
+    target = text(f"getelementptr {scalar}, ptr %to, i64 {whole}")
+    if padded:
+        text.do(f"store {vector} {value}, ptr {target}, align {align}")
+    else:
+        text.do(
+            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
+            f"i32 {align}, <{lanes} x i1> {mask})"
+        )
+    text.do("br label %zeros")
+    text.label("zeros")
+    if padded:
+        first = text(f"and i64 {text(f'add nsw i64 %columns, {lanes - 1}')}, {-lanes}")
+        text.do("br label %blank")
+        text.label("blank")
+        text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
+        text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
+        text.label("clear")
+        text.do(
+            f"store {vector} zeroinitializer, ptr "
+            f"{text(f'getelementptr {scalar}, ptr %to, i64 %z')}, align {align}"
+        )
+        text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
+        text.do("br label %blank")
+    else:
+        text.do("br label %next")
+    text.label("next")
+    text.do("%r.next = add nuw nsw i64 %r, 1")
+    text.do(f"%to.next = getelementptr {scalar}, ptr %to, i64 %target.step")
+    text.do(f"%from.next = getelementptr {scalar}, ptr %from, i64 %source.step")
+    text.do("br label %row")
+    text.label("done")
+    text.do("ret void")
+    declarations = [
+        (
+            f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, <{lanes} x i1>, "
+            f"{vector})"
+        ),
+        f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+        "declare i64 @llvm.smin.i64(i64, i64)",
+    ]
+    arguments = (
+        "ptr noalias %target, ptr noalias readonly %source, i64 %rows, i64 %columns, "
+        "i64 %target.step, i64 %source.step"
+    )
+    return "\n".join(
+        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
+    )
+
+
+@functools.cache
+def copy_rows_address(dtype: str, stride: int, padded: bool) -> int:
+    """Machine code that copies rows."""
+    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}{'_padded' if padded else ''}_3"
+    return load(name, lambda: copy_rows(dtype, stride, padded, name))[name]
