@@ -222,4 +222,3 @@ def hash_tensor(call, input, dim=(), *, keepdim=False, mode=0):
         return numpy.bitwise_xor.reduce(bits, axis=dims or None, keepdims=bool(keepdim))
 
     return call.numpy(["input"], [output], compute)
-
