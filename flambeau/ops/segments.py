@@ -219,6 +219,7 @@ def hash_tensor(call, input, dim=(), *, keepdim=False, mode=0):
         import numpy
 
         bits = array.astype(wide).view("uint64")
-        return numpy.bitwise_xor.reduce(bits, axis=dims or None, keepdims=bool(keepdim))
+        combine: Any = numpy.bitwise_xor.reduce
+        return combine(bits, axis=dims or None, keepdims=bool(keepdim))
 
     return call.numpy(["input"], [output], compute)
