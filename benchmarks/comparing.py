@@ -4,7 +4,7 @@
     compare(ours, theirs, "calls", "add", rounds=3, budget=0.1)["ratio"]
 
 What disturbs a measurement (other users, heat) only ever adds time, so the best of all samples is
-the figure; the two alternate in rounds, so that a bad minute hits both, and the ratios of the single
+the figure; the two alternate in rounds, so that a bad minute hits both, and the ratios of single
 rounds say how steady it is. Above 1, `ours` is faster.
 """
 
