@@ -101,6 +101,12 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     >>> torch.ones(2).to(torch.int32)
     tensor([1, 1], dtype=torch.int32)
     """
+    if len(args) == 1 and not kwargs:  # the usual forms
+        wanted = args[0]
+        if wanted is self._spec.dtype or wanted is self._spec.device:
+            return self
+        if isinstance(wanted, dtypes.dtype):
+            return convert(self, wanted, None)
     dtype = where = None
     memory_format, copying = kwargs.pop("memory_format", None), kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)

@@ -133,4 +133,3 @@ def new_empty_strided(
 
 
 METHODS = [fill_, zero_, new_empty, new_zeros, new_ones, new_full, new_tensor, new_empty_strided]
-__all__ = ["zero_"]

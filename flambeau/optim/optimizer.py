@@ -294,12 +294,14 @@ class Optimizer:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
-                elif p.grad is not None:
-                    if p.grad.grad_fn is not None:
-                        p.grad.detach_()
-                    else:
-                        p.grad.requires_grad_(False)
-                    p.grad.zero_()
+                    continue
+                gradient = p.grad
+                if gradient is not None:
+                    if gradient.grad_fn is not None:
+                        gradient.detach_()
+                    elif gradient.requires_grad:
+                        gradient.requires_grad_(False)
+                    gradient.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates the parameters once from their gradients; a subclass defines how."""

@@ -32,7 +32,8 @@ def _as_list(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    return [p.grad for p in _as_list(parameters) if p.grad is not None]
+    gradients = [p.grad for p in _as_list(parameters)]
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 @flambeau.no_grad()
