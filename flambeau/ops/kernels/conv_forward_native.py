@@ -2,9 +2,9 @@
 
 A strip pads the channels that it needs into a buffer that stays in the cache, then lets the
 register tiles of ops.kernels.conv_tiles run over blocks of output channels and positions. Where
-nothing is padded the tiles read the image itself. With a stride of the result (transposed convolution) or in
-half precision the tiles write into the buffer and `finish_phase` spreads the values. The words of
-the parameters are made by conv_forward.convolve_params:
+nothing is padded the tiles read the image itself. With a stride of the result (transposed
+convolution) or in half precision the tiles write into the buffer and `finish_phase` spreads the
+values. The words of the parameters are made by conv_forward.convolve_params:
 
     plan.use_native(convolve_address("float32"), params, items=1, work=..., scratch=...)
 """
