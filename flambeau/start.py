@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 import threading
 from types import FunctionType
@@ -38,9 +39,9 @@ OP_MODULES = (
     "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
     "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
     "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "random_samples", "foreach", "matmul", "product_sums", "einsum", "linalg.triangular",
-    "linalg.lu", "linalg.solve",
-    "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
+    "random_samples", "foreach", "segments", "matmul", "product_sums", "einsum",
+    "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr",
+    "linalg.spectral", "linalg.determinant",
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
@@ -51,6 +52,10 @@ OP_MODULES = (
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 functions: dict[str, Any] = {}
 #: functions of torch.linalg and torch.fft by their full names (linalg_inv, fft_rfft)
 qualified: dict[str, Any] = {}
