@@ -15,6 +15,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from flambeau.compiler.fuse import fuse
 from flambeau.compiler.layout import aligned, arrange
 from flambeau.compiler.survey import MISSING, Survey, Unsupported, present, standing
 from flambeau.compiler.tape import (
@@ -138,7 +139,7 @@ class Program:
         self.leaf_rows = [] if given is not None else self.leaves()
         self.result_rows = [self.result(tensor, i in live) for i, tensor in enumerate(results)]
         self.keep_memory(kept)
-        self.steps = needed(tape.steps, {*self.outputs, *kept})
+        self.steps = fuse(needed(tape.steps, {*self.outputs, *kept}), {*self.outputs, *kept})
         self.initial = self.images()
         self.place_temporaries()
         rows = self.step_words()
@@ -231,10 +232,10 @@ class Program:
             if not isinstance(step, Renewal):
                 used.update(x.buffer for x in step.inputs if isinstance(x, Value))
                 used.update(value.buffer for value in step.outputs)
-            if isinstance(step, Step) and step.target >= 0:
-                written.add(step.outputs[0].buffer)
-            if isinstance(step, Call):
-                written.update(v.buffer for v in (step.inputs if step.changes else step.outputs))
+            if not isinstance(step, Renewal):
+                written.update(value.buffer for value in step.outputs)
+            if isinstance(step, Call) and step.changes:
+                written.update(value.buffer for value in step.inputs)
         self.constants: dict[Buffer, int] = {}
         initial = []
         for buffer in self.tape.buffers.values():
@@ -301,7 +302,8 @@ class Program:
             self.slot(x) if isinstance(x, Value) else self.number(x, operand.spec)
             for x, operand in zip(step.inputs, step.plan.inputs, strict=True)
         ]
-        buffers += [self.slot(value) for value in step.outputs]
+        written = step.outputs if step.target < 0 else step.outputs[:1]
+        buffers += [self.slot(value) for value in written]
         return [step.plan.block, len(buffers), *buffers]
 
     def number(self, value: Any, kind: Any) -> int:
