@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 import threading
 from types import FunctionType
@@ -51,6 +52,10 @@ OP_MODULES = (
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 functions: dict[str, Any] = {}
 #: functions of torch.linalg and torch.fft by their full names (linalg_inv, fft_rfft)
 qualified: dict[str, Any] = {}

@@ -144,6 +144,23 @@ def test_gradients_through_a_compiled_function() -> None:
     assert len(inside(fast).entries) == 1
 
 
+def test_one_argument_computed_from_another() -> None:
+    """The gradient of each is its own part."""
+
+    def function(x: Any, y: Any) -> Any:
+        return (x * y).sin()
+
+    fast = compiled(function)
+    for _ in range(5):
+        grads = []
+        for f in (function, fast):
+            torch.manual_seed(2)
+            x = torch.randn(3, requires_grad=True)
+            f(x, x * 3).sum().backward()
+            grads.append(x.grad)
+        assert torch.equal(*grads)
+
+
 def test_a_second_backward_and_a_change_are_noticed() -> None:
     weight = torch.ones(3, requires_grad=True)
     fast = compiled(lambda x: (x * weight).sin())

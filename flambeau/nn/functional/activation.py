@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import flambeau
+from flambeau.compiler.composites import fused
 
 from ._common import not_implemented, scalar_type
 
@@ -291,6 +292,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
+@fused
 def softsign(input: Tensor) -> Tensor:
     """`x / (1 + |x|)`.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import flambeau
+from flambeau.compiler.composites import fused
 
 from ._common import scalar_type
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flambeau import Tensor
 
 
+@fused
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -27,6 +29,7 @@ def pairwise_distance(
     return flambeau.norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+@fused
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The dot product along `dim` over the product of the norms, each norm being `eps` at least.
 
@@ -66,6 +69,7 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     return flambeau.norm(input[first] - input[second], p, -1)
 
 
+@fused
 def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:

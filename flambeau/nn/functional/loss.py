@@ -14,6 +14,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import flambeau
+from flambeau.compiler.composites import fused
 
 from ._common import (
     REDUCTIONS,
@@ -71,6 +72,7 @@ def mse_loss(
 
 
 @in_full_precision
+@fused
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -223,6 +225,7 @@ def binary_cross_entropy_with_logits(
 
 
 @in_full_precision
+@fused
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -260,6 +263,7 @@ def kl_div(
 
 
 @in_full_precision
+@fused
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import flambeau
+from flambeau.compiler.composites import fused
 
 from ._common import (
     REDUCTIONS,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 @in_full_precision
+@fused
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -54,6 +56,7 @@ def margin_ranking_loss(
 
 
 @in_full_precision
+@fused
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -92,6 +95,7 @@ def soft_margin_loss(
     return flambeau.ops.losses.soft_margin_loss(input, target, reduction)
 
 
+@fused
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -210,6 +214,7 @@ def multilabel_margin_loss(
 
 
 @in_full_precision
+@fused
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -254,6 +259,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
 
 
 @in_full_precision
+@fused
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
