@@ -57,7 +57,7 @@ def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
         array = array.astype(dtype.numpy_name)
     if any(s < 0 or s % array.itemsize for s in array.strides) or not array.dtype.isnative:
         array = numpy.array(array, order="C", dtype=array.dtype.newbyteorder("="))
-    strides = tuple(s // array.itemsize for s in array.strides)
+    strides = tuple(s // array.itemsize for s in array.strides) if array.size else None
     spec = Spec.of(tuple(array.shape), strides, dtype, CPU)
     extent = (
         (1 + sum((n - 1) * s for n, s in zip(array.shape, strides, strict=True))) * array.itemsize
