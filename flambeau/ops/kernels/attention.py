@@ -15,6 +15,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from flambeau.codegen.exponential import exp_below
 from flambeau.codegen.expr import Expr, where
 from flambeau.codegen.llvm import load
 from flambeau.codegen.monoids import Stage, lowest
@@ -123,12 +124,12 @@ def exponentials(shape: Shape, first: bool) -> RowProgram:
         old, total = slot("stage0.1", dtype), slot("stage0.2", dtype)
         top = where(old > top, old, top)
         elements += tuple(Expr.input(places + k, dtype) for k in range(2))
-    share = (x - finite(top)).exp()
+    share = exp_below(x - finite(top))
     acc, other, here = (slot(name, dtype) for name in ("acc0", "other0", "stage1.0"))
     stages = (best, Stage((Expr.constant(0, dtype),), (acc + share,), (acc + other,)))
     results: tuple[Expr, ...] = (top, here)
     if not first:
-        factor = (old - finite(top)).exp()
+        factor = exp_below(old - finite(top))
         results = (top, total * factor + here, factor)
     return RowProgram(elements, stages, (share,), results, draft=(share,))
 
@@ -157,7 +158,7 @@ def slopes(shape: Shape) -> RowProgram:
     """The shares again, from the logarithms of their sums, and the gradient of the scores."""
     dtype = shape.dtype
     score, change, total, along = (slot(f"x{k}", dtype) for k in range(4))
-    share = (score - finite(total)).exp()
+    share = exp_below(score - finite(total))
     slope = share * (change - along) * slot("param0", "float64").to(dtype)
     elements = (masked(shape, 4), *(Expr.input(k, dtype) for k in range(1, 4)))
     return RowProgram(elements, (), (share, slope), parameters=1)
