@@ -54,8 +54,8 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions",
-    "fft", "func", "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim",
+    "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
+    "distributions", "fft", "func", "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim",
     "printing", "random", "return_types", "serialization", "signal", "special", "testing",
     "utils", "version",
 )  # fmt: skip

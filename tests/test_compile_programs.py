@@ -1,5 +1,5 @@
-"""`flambeau.compile` on the training steps that people write: the same losses, parameters, gradients
-and buffers as without it, to the last bit, after nine steps."""
+"""`flambeau.compile` on the training steps that people write: the same losses, parameters,
+gradients and buffers as without it, to the last bit, after nine steps."""
 
 from __future__ import annotations
 
