@@ -67,7 +67,7 @@ LAZY = {
     "compile": "compiler", "is_anomaly_enabled": "autograd.anomaly_mode",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
-    "default_generator": "random", "autocast": "amp", "GradScaler": "amp",
+    "default_generator": "random", "autocast": "amp", "GradScaler": "amp", "vmap": "func",
 }  # fmt: skip
 
 del globals()["tensor"]  # the submodule of that name: `flambeau.tensor` is the function
