@@ -54,10 +54,11 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions",
-    "fft", "func", "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim",
-    "printing", "random", "return_types", "serialization", "signal", "special", "testing",
-    "utils", "version",
+    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed",
+    "distributions", "fft", "func", "functional", "hub", "jit", "library", "linalg", "mps",
+    "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
+    "random", "return_types", "serialization", "signal", "special", "testing", "torch_version",
+    "types", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {

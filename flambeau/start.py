@@ -32,20 +32,19 @@ from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
     "arithmetic", "comparison", "rounding", "choice", "elementary", "powers", "gamma_functions",
-    "complex_numbers", "bessel_functions", "activation", "reduce", "extrema", "statistics", "norms",
-    "softmax", "scan", "sort", "quantile", "unique", "view", "dimensions", "retype", "window",
-    "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
-    "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
-    "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
-    "random_samples", "foreach", "matmul", "product_sums", "einsum", "linalg.triangular",
-    "linalg.lu", "linalg.solve",
-    "linalg.cholesky", "linalg.qr", "linalg.spectral", "linalg.determinant",
-    "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
-    "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
-    "settings", "values", "duplication", "losses", "classification", "normalization",
-    "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
-    "recurrent", "nn",
-    "autocast",
+    "complex_numbers", "bessel_functions", "activation", "reduce", "extrema", "statistics",
+    "norms", "softmax", "scan", "sort", "quantile", "unique", "view", "dimensions", "retype",
+    "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing",
+    "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying",
+    "creation", "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy",
+    "random", "random_samples", "foreach", "matmul", "product_sums", "einsum",
+    "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr",
+    "linalg.spectral", "linalg.determinant", "linalg.least_squares", "linalg.norms",
+    "linalg.functions", "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank",
+    "fft", "fft_many", "fft_helpers", "windows", "stft", "settings", "values", "duplication",
+    "losses", "classification", "normalization", "batch_normalization", "rms_normalization",
+    "attention", "conv", "pool", "resample", "recurrent", "nn", "autocast", "memory_sharing",
+    "older_methods",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
