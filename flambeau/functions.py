@@ -227,48 +227,56 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     return flambeau.norm(v, pow, dim=others, keepdim=True)
 
 
-def _spacings(spacing: Any, dims: Sequence[int]) -> list[Any]:
+def _spacings(spacing: Any, dims: Sequence[int], dims_given: bool) -> list[Any]:
     """One step, or one tensor of coordinates, for each dimension."""
-    if isinstance(spacing, (int, float)):
-        return [spacing] * len(dims)
-    if isinstance(spacing, flambeau.Tensor):
-        spacing = [spacing] if spacing.dim() else [spacing.item()] * len(dims)
+    if spacing is None or isinstance(spacing, (int, float, complex)):
+        return [1 if spacing is None else spacing] * len(dims)
     if len(spacing) != len(dims):
+        text = "torch.gradient expected spacing to be unspecified, a scalar"
         raise RuntimeError(
-            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
-            f"equal to 'self.dim() = {len(dims)}' or the length of dim, but got a list of length "
-            f"{len(spacing)}"
+            f"{text} or it's spacing and dim arguments to have the same length, but got a spacing "
+            f"argument of length {len(spacing)} and a dim argument of length {len(dims)}."
+            if dims_given
+            else f"{text}, or a list of length equal to 'self.dim() = {len(dims)}', since dim "
+            f"argument was not given, but got a list of length {len(spacing)}"
         )
     return list(spacing)
 
 
 def gradient(
-    input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1
+    input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1
 ) -> tuple[Tensor, ...]:
     """Differences between neighbours as derivatives, of second order inside.
 
     >>> torch.gradient(torch.tensor([1.0, 4.0, 9.0]))
     (tensor([3., 4., 5.]),)
     """
+    given = [dim] if isinstance(dim, int) else range(input.dim()) if dim is None else list(dim)
+    spacings = _spacings(spacing, given, dim is not None)
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
-    if dim is None:
-        dims: list[int] = list(range(input.dim()))
-    else:
-        dims = [dim] if isinstance(dim, int) else list(dim)
+    for step in spacings:
+        if isinstance(step, flambeau.Tensor) and step.device != input.device:
+            raise RuntimeError(
+                "torch.gradient expected each tensor to be on the same device, but got devices "
+                f"{input.device} and {step.device}!"
+            )
+    dims = [d + input.dim() if d < 0 else d for d in given]
+    for d in dims:
+        if dims.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+        if input.size(d) < edge_order + 1:
+            raise RuntimeError(
+                "torch.gradient expected each dimension size to be at least edge_order+1"
+            )
     return tuple(
-        _derivative(input, d, step, edge_order)
-        for d, step in zip(dims, _spacings(spacing, dims), strict=True)
+        _derivative(input, d, step, edge_order) for d, step in zip(dims, spacings, strict=True)
     )
 
 
 def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
     """The derivative along one dimension, for even steps or given coordinates."""
     n = x.shape[dim]
-    if n < edge_order + 1:
-        raise RuntimeError(
-            "torch.gradient expected each dimension size to be at least edge_order+1"
-        )
     shape = [1] * x.dim()
     shape[dim] = -1
     if isinstance(spacing, flambeau.Tensor):

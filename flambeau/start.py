@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import sys
 import threading
 from types import FunctionType
 from typing import Any
@@ -32,23 +34,29 @@ from flambeau.runtime.plan_table import NUMBERS_ARE_OPERANDS
 
 OP_MODULES = (
     "arithmetic", "comparison", "rounding", "choice", "elementary", "powers", "gamma_functions",
-    "complex_numbers", "bessel_functions", "activation", "reduce", "extrema", "statistics",
-    "norms", "softmax", "scan", "sort", "quantile", "unique", "view", "dimensions", "retype",
-    "window", "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing",
-    "shape", "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying",
-    "creation", "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy",
-    "random", "random_samples", "foreach", "matmul", "product_sums", "einsum",
+    "complex_numbers", "bessel_functions", "activation", "reduce", "extrema", "statistics", "norms",
+    "softmax", "scan", "sort", "quantile", "unique", "view", "dimensions", "retype", "window",
+    "split", "join", "mask", "index", "getitem", "gather", "scatter", "index_writing", "shape",
+    "triangle", "joining", "copies", "relayout", "reduce_at", "search", "copying", "creation",
+    "from_data", "creation_methods", "histogram", "covariance", "ranges", "legacy", "random",
+    "random_samples", "foreach", "segments", "matmul", "product_sums", "einsum",
     "linalg.triangular", "linalg.lu", "linalg.solve", "linalg.cholesky", "linalg.qr",
-    "linalg.spectral", "linalg.determinant", "linalg.least_squares", "linalg.norms",
-    "linalg.functions", "linalg.products", "linalg.ldl", "linalg.distances", "linalg.lowrank",
-    "fft", "fft_many", "fft_helpers", "windows", "stft", "settings", "values", "duplication",
-    "losses", "classification", "normalization", "batch_normalization", "rms_normalization",
-    "attention", "conv", "pool", "resample", "recurrent", "nn", "autocast", "memory_sharing",
-    "older_methods",
+    "linalg.spectral", "linalg.determinant",
+    "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
+    "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
+    "settings", "values", "duplication", "losses", "classification", "normalization",
+    "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
+    "recurrent", "nn",
+    "autocast",
+    "memory_sharing", "older_methods",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 functions: dict[str, Any] = {}
 #: functions of torch.linalg and torch.fft by their full names (linalg_inv, fft_rfft)
 qualified: dict[str, Any] = {}
@@ -57,51 +65,82 @@ started = starting = False
 
 
 def start() -> None:
-    """Makes the engine ready; `functions` then holds every public function by name."""
+    """Makes the engine ready; `functions` then holds every public function by name. A start that
+    fails (an interrupt while modules load) leaves things so that the next one begins anew.
+    """
     global started, starting
     if started:
         return
     with _lock:
-        if starting:  # this thread, from below; others wait until all is ready
+        if started or starting:  # `starting`: this thread, from below; others wait for the lock
             return
         starting = True
-        from flambeau.autograd.engine import accumulate_grad
-        from flambeau.autograd.inplace import revise
-        from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, node_class
-        from flambeau.autograd.programs import derive, note
-        from flambeau.autograd.saved import watch
-        from flambeau.autograd.visiting import visitor
-        from flambeau.ops.plan import Plan
-        from flambeau.runtime.native import NativeCore
-        from flambeau.tensor import Tensor
+        try:
+            load()
+            started = True
+        finally:
+            starting = False
+            if not started:
+                forget_unfinished()
 
-        core = NativeCore()
-        core.connect(
-            Tensor, getattr(engine, "Parameter", Tensor), Node, AccumulateGrad, Edge, Plan,
-            miss, fallback, fail,
-        )  # fmt: skip
-        doors = {
-            REVISE: revise, NODE_CLASS: node_class, WATCHER: watch, DERIVE: derive, TRACER: note,
-            VISITOR: visitor, ACCUMULATE: accumulate_grad,
-        }  # fmt: skip
-        for word, door in doors.items():
-            core.know(word, door)
-        engine.core, engine.functions = core, functions
-        on_default_change.append(core.clear_plans)
-        importlib.import_module("flambeau.autograd.entry")
-        for name in OP_MODULES:
-            module = importlib.import_module(f"flambeau.ops.{name}")
-            for public in getattr(module, "__all__", ()):
-                functions[public] = guarded(getattr(module, public))
-            for method in getattr(module, "METHODS", ()):
-                setattr(Tensor, method.__name__, guarded(method, method=True))
-        attach(core, Tensor)
-        for name in OP_MODULES:
-            for attribute in getattr(
-                importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()
-            ):
-                setattr(Tensor, attribute, property(vars(Tensor)[attribute]))
-        started = True
+
+def load() -> None:
+    """Links the native core and reads the op modules."""
+    from flambeau.autograd.engine import accumulate_grad
+    from flambeau.autograd.inplace import revise
+    from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, node_class
+    from flambeau.autograd.programs import derive, note
+    from flambeau.autograd.saved import watch
+    from flambeau.autograd.visiting import visitor
+    from flambeau.ops.plan import Plan
+    from flambeau.runtime.native import native_core
+    from flambeau.tensor import Tensor
+
+    core = native_core()
+    core.connect(
+        Tensor, getattr(engine, "Parameter", Tensor), Node, AccumulateGrad, Edge, Plan,
+        miss, fallback, fail,
+    )  # fmt: skip
+    doors = {
+        REVISE: revise, NODE_CLASS: node_class, WATCHER: watch, DERIVE: derive, TRACER: note,
+        VISITOR: visitor, ACCUMULATE: accumulate_grad,
+    }  # fmt: skip
+    for word, door in doors.items():
+        core.know(word, door)
+    engine.core, engine.functions = core, functions
+    importlib.import_module("flambeau.autograd.entry")
+    for name in OP_MODULES:
+        module = importlib.import_module(f"flambeau.ops.{name}")
+        for public in getattr(module, "__all__", ()):
+            functions[public] = guarded(getattr(module, public))
+        for method in getattr(module, "METHODS", ()):
+            setattr(Tensor, method.__name__, guarded(method, method=True))
+    attach(core, Tensor)
+    for name in OP_MODULES:
+        for attribute in getattr(importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()):
+            method = vars(Tensor)[attribute]
+            if not isinstance(method, property):
+                setattr(Tensor, attribute, property(method))
+    on_default_change.append(core.clear_plans)
+
+
+def forget_unfinished() -> None:
+    """After a start that failed: drops the ops of modules that were not read to the end, and what
+    `attach` derived.
+    """
+    kept = [
+        op
+        for op in OPS.values()
+        if op.function.__module__ in sys.modules and not getattr(op, "target", False)
+    ]
+    for op in kept:
+        vars(op).pop("modified", None)
+    OPS.clear()
+    OPS.update((op.name, op) for op in kept)
+    NUMBERED[:] = kept
+    functions.clear()
+    if hasattr(engine, "core"):
+        del engine.core
 
 
 def attach(core: Any, tensor: type) -> None:

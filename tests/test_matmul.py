@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.ops.kernels import conv_tiles, gemm, gemm_tiles
+from flambeau.ops.kernels import gemm, gemm_tiles, vector_text
 
 FLOATS = {"float32": 2e-6, "float64": 1e-14, "bfloat16": 8e-3, "float16": 1e-3}
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
@@ -90,7 +90,7 @@ def test_narrower_vectors(monkeypatch, width, registers):
         gemm.product_code,
         gemm.dot_code,
     )
-    for module in (conv_tiles, gemm_tiles, gemm):
+    for module in (vector_text, gemm_tiles, gemm):
         monkeypatch.setattr(module, "machine_vectors", lambda: (width, registers))
     for cache in caches:
         cache.cache_clear()

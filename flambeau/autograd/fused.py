@@ -18,7 +18,7 @@ from flambeau.codegen.loops import plan_pointwise
 from flambeau.core.spec import Spec
 from flambeau.core.strides import elementwise_strides
 from flambeau.ops.kinds import NUMBER_TYPES, byte_strides, compute_name
-from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
+from flambeau.ops.plan import NUMBER_DTYPES, Formula, Operand, Plan
 from flambeau.runtime.system import engine
 
 
@@ -162,4 +162,6 @@ def kernel(tracer: Tracer, expressions: list[Expr]) -> Plan:
     dtypes = [s.dtype.name if isinstance(s, Spec) else NUMBER_DTYPES[s] for s in tracer.operands]
     loops = plan_pointwise(expressions, dtypes, [o.dtype.name for o in outputs], shape, strides)
     operands = [Operand(spec, place) for place, spec in enumerate(tracer.operands)]
-    return Plan(tracer.plan.op, operands, outputs).use_kernel(loops)
+    plan = Plan(tracer.plan.op, operands, outputs)
+    plan.formula = Formula(tuple(expressions), tuple(shape))
+    return plan.use_kernel(loops)

@@ -14,6 +14,7 @@ compiled anew. LLVM (45 MB) is loaded on first use.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -31,6 +32,10 @@ from flambeau.version import __version__
 
 MAGIC = b"flambeau-object-1\n"
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 _engine: Engine | None = None
 _loaded: dict[str, Mapping[str, int]] = {}
 compiled: list[str] = []  # names of units compiled (not found on disk) by this process, in order
@@ -163,17 +168,11 @@ def _write(path: Path, identity: bytes, code: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         os.replace(temporary, path)
-    except OSError:
-        with _ignore_missing():
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
-
-
-class _ignore_missing:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
-        return isinstance(error, OSError)
+        if not isinstance(error, OSError):  # an interrupt
+            raise
 
 
 def load(

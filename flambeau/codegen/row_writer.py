@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau.codegen.emit import Slot, llvm_type
-from flambeau.codegen.expr import Expr
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param
 from flambeau.codegen.reduction_writer import ReductionWriter
 from flambeau.codegen.states import fill, parts
@@ -31,6 +31,8 @@ class RowWriter(ReductionWriter):
         super().__init__(reduction)
         self.program, self.rows_kernel = kernel.program, kernel
         self.targets: list[str] = []  # where the present segment's outputs begin
+        self.swept = False  # whether the row lies in the cache
+        self.wanted: set[str] = set()  # the elements' slots that the present sweep reads
 
     def text(self) -> str:
         """The kernel."""
@@ -96,6 +98,30 @@ class RowWriter(ReductionWriter):
             places.append(emitter.let(f"add nsw i64 {offset}, {distance}"))
         return places
 
+    def elements(self, bases: Sequence[str], index: str, lanes: int) -> dict[Slot, str]:
+        """Load what the present sweep reads, and compute these elements."""
+        chosen = [
+            (f"x{k}", e) for k, e in enumerate(self.kernel.elements) if f"x{k}" in self.wanted
+        ]
+        used = {node.value[0] for node in postorder([e for _, e in chosen]) if node.op == "input"}
+        inputs: dict[Slot, str] = {}
+        for operand in sorted(used):
+            for part, name in enumerate(self.load(operand, bases[operand], index, lanes)):
+                inputs[operand, part] = name
+        names = iter(self.evaluate([e for _, e in chosen], inputs, lanes))
+        return {
+            (slot, part): next(names) for slot, e in chosen for part, _ in enumerate(parts((e,)))
+        }
+
+    def _reads(self, exprs: Sequence[Expr]) -> set[str]:
+        """The slots that expressions name."""
+        return {node.value for node in postorder(exprs) if node.op == "slot"}
+
+    def _prefetch(self, address: str, size: int) -> None:
+        """Only the first sweep fetches the row from memory."""
+        if not self.swept:
+            super()._prefetch(address, size)
+
     def _sweeps(self, bases: Sequence[str]) -> dict[Slot, str]:
         """All stages over the row; the slots with their results, in every lane."""
         seen: dict[Slot, str] = {}
@@ -103,6 +129,7 @@ class RowWriter(ReductionWriter):
             slots = self.sweep(number, bases, "0", self.length, seen)
             for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
                 seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
+            self.swept = True
         return seen
 
     def accumulate(
@@ -115,11 +142,11 @@ class RowWriter(ReductionWriter):
         earlier: dict[Slot, str],
     ) -> list[str]:
         """The accumulators of a stage after the whole row, segment after segment."""
-        inputs = len(self.rows_kernel.input_dtypes)
-        types = [
-            llvm_type(dtype, self.kernel.lanes)
-            for dtype in parts(self.program.stages[number].start)
-        ]
+        inputs, stage = len(self.rows_kernel.input_dtypes), self.program.stages[number]
+        types = [llvm_type(dtype, self.kernel.lanes) for dtype in parts(stage.start)]
+        self.wanted = self._reads(stage.step)
+        if self.rows_kernel.uses_draft and number == len(self.program.stages) - 1:
+            self.wanted |= self._reads(self.program.draft[:1])
 
         def sweep(moved: Sequence[str], accumulators: Sequence[str]) -> list[str]:
             return super(RowWriter, self).accumulate(
@@ -184,6 +211,7 @@ class RowWriter(ReductionWriter):
         the last vector overlaps the one before.
         """
         emitter, step = self.emitter, self.kernel.lanes if self.inner else 1
+        self.wanted = self._reads(self.program.outputs)
         last: dict[Slot, str] | None = None
         if self.rows_kernel.uses_draft:  # read before the loop finishes a part of it
             last = self._draft(emitter.let(f"sub nsw i64 {self.length}, {step}"))

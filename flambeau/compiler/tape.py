@@ -87,8 +87,8 @@ class Renewal:
 
 
 class Step(NamedTuple):
-    """One kernel: its plan, its operands in the plan's order, and its results. `target` says which
-    operand an in-place kernel writes, -1 otherwise.
+    """One kernel: its plan, its operands in the plan's order, and what it writes. `target` says
+    which operand an in-place kernel writes first, -1 otherwise.
     """
 
     plan: Plan
@@ -158,7 +158,10 @@ class Tape:
             self.value(x) if isinstance(operand.spec, Spec) else x
             for x, operand in zip(inputs, plan.inputs, strict=True)
         ]
-        if target >= 0:
+        written = getattr(plan.formula, "written", 0)
+        if written:
+            outputs = operands[-written:]
+        elif target >= 0:
             outputs = [operands[target]]
         else:
             outputs = [self.value(x, fresh=True) for x in results]

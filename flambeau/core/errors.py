@@ -417,8 +417,22 @@ def partial_overlap() -> RuntimeError:
     )
 
 
-def cannot_allocate(nbytes: int) -> OutOfMemoryError:
-    return OutOfMemoryError(f"can't allocate memory: you tried to allocate {nbytes} bytes.")
+def cannot_allocate(nbytes: int, held: int, cached: int) -> RuntimeError:
+    text = (
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+        f"you tried to allocate {nbytes} bytes. Error code 12 (Cannot allocate memory)"
+    )
+    return RuntimeError(
+        with_hint(text, f"tensors hold {held} bytes, and {cached} more were kept for reuse")
+    )
+
+
+def storage_overflow(sizes: Sequence[int]) -> RuntimeError:
+    return RuntimeError(f"Storage size calculation overflowed with sizes={brackets(sizes)}")
+
+
+def too_many_elements() -> RuntimeError:
+    return RuntimeError("numel: integer multiplication overflow")
 
 
 # -- automatic differentiation ---------------------------------------------------------------------

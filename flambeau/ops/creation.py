@@ -52,7 +52,7 @@ def empty(
     shape = sizes_of("empty", size)
     if out is not None:
         return out.resize_(shape)
-    check_layout(layout)
+    check_layout(layout, names)
     strides = (
         None
         if memory_format in (None, layouts.contiguous_format, layouts.preserve_format)
@@ -99,7 +99,7 @@ def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
         names: Any = None,
     ) -> Any:
         shape = sizes_of(name, size)
-        check_layout(layout)
+        check_layout(layout, names)
         if out is not None:
             return out.resize_(shape).fill_(value)
         made = empty_of(Spec.of(shape, None, check_dtype(name, dtype), place(device)))
@@ -140,7 +140,7 @@ def full(
     if dtype is None:
         dtype = fill_value.dtype if is_tensor(fill_value) else number_dtype(fill_value)
     shape = sizes_of("full", (size,))
-    check_layout(layout)
+    check_layout(layout, names)
     made = (
         empty_of(Spec.of(shape, None, dtype, place(device))) if out is None else out.resize_(shape)
     )

@@ -139,10 +139,12 @@ def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
     return tensor
 
 
-def check_layout(layout: Any) -> None:
-    """Only strided tensors exist."""
+def check_layout(layout: Any, names: Any = None) -> None:
+    """Only strided tensors exist, and their dimensions have no names."""
     if layout is not None and layout is not layouts.strided:
         raise errors.unsupported(f"layout {layout}")
+    if names is not None:
+        raise errors.unsupported("named dimensions (names=)")
 
 
 def check_dtype(name: str, dtype: Any) -> Any:

@@ -19,6 +19,7 @@ from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.ops.kinds import Dims, reduced_dims, reduction, structured
+from flambeau.ops.outputs import same_dtype
 from flambeau.ops.reduce import unreduce
 from flambeau.ops.registry import OPS, is_tensor
 
@@ -283,6 +284,8 @@ def aminmax(input, *, dim=None, keepdim=False):
     """
     return input
 
+
+aminmax.out_check = same_dtype()
 
 # ---- argmax, argmin ------------------------------------------------------------------------------
 

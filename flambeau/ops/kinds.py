@@ -31,7 +31,7 @@ from flambeau.core.strides import (
     may_overlap,
 )
 from flambeau.ops.arrays import run_numpy
-from flambeau.ops.plan import NUMBER_DTYPES, Operand, Plan
+from flambeau.ops.plan import NUMBER_DTYPES, Folding, Formula, Operand, Plan
 from flambeau.ops.registry import Op, Places, engine, is_tensor
 from flambeau.ops.rules import Rules
 
@@ -166,6 +166,7 @@ class Pointwise(Op):
         loops = plan_pointwise((expression,), input_dtypes, (output.dtype.name,), shape, strides)
         if self.target and loops.can_fail:  # nothing is written before all is well
             return plan.use_python(lambda *inputs: modify(plan, inputs))
+        plan.formula = Formula((expression,), tuple(shape))
         return plan.use_kernel(loops, inplace=0 if self.target else -1)
 
     def in_place(self) -> Pointwise:
@@ -369,6 +370,11 @@ class Reduce(Op):
             [[s * d.itemsize for s in kept_strides] for d in out_dtypes],
             () if self.param_rule is None else self.param_rule(**arguments),
         )
+        if self.finish is None:
+            plan.formula = Folding(
+                monoid, element, tuple(whole), tuple(dims), tuple(d.name for d in out_dtypes),
+                () if self.param_rule is None else tuple(self.param_rule(**arguments)),
+            )  # fmt: skip
         return plan.use_kernel(loops).finish(self.finish)
 
     def dims(self, dim: Any, ndim: int) -> tuple[int, ...]:

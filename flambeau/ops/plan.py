@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from flambeau.codegen.llvm import load
+from flambeau.core import errors
 from flambeau.core.config import config
 from flambeau.core.spec import Spec
 from flambeau.ops.observe import is_observed, observe
@@ -34,6 +35,7 @@ NUMBER_KINDS = {
 NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
 # elements from which a kernel runs without the GIL, over threads: about 20 us of work
 RELEASE_FROM = 1 << 17
+LARGEST = (1 << 63) - 1  # bytes and elements are counted in machine words
 GRAIN = 1 << 16  # elements a thread takes at a time
 
 
@@ -46,6 +48,29 @@ class Operand(NamedTuple):
     place: int
 
 
+class Formula(NamedTuple):
+    """What a pointwise kernel computes: an expression for each result, over elements of `shape`.
+    written: how many of the last operands are the results' own memory.
+    """
+
+    expressions: tuple[Any, ...]
+    shape: tuple[int, ...]
+    written: int = 0
+
+
+class Folding(NamedTuple):
+    """What a reduction computes: `reduction` of the elements over the dimensions `dims` of `shape`;
+    `results` are the dtypes in memory.
+    """
+
+    reduction: Any
+    element: Any
+    shape: tuple[int, ...]
+    dims: tuple[int, ...]
+    results: tuple[str, ...]
+    parameters: tuple[float, ...]
+
+
 class Plan:
     """See the module's first lines.
 
@@ -54,7 +79,7 @@ class Plan:
 
     __slots__ = (
         "block", "words", "op", "inputs", "outputs", "options", "gradient", "fused", "programs",
-        "keep", "node_name", "names", "saves", "__weakref__",
+        "keep", "node_name", "names", "saves", "formula", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +98,7 @@ class Plan:
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
+        self.formula: Formula | Folding | None = None  # where the compiler may compute it elsewhere
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []
@@ -209,4 +235,9 @@ def output_bytes(spec: Spec) -> int:
     if spec.numel == 0:
         return 0
     last = sum((size - 1) * stride for size, stride in zip(spec.shape, spec.strides, strict=True))
-    return (last + 1) * spec.itemsize
+    nbytes = (last + 1) * spec.itemsize
+    if nbytes > LARGEST:
+        raise errors.storage_overflow(spec.shape)
+    if spec.numel > LARGEST:
+        raise errors.too_many_elements()
+    return nbytes

@@ -26,6 +26,16 @@ def scaled(value: Any, factor: Any) -> Any:
 
 def combine(name: str, input: Any, result: Any, beta: Any, alpha: Any) -> Any:
     """beta * input + alpha * result; beta 0 ignores NaN in the input, as in BLAS."""
+    if result.dtype.category < 2:
+        if name == "addr":
+            for factor, label in ((beta, "beta"), (alpha, "alpha")):
+                if isinstance(factor, float):
+                    raise RuntimeError(
+                        f"For integral input tensors, argument {label} must not be a floating "
+                        "point number."
+                    )
+        else:  # torch cuts the factors off
+            beta, alpha = (int(x) if isinstance(x, float) else x for x in (beta, alpha))
     if isinstance(beta, (int, float)) and beta == 0:
         return scaled(result, alpha)
     # torch's errors
@@ -111,7 +121,8 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     >>> torch.addbmm(torch.zeros(1, 1), torch.ones(3, 1, 2), torch.ones(3, 2, 1))
     tensor([[6.]])
     """
-    return combine("addbmm", input, batch1.bmm(batch2).sum(0), beta, alpha)
+    products = batch1.bmm(batch2)
+    return combine("addbmm", input, products.sum(0, dtype=products.dtype), beta, alpha)
 
 
 @composite

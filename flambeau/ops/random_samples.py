@@ -115,6 +115,8 @@ def multinomial(
     tensor([1])
     """
     checks().check_multinomial(input.dtype, tuple(input.shape), num_samples, replacement)
+    if out is not None and out.dtype is not dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.scalar_name}")
     rows = input.detach().reshape(-1, input.shape[-1]).contiguous()
     narrow = input.dtype is dtypes.bfloat16
     checks().check_weights(

@@ -61,6 +61,8 @@ def arange(
             else dtypes.get_default_dtype()
         )
     check_countable("arange_cpu", dtype, complex_too=False)
+    if out is not None and not out.dtype.is_floating_point and int(by) == 0:
+        raise ValueError("step must be nonzero")
     if by == 0:
         raise RuntimeError("step must be nonzero")
     if not all(math.isfinite(v) for v in (first, last)):

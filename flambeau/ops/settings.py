@@ -127,19 +127,28 @@ def get_num_threads() -> int:
     return engine.core.threads()
 
 
-_interop = [os.cpu_count() or 1]
+_interop = [os.cpu_count() or 1]  # then what was set, once
 
 
 def set_num_interop_threads(int: int) -> None:
-    """Kept for torch's programs: calls are never run side by side."""
+    """Kept for torch's programs, once a process: calls are never run side by side."""
+    if isinstance(int, bool) or not hasattr(int, "__index__"):
+        raise RuntimeError(
+            f"set_num_interop_threads expects an int, but got {errors.type_name(int)}"
+        )
     if int <= 0:
         raise RuntimeError("set_num_interop_threads expects a positive integer")
-    _interop[0] = int
+    if len(_interop) > 1:
+        raise RuntimeError(
+            "Error: cannot set number of interop threads after parallel work has started or "
+            "set_num_interop_threads called"
+        )
+    _interop.append(int)
 
 
 def get_num_interop_threads() -> int:
     """The number that `set_num_interop_threads` was given."""
-    return _interop[0]
+    return _interop[-1]
 
 
 # ---- memory --------------------------------------------------------------------------------------

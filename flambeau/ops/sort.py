@@ -20,6 +20,7 @@ from flambeau.core.strides import dense_strides
 from flambeau.ops.extrema import chosen, shared_whole
 from flambeau.ops.kernels import scans, sorting
 from flambeau.ops.kinds import composite, structured
+from flambeau.ops.outputs import check_apart
 from flambeau.ops.plan import RELEASE_FROM
 from flambeau.ops.registry import OPS
 from flambeau.ops.scan import checked_dim
@@ -170,6 +171,9 @@ def kthvalue(call, input, k, dim=-1, keepdim=False):
     if not 1 <= k <= length:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
     return selection(call, "kthvalue", "select", input, dim, keepdim, k - 1)
+
+
+kthvalue.out_check = check_apart
 
 
 @structured(grad=lambda g, y1, input_like, dim, keepdim: chosen(g, y1, input_like, dim, keepdim))

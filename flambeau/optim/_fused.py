@@ -26,7 +26,7 @@ from flambeau.codegen.loops import plan_pointwise
 from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import may_overlap
 from flambeau.ops.kinds import byte_strides, compute_name
-from flambeau.ops.plan import Operand, Plan
+from flambeau.ops.plan import Formula, Operand, Plan
 from flambeau.ops.registry import engine
 from flambeau.runtime.plan_block import MAX_INPUTS
 from flambeau.runtime.thread_modes import NO_GRAD
@@ -134,6 +134,7 @@ class Kernel:
         if len(operands) > MAX_INPUTS:
             return None
         plan = Plan(update, [Operand(spec, i) for i, spec in enumerate(operands)], [p])
+        plan.formula = Formula(tuple(results), tuple(p.shape), len(written))
         dtypes = [*[s.dtype.name for s in specs], *["float64"] * len(scalars)]
         strides = [byte_strides(s, p.shape) for s in specs]
         strides += [(0,) * len(p.shape)] * len(scalars)

@@ -57,8 +57,8 @@ MADV_HUGEPAGE = 14
 # words of `memory`: the statistics, read and set by runtime.storage
 (
     IN_USE, CACHED, CACHE_LIMIT, PEAK, ALLOCATIONS, REUSED, STORAGE_TYPE, REQUESTED, ON_FAILURE,
-    SERIAL, ON_TOUCH,
-) = range(11)  # fmt: skip
+    SERIAL, ON_TOUCH, GIVEN_BACK,
+) = range(12)  # fmt: skip
 memory = Static("memory", i64, 16)
 free_lists = Static("free_lists", ptr, 256)
 
@@ -137,7 +137,7 @@ def allocate(requested: i64) -> ptr:
     else:
         block = system_allocate(size)
         if unlikely(block == None):  # noqa: E711
-            release_cached()
+            memory[GIVEN_BACK] = release_cached()
             block = system_allocate(size)
             if block == None:  # noqa: E711
                 return None
@@ -176,7 +176,9 @@ def new_storage(nbytes: i64) -> i64p:
     storage: i64p = PyObject_Malloc(STORAGE_BYTES)
     if storage == None:  # noqa: E711
         return PyErr_NoMemory()
-    block = allocate(nbytes)
+    block: ptr = None
+    if nbytes >= 0:  # else more than 63 bits say
+        block = allocate(nbytes)
     if unlikely(block == None):  # noqa: E711
         memory[REQUESTED] = nbytes
         PyObject_Free(storage)

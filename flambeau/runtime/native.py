@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -303,12 +304,9 @@ class NativeCore:
         called by native code when the system has no more memory.
         """
         words = self.memory
-        error = cannot_allocate(words[memory.REQUESTED])
-        held = (
-            f"tensors hold {words[memory.IN_USE]} bytes, {words[memory.CACHED]} bytes are "
-            "cached for reuse"
+        raise cannot_allocate(
+            words[memory.REQUESTED], words[memory.IN_USE], words[memory.GIVEN_BACK]
         )
-        raise type(error)(f"{error}\n  {held}")
 
     def set_threads(self, count: int) -> None:
         """Number of threads that a long kernel runs on, this one included."""
@@ -318,6 +316,12 @@ class NativeCore:
 
     def threads(self) -> int:
         return int(self.pool[threads.WANTED]) + 1
+
+
+@functools.cache
+def native_core() -> NativeCore:
+    """The core of this process."""
+    return NativeCore()
 
 
 def _exists(symbol: str) -> bool:

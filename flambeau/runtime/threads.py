@@ -41,11 +41,13 @@ pthread_cond_wait = Extern("pthread_cond_wait", i32, ptr, ptr)
 pthread_cond_broadcast = Extern("pthread_cond_broadcast", i32, ptr)
 pthread_mutex_init = Extern("pthread_mutex_init", i32, ptr, ptr)
 pthread_cond_init = Extern("pthread_cond_init", i32, ptr, ptr)
+sched_yield = Extern("sched_yield", i32)
 PyLong_FromLongLong = Extern("PyLong_FromLongLong", ptr, i64)
 Kernel = Signature(void, ptr, ptr, i64, i64)
 
 MAX_WORKERS = 255
 SPIN = 4000  # pauses of a worker without work before it sleeps: 20-100 us
+PATIENCE = 1000  # pauses before a wait lets others have the processor: a worker may need this one
 # words of `pool`, each on its own cache line
 WANTED, STARTED, BUSY, OPEN, NEXT, DONE, ENTERED, SLEEPING, QUIT, GENERATION = (
     8 * i for i in range(10)
@@ -110,6 +112,16 @@ def start_workers() -> void:
 
 
 @native
+def wait_a_little(spins: i64) -> i64:
+    """One more round of a wait; returns how many there were."""
+    if spins < PATIENCE:
+        cpu_pause()
+    else:
+        sched_yield()
+    return spins + 1
+
+
+@native
 def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64) -> void:
     if POSIX and grain > 0 and items > grain and pool[WANTED] > 0:
         if atomic_swap(pool + BUSY, 0, 1):
@@ -129,11 +141,12 @@ def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64)
                 pthread_cond_broadcast(condition)
                 pthread_mutex_unlock(mutex)
             take_chunks()
+            spins = i64(0)
             while atomic_load(pool + DONE) < items:
-                cpu_pause()
+                spins = wait_a_little(spins)
             atomic_store(pool + OPEN, 0)
             while atomic_load(pool + ENTERED) > 0:
-                cpu_pause()
+                spins = wait_a_little(spins)
             atomic_store(pool + BUSY, 0)
             return
     Kernel(kernel)(buffers, params, 0, items)
@@ -141,8 +154,13 @@ def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64)
 
 @native
 def stop_workers(self: ptr, args: ptrp, nargs: i64) -> ptr:
-    """Ends and joins the workers: at exit, and before their number is lowered."""
+    """Ends and joins the workers: at exit, and before their number is lowered. A job that runs on
+    another Python thread ends first.
+    """
     if POSIX and pool[STARTED] > 0:
+        spins = i64(0)
+        while not atomic_swap(pool + BUSY, 0, 1):
+            spins = wait_a_little(spins)
         atomic_store(pool + QUIT, 1)
         pthread_mutex_lock(mutex)
         pthread_cond_broadcast(condition)
@@ -151,6 +169,7 @@ def stop_workers(self: ptr, args: ptrp, nargs: i64) -> ptr:
             pthread_join(handles[i], None)
         pool[STARTED] = 0
         atomic_store(pool + QUIT, 0)
+        atomic_store(pool + BUSY, 0)
     return PyLong_FromLongLong(pool[WANTED])
 
 

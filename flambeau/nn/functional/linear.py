@@ -65,6 +65,6 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     products = (x1 @ weight.permute(1, 0, 2).reshape(weight.size(1), -1)).reshape(
         -1, weight.size(0), weight.size(2)
     )
-    output = (products * x2.unsqueeze(1)).sum(-1)
+    output = (products * x2.unsqueeze(1)).sum(-1, dtype=weight.dtype)
     output = output.reshape(*input1.shape[:-1], weight.size(0))
     return output if bias is None else output + bias

@@ -44,6 +44,7 @@ PER_THREAD = 4  # items that a thread should find, so that the threads end toget
 # rows of the result from which a panel of the right operand is packed even if it could be read
 PACKED_FROM = 96
 SHALLOW = 16  # steps along k at a time when few rows meet a wide right operand
+TINY = 64  # elements up to which a panel is gathered one by one
 DOT_FROM = 32  # shortest k for which sums over lanes pay
 
 
@@ -88,17 +89,20 @@ def flipped(p: Product) -> Product:
 def kernel(p: Product, threads: int) -> Kernel:
     """The kernel of a product, and its parameters."""
     narrow = TYPES[p.dtype][0] is not TYPES[p.dtype][1]
-    if not narrow and p.dtype in ("float32", "float64") and uses_dot(p):
+    if uses_dot(p, narrow):
         return dot_kernel(p, threads)
     if p.n == 1 and (p.init is None or p.init[2] == 1):
         p = flipped(p)
     return product_kernel(p, threads, narrow)
 
 
-def uses_dot(p: Product) -> bool:
-    """Whether both operands are read along k, and the sums over lanes cost less than packing."""
-    along = p.a[3] == 1 and p.b[2] == 1 and p.k >= DOT_FROM
-    return along and (p.k >= 5 * p.m or p.n <= 4)
+def uses_dot(p: Product, narrow: bool) -> bool:
+    """Whether both operands are read along k, and the sums over lanes cost less than packing.
+    Widened ones are packed anyway, unless hardly any element is used twice.
+    """
+    if p.a[3] != 1 or p.b[2] != 1 or p.k < DOT_FROM:
+        return False
+    return min(p.m, p.n) <= 2 if narrow else p.k >= 5 * p.m or p.n <= 4
 
 
 def evenly(total: int, most: int) -> tuple[int, int, int]:
@@ -109,14 +113,16 @@ def evenly(total: int, most: int) -> tuple[int, int, int]:
 
 
 def split(
-    p: Product, threads: int, blocks: int, panels: int, most_blocks: int, one_panel: bool
+    p: Product, threads: int, blocks: int, panels: int, one_panel: bool, share: int = PER_THREAD
 ) -> tuple[int, int, int, int]:
-    """(groups, panels in a group, chunks, blocks in a chunk) so that every thread finds work."""
+    """(groups, panels in a group, chunks, blocks in a chunk) so that every thread finds `share`
+    items.
+    """
     batch, macs = p.batch[0] * p.batch[1], p.m * p.n * p.k * p.batch[0] * p.batch[1]
-    group, chunk = 1 if one_panel else panels, min(blocks, most_blocks)
-    if threads > 1 and macs >= THREADED_FROM and batch < PER_THREAD * threads:
-        wanted = -(-PER_THREAD * threads // batch)
-        group = 1 if one_panel else max(1, panels // wanted)
+    group, chunk = 1 if one_panel else panels, blocks
+    if threads > 1 and macs >= THREADED_FROM and batch < share * threads:
+        wanted = -(-share * threads // batch)
+        group = 1 if one_panel else max(1, -(-panels // wanted))
         chunks = max(1, wanted // -(-panels // group))
         chunk = min(chunk, max(1, -(-blocks // chunks)))
     return -(-panels // group), group, -(-blocks // chunk), chunk
@@ -171,18 +177,26 @@ def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
     columns = evenly(-(-p.n // lanes), most[rows[1] - 1])
     found = words(p)
     width, size = columns[1] * lanes, struct.calcsize("d" if "64" in dtype else "f")
-    room = native.PANEL_BYTES // size // width - lanes
+    room = (native.WIDE_PANEL_BYTES if narrow else native.PANEL_BYTES) // size // width - lanes
     found[native.DEPTH] = max(1, min(p.k + p.k % per, room // lanes * lanes * per))
     found[native.PACK] = packing(p, narrow, per)
-    most_blocks, one_panel = rows[0], narrow or found[native.PACK] != native.PACK_NONE
+    one_panel = narrow or found[native.PACK] != native.PACK_NONE
     if narrow:
         height = max(rows[1], min(64, native.BLOCK_BYTES // size // width))
-        most_blocks = height // rows[1]
         deepest = native.LEFT_BYTES // size // height // lanes * lanes * per
-        found[native.DEPTH] = min(found[native.DEPTH], deepest)
-    elif p.m <= 3 and not one_panel and columns[0] > 1:
+        found[native.STRIP] = height // rows[1]
+        found[native.DIRECT] = int(pairs and p.a[3] == 1 and not (p.a[2] % 2 or p.k % 2))
+        if not found[native.DIRECT]:
+            found[native.DEPTH] = min(found[native.DEPTH], deepest)
+    shallow = p.m <= 3 and not one_panel and columns[0] > 1
+    if shallow:
         found[native.DEPTH] = min(max(1, p.k), SHALLOW)
-    divided(found, rows, columns, split(p, threads, rows[0], columns[0], most_blocks, one_panel))
+    divided(
+        found,
+        rows,
+        columns,
+        split(p, threads, rows[0], columns[0], one_panel, 1 if shallow else PER_THREAD),
+    )
     partial = bool(p.n % lanes) and not narrow
     last = columns[1] if columns[2] == columns[0] else columns[1] - 1
     for high in range(2):
@@ -219,26 +233,27 @@ def packing(p: Product, narrow: bool, per: int) -> int:
     row_wise = p.b[3] == 1 or p.n == 1
     if row_wise and not narrow and p.m < PACKED_FROM:
         return native.PACK_NONE
-    if not row_wise and p.b[2] == 1 and (per == 1 or not (p.k % 2 or p.b[3] % 2)):
+    columns = p.b[2] == 1 and (per == 1 or not (p.k % 2 or p.b[3] % 2))
+    if not row_wise and columns and p.n * p.k > TINY:
         return native.PACK_COLUMNS
     return native.PACK_ROWS
 
 
 def dot_kernel(p: Product, threads: int) -> Kernel:
     """Dot tiles: rows of a times rows of b."""
-    lanes, most = lanes_of(p.dtype), COLUMNS[machine_vectors()[1]]
+    kind, most = TYPES[p.dtype][2], COLUMNS[machine_vectors()[1]]
     high = max(r for r in range(1, len(most) + 1) if r == 1 or most[r - 1] >= min(p.n, 6))
     rows = evenly(p.m, high)
     columns = evenly(p.n, most[rows[1] - 1])
     found = words(p)
-    divided(found, rows, columns, split(p, threads, rows[0], columns[0], rows[0], False))
+    divided(found, rows, columns, split(p, threads, rows[0], columns[0], False))
     for r in range(2):
         for c in range(2):
             height, width = rows[1] - r, columns[1] - c
             used = (not r or rows[2] < rows[0]) and (not c or columns[2] < columns[0])
             if used and height and width:
-                tile = Tile(p.dtype, lanes, height, width)
-                found[r * native.TILE_KINDS + c] = dot_address(tile)
+                tile = Tile(kind, lanes_of(kind), height, width)
+                found[r * native.TILE_KINDS + c] = dot_address(tile, p.dtype)
     return finished(p, dot_code(p.dtype), found, threads)
 
 

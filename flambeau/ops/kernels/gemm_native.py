@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from flambeau.codegen.native import (
     Signature,
+    bf16,
+    bitcast,
     copy_memory,
     f32,
     f64,
@@ -38,6 +40,7 @@ X, C, P = f32, f32, f32  # template: types of elements, of arithmetic, of packed
 BFLOAT, PAIRS, PER = False, False, 1  # template: bfloat16; multiplied in pairs; elements of a pair
 LANES = 16  # template: results in a vector
 PANEL_BYTES = 1 << 16  # a packed panel: with the left operand's rows it fits the second-level cache
+WIDE_PANEL_BYTES = 1 << 17  # of widened elements: packed for many rows
 LEFT_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 14  # results before they are narrowed
 ProductTile = Signature(void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64)
@@ -49,9 +52,9 @@ Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
     TILES, TRANSPOSER, M, N, K, A_ROW, A_STEP, B_STEP, B_COLUMN, C_ROW, INIT_ROW, INIT, ALPHA, BETA,
     INNER, A_OUTER, A_INNER, B_OUTER, B_INNER, C_OUTER, C_INNER, INIT_OUTER, INIT_INNER,
     GROUPS, GROUP, CHUNKS, CHUNK, ROWS, TALL, BLOCKS, VECTORS, WIDE, PANELS, DEPTH, PACK, FLIPPED,
-    READY,
-) = (0, *range(6, 42))  # fmt: skip
-WORDS = 42
+    READY, STRIP, DIRECT,
+) = (0, *range(6, 44))  # fmt: skip
+WORDS = 44
 TILE_KINDS = 3  # tiles for a wide panel, for a narrow one, for the last; first those of tall blocks
 PACK_NONE, PACK_ROWS, PACK_COLUMNS = 0, 1, 2
 # work[]: where the item's matrices begin, and its blocks and panels
@@ -61,9 +64,13 @@ ITEM_A, ITEM_B, ITEM_C, ITEM_INIT, FIRST_BLOCK, LAST_BLOCK, FIRST_PANEL, LAST_PA
 @native
 def find_item(item: i64, buffers: ptrp, params: i64p, work: i64p) -> void:
     """Finds the matrices, blocks and panels of an item."""
-    part, rest = item % params[GROUPS], item // params[GROUPS]
-    chunk, batch = rest % params[CHUNKS], rest // params[CHUNKS]
-    outer, inner = batch // params[INNER], batch % params[INNER]
+    part, chunk, outer, inner = i64(0), i64(0), i64(0), item
+    if params[GROUPS] > 1:  # divisions take longer than a small product
+        part, inner = inner % params[GROUPS], inner // params[GROUPS]
+    if params[CHUNKS] > 1:
+        chunk, inner = inner % params[CHUNKS], inner // params[CHUNKS]
+    if inner >= params[INNER]:
+        outer, inner = inner // params[INNER], inner % params[INNER]
     given = params[INIT]
     place: pointer(X) = buffers[given + params[FLIPPED]]
     work[ITEM_A] = i64(place + (outer * params[A_OUTER] + inner * params[A_INNER]))
@@ -278,6 +285,15 @@ def pack_left(left: pointer(P), a: pointer(X), rows: i64, count: i64, params: i6
 
 
 @native
+def shortened(value: C) -> X:
+    """A result in the dtype of c; the processor that multiplies pairs rounds to bfloat16 too."""
+    if PAIRS:
+        return bitcast(u16, bf16(value))
+    else:
+        return narrow(value)
+
+
+@native
 def write_narrow(
     block: pointer(C), pitch: i64, row: i64, rows: i64, column: i64, columns: i64, work: i64p,
     params: i64p, numbers: pointer(C),
@@ -291,20 +307,60 @@ def write_narrow(
         target = c + ((row + i) * params[C_ROW] + column)
         if init == None:  # noqa: E711
             for j in range(columns):
-                target[j] = narrow(alpha * source[j])
+                target[j] = shortened(alpha * source[j])
         else:
             before = init + ((row + i) * params[INIT_ROW] + column)
             for j in range(columns):
-                target[j] = narrow(alpha * source[j] + beta * widen(before[j]))
+                target[j] = shortened(alpha * source[j] + beta * widen(before[j]))
+
+
+@native
+def run_strip(
+    first: i64, last: i64, done: i64, count: i64, a: pointer(X), left: pointer(P),
+    panel: pointer(P), block: pointer(C), kind: i64, width: i64, params: i64p, ones: pointer(C),
+) -> void:  # fmt: skip
+    """Steps `done` to `done + count` of a strip of blocks times one panel, into `block`."""
+    top = first_of(first, params[TALL], params[ROWS])
+    pairs = (count + PER - 1) // PER
+    source, row_step, step = left, pairs, i64(1)
+    if params[DIRECT] != 0:
+        source, row_step = ptr(a), params[A_ROW] // PER
+    else:
+        rows = first_of(last, params[TALL], params[ROWS]) - top
+        pack_left(left, a, rows, count, params)
+        if params[A_ROW] == 1:
+            row_step, step = i64(1), rows
+    for one in range(first, last):
+        row = first_of(one, params[TALL], params[ROWS]) - top
+        target = block + row * width
+        before: pointer(C) = None
+        if done > 0:
+            before = target
+        ProductTile(params[TILES + kind + (0 if one < params[TALL] else TILE_KINDS)])(
+            source + row * row_step,
+            row_step,
+            step,
+            panel,
+            width,
+            pairs,
+            target,
+            width,
+            before,
+            width,
+            ones,
+            LANES,
+        )
 
 
 @native
 def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Items of a product in a wider dtype than that of its operands; an item is one panel."""
-    memory = stack(u8, PANEL_BYTES + LEFT_BYTES + BLOCK_BYTES + 64)
+    """Items of a product in a wider dtype than that of its operands; an item is one panel, which
+    strips of rows go through.
+    """
+    memory = stack(u8, WIDE_PANEL_BYTES + LEFT_BYTES + BLOCK_BYTES + 64)
     numbers, ones, work = stack(C, 4), stack(C, 2), stack(i64, 8)
     panel: pointer(P) = ptr((i64(memory) + 63) & -64)
-    left: pointer(P) = ptr(panel) + PANEL_BYTES
+    left: pointer(P) = ptr(panel) + WIDE_PANEL_BYTES
     block: pointer(C) = ptr(left) + LEFT_BYTES
     read_numbers(params, numbers)
     ones[0] = C(1)
@@ -318,43 +374,45 @@ def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         columns = width
         if index == params[PANELS] - 1:
             kind, columns = i64(2), params[N] - column
-        top = first_of(work[FIRST_BLOCK], params[TALL], params[ROWS])
-        rows = first_of(work[LAST_BLOCK], params[TALL], params[ROWS]) - top
-        a: pointer(X) = ptr(work[ITEM_A])
         b: pointer(X) = ptr(work[ITEM_B])
-        a = a + top * params[A_ROW]
         b = b + column * params[B_COLUMN]
-        done = i64(0)
-        while True:
-            rest = params[K] - done
-            count = rest if rest < params[DEPTH] else params[DEPTH]
-            pairs = (count + PER - 1) // PER
-            pack_left(left, a + done * params[A_STEP], rows, count, params)
-            pack_panel(panel, b + done * params[B_STEP], width, columns, count, params)
-            for one in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
-                row = first_of(one, params[TALL], params[ROWS]) - top
-                target = block + row * width
-                before: pointer(C) = None
-                if done > 0:
-                    before = target
-                ProductTile(params[TILES + kind + (0 if one < params[TALL] else TILE_KINDS)])(
-                    left + (row if params[A_ROW] == 1 else row * pairs),
-                    i64(1) if params[A_ROW] == 1 else pairs,
-                    rows if params[A_ROW] == 1 else i64(1),
+        once = params[K] <= params[DEPTH]
+        if once:
+            pack_panel(panel, b, width, columns, params[K], params)
+        for first in range(work[FIRST_BLOCK], work[LAST_BLOCK], params[STRIP]):
+            last = (
+                first + params[STRIP]
+                if first + params[STRIP] < work[LAST_BLOCK]
+                else work[LAST_BLOCK]
+            )
+            top = first_of(first, params[TALL], params[ROWS])
+            rows = first_of(last, params[TALL], params[ROWS]) - top
+            a: pointer(X) = ptr(work[ITEM_A])
+            a = a + top * params[A_ROW]
+            done = i64(0)
+            while True:
+                rest = params[K] - done
+                count = rest if rest < params[DEPTH] else params[DEPTH]
+                if not once:
+                    pack_panel(panel, b + done * params[B_STEP], width, columns, count, params)
+                run_strip(
+                    first,
+                    last,
+                    done,
+                    count,
+                    a + done * params[A_STEP],
+                    left,
                     panel,
+                    block,
+                    kind,
                     width,
-                    pairs,
-                    target,
-                    width,
-                    before,
-                    width,
+                    params,
                     ones,
-                    LANES,
                 )
-            done += count
-            if done >= params[K]:
-                break
-        write_narrow(block, width, top, rows, column, columns, work, params, numbers)
+                done += count
+                if done >= params[K]:
+                    break
+            write_narrow(block, width, top, rows, column, columns, work, params, numbers)
 
 
 @native
@@ -364,10 +422,10 @@ def dot_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     read_numbers(params, numbers)
     for item in range(start, stop):
         find_item(item, buffers, params, work)
-        a: pointer(C) = ptr(work[ITEM_A])
-        b: pointer(C) = ptr(work[ITEM_B])
-        c: pointer(C) = ptr(work[ITEM_C])
-        init: pointer(C) = ptr(work[ITEM_INIT])
+        a: pointer(X) = ptr(work[ITEM_A])
+        b: pointer(X) = ptr(work[ITEM_B])
+        c: pointer(X) = ptr(work[ITEM_C])
+        init: pointer(X) = ptr(work[ITEM_INIT])
         for index in range(work[FIRST_PANEL], work[LAST_PANEL]):
             column = first_of(index, params[WIDE], params[VECTORS])
             kind = i64(0) if index < params[WIDE] else i64(1)

@@ -3,7 +3,7 @@
 Three pieces, each compiled for the sizes that a plan needs, and found by address:
 
     product_address(Tile("float32", 16, rows=8, vectors=3))     # elements of a times rows of b
-    dot_address(Tile("float32", 16, rows=4, vectors=6))         # both contiguous along k
+    dot_address(Tile("float32", 16, 4, 6), "float16")           # both contiguous along k
     transposer_address("float32", "float32")                    # rows of b as columns of a panel
 
 The product tile reads `a` one element at a time, so any strides do, and `b` by vectors of its rows;
@@ -238,82 +238,6 @@ def product_address(tile: Tile) -> int:
     return load(name, lambda: product_tile(tile, name))[name]
 
 
-def dot_tile(tile: Tile, name: str) -> str:
-    """IR of `name(a, row of a, b, row of b, count, c, row of c, init, row of init, numbers)`: rows
-    of a times rows of b, both contiguous along k; the tile's vectors are columns of c.
-    """
-    w = Writer(tile)
-    text, columns = w.text, tile.vectors
-    text.label("entry")
-    xs = [w.place("%a", text(f"mul nsw i64 %a.row, {r}")) for r in range(tile.rows)]
-    ys = [w.place("%b", text(f"mul nsw i64 %b.row, {j}")) for j in range(columns)]
-    whole = text(f"and i64 %count, {-tile.lanes}")
-    rest = text(f"sub nsw i64 %count, {whole}")
-    text.do("br label %head")
-    text.label("head")
-    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
-    sums = [[f"%sum.{r}.{j}" for j in range(columns)] for r in range(tile.rows)]
-    for total in (total for row in sums for total in row):
-        text.do(f"{total} = phi {w.vector} [ zeroinitializer, %entry ], [ {total}.next, %body ]")
-    text.do(f"br i1 {text(f'icmp slt i64 %k, {whole}')}, label %body, label %tail")
-
-    def multiply(at: str, mask: str | None, after: str) -> None:
-        values = [w.load(w.place(y, at), mask) for y in ys]
-        for x, row in zip(xs, sums, strict=True):
-            factor = w.load(w.place(x, at), mask)
-            for total, value in zip(row, values, strict=True):
-                text.do(f"{total}.{after} = {w.multiply_add(factor, value, total)}")
-
-    text.label("body")
-    multiply("%k", None, "next")
-    text.do(f"%k.next = add nuw nsw i64 %k, {tile.lanes}")
-    text.do("br label %head")
-    text.label("tail")
-    text.do(f"br i1 {text(f'icmp eq i64 {rest}, 0')}, label %done, label %partial")
-    text.label("partial")
-    multiply(whole, w.mask(rest), "last")
-    text.do("br label %done")
-    text.label("done")
-    for total in (total for row in sums for total in row):
-        text.do(f"{total}.all = phi {w.vector} [ {total}, %tail ], [ {total}.last, %partial ]")
-    store_sums(w, [[f"{total}.all" for total in row] for row in sums])
-    return w.function(
-        name,
-        "ptr readonly %a, i64 %a.row, ptr readonly %b, i64 %b.row, i64 %count, "
-        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers",
-    )
-
-
-def store_sums(w: Writer, sums: list[list[str]]) -> None:
-    """Writes the sums over the lanes, times alpha, plus beta * init, a row of columns at a time."""
-    text, tile, columns = w.text, w.tile, w.tile.vectors
-    row = f"<{columns} x {w.scalar}>"
-    alpha, beta = (
-        splat(text, text(f"load {w.scalar}, ptr {w.place('%numbers', i)}"), w.scalar, columns)
-        for i in range(2)
-    )
-    totals = [text(f"fmul {row} {sums_of_rows(text, tile, line)}, {alpha}") for line in sums]  # type: ignore[arg-type]
-    targets = [w.place("%c", text(f"mul nsw i64 %c.row, {r}")) for r in range(tile.rows)]
-    text.do(f"br i1 {text('icmp eq ptr %init, null')}, label %plain, label %added")
-    for label in ("plain", "added"):
-        text.label(label)
-        for r, total in enumerate(totals):
-            if label == "added":
-                before = w.place("%init", text(f"mul nsw i64 %init.row, {r}"))
-                start = text(f"load {row}, ptr {before}, align {w.size}")
-                name = f"llvm.fma.v{columns}{ELEMENT[tile.dtype][2]}"
-                total = text(w.call(row, name, f"{row} {beta}", f"{row} {start}", f"{row} {total}"))
-            text.do(f"store {row} {total}, ptr {targets[r]}, align {w.size}")
-        text.do("ret void")
-
-
-@functools.cache
-def dot_address(tile: Tile) -> int:
-    """Machine code of a dot tile."""
-    name = f"gemm_dot_{tile.name}_1"
-    return load(name, lambda: dot_tile(tile, name))[name]
-
-
 # how a stored dtype is read: (LLVM's type in memory, bytes)
 STORED = {
     "float32": ("float", 4), "float64": ("double", 8), "float16": ("half", 2),
@@ -333,6 +257,139 @@ def widened(text: Text, stored: str, scalar: str, lanes: int, value: str) -> str
         return text(f"bitcast <{lanes} x i32> {high} to {target}")
     step = "fpext" if stored == "float16" else "zext" if stored == "uint8" else "sext"
     return text(f"{step} {memory} {value} to {target}")
+
+
+def narrowed(text: Text, stored: str, scalar: str, count: int, value: str) -> str:
+    """Elements of the LLVM type `scalar` as a stored dtype, rounded to nearest even."""
+    memory, source = f"<{count} x {STORED[stored][0]}>", f"<{count} x {scalar}>"
+    if memory == source:
+        return value
+    if stored != "bfloat16":
+        step = "fptrunc" if stored == "float16" else "trunc"
+        return text(f"{step} {source} {value} to {memory}")
+    wide = f"<{count} x i32>"
+    numbers = [splat(text, str(number), "i32", count) for number in (16, 1, 0x7FFF, 0x7FC0)]
+    sixteen, one, half, nan = numbers
+    bits = text(f"bitcast {source} {value} to {wide}")
+    odd = text(f"and {wide} {text(f'lshr {wide} {bits}, {sixteen}')}, {one}")
+    rounded = text(f"add {wide} {text(f'add {wide} {bits}, {half}')}, {odd}")
+    rounded = text(f"lshr {wide} {rounded}, {sixteen}")
+    ordered = text(f"fcmp ord {source} {value}, {value}")
+    kept = text(f"select <{count} x i1> {ordered}, {wide} {rounded}, {wide} {nan}")
+    return text(f"trunc {wide} {kept} to {memory}")
+
+
+def load_stored(w: Writer, stored: str, place: str, mask: str | None) -> str:
+    """A vector of a stored dtype as it lies in memory; lanes beyond the mask are zero."""
+    memory, size = STORED[stored]
+    lanes, short = w.tile.lanes, {"half": "f16", "float": "f32", "double": "f64"}
+    vector = f"<{lanes} x {memory}>"
+    if mask is None:
+        return w.text(f"load {vector}, ptr {place}, align {size}")
+    return w.text(
+        w.call(
+            vector,
+            f"llvm.masked.load.v{lanes}{short.get(memory, memory)}.p0",
+            f"ptr {place}",
+            f"i32 {size}",
+            f"<{lanes} x i1> {mask}",
+            f"{vector} zeroinitializer",
+        )
+    )
+
+
+def dot_tile(tile: Tile, stored: str, name: str) -> str:
+    """IR of `name(a, row of a, b, row of b, count, c, row of c, init, row of init, numbers)`: rows
+    of a times rows of b, both contiguous along k; the tile's vectors are columns of c.
+    """
+    w, memory = Writer(tile), STORED[stored][0]
+    text, columns = w.text, tile.vectors
+    text.label("entry")
+    xs = [w.place("%a", text(f"mul nsw i64 %a.row, {r}"), memory) for r in range(tile.rows)]
+    ys = [w.place("%b", text(f"mul nsw i64 %b.row, {j}"), memory) for j in range(columns)]
+    whole = text(f"and i64 %count, {-tile.lanes}")
+    rest = text(f"sub nsw i64 %count, {whole}")
+    text.do("br label %head")
+    text.label("head")
+    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
+    sums = [[f"%sum.{r}.{j}" for j in range(columns)] for r in range(tile.rows)]
+    for total in (total for row in sums for total in row):
+        text.do(f"{total} = phi {w.vector} [ zeroinitializer, %entry ], [ {total}.next, %body ]")
+    text.do(f"br i1 {text(f'icmp slt i64 %k, {whole}')}, label %body, label %tail")
+
+    def read(line: str, at: str, mask: str | None) -> str:
+        value = load_stored(w, stored, w.place(line, at, memory), mask)
+        return widened(text, stored, w.scalar, tile.lanes, value)
+
+    def multiply(at: str, mask: str | None, after: str) -> None:
+        values = [read(y, at, mask) for y in ys]
+        for x, row in zip(xs, sums, strict=True):
+            factor = read(x, at, mask)
+            for total, value in zip(row, values, strict=True):
+                text.do(f"{total}.{after} = {w.multiply_add(factor, value, total)}")
+
+    text.label("body")
+    multiply("%k", None, "next")
+    text.do(f"%k.next = add nuw nsw i64 %k, {tile.lanes}")
+    text.do("br label %head")
+    text.label("tail")
+    text.do(f"br i1 {text(f'icmp eq i64 {rest}, 0')}, label %done, label %partial")
+    text.label("partial")
+    multiply(whole, w.mask(rest), "last")
+    text.do("br label %done")
+    text.label("done")
+    for total in (total for row in sums for total in row):
+        text.do(f"{total}.all = phi {w.vector} [ {total}, %tail ], [ {total}.last, %partial ]")
+    store_sums(w, stored, [[f"{total}.all" for total in row] for row in sums])
+    return w.function(
+        name,
+        "ptr readonly %a, i64 %a.row, ptr readonly %b, i64 %b.row, i64 %count, "
+        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers",
+    )
+
+
+def sum_vectors(w: Writer, vectors: list[str]) -> str:
+    """A vector of the sums over the lanes of each of `vectors`."""
+    if w.floating:
+        return sums_of_rows(w.text, w.tile, vectors)  # type: ignore[arg-type]
+    total, kind = "poison", f"<{len(vectors)} x {w.scalar}>"
+    for k, vector in enumerate(vectors):
+        name = f"llvm.vector.reduce.add.v{w.tile.lanes}{w.scalar}"
+        one = w.text(w.call(w.scalar, name, f"{w.vector} {vector}"))
+        total = w.text(f"insertelement {kind} {total}, {w.scalar} {one}, i64 {k}")
+    return total
+
+
+def store_sums(w: Writer, stored: str, sums: list[list[str]]) -> None:
+    """Writes the sums over the lanes, times alpha, plus beta * init, a row of columns at a time."""
+    text, tile, columns = w.text, w.tile, w.tile.vectors
+    (memory, size), row = STORED[stored], f"<{columns} x {w.scalar}>"
+    times, plus = ("fmul", "fadd") if w.floating else ("mul", "add")
+    alpha, beta = (
+        splat(text, text(f"load {w.scalar}, ptr {w.place('%numbers', i)}"), w.scalar, columns)
+        for i in range(2)
+    )
+    totals = [text(f"{times} {row} {sum_vectors(w, line)}, {alpha}") for line in sums]
+    targets = [w.place("%c", text(f"mul nsw i64 %c.row, {r}"), memory) for r in range(tile.rows)]
+    text.do(f"br i1 {text('icmp eq ptr %init, null')}, label %plain, label %added")
+    for label in ("plain", "added"):
+        text.label(label)
+        for r, total in enumerate(totals):
+            if label == "added":
+                before = w.place("%init", text(f"mul nsw i64 %init.row, {r}"), memory)
+                start = text(f"load <{columns} x {memory}>, ptr {before}, align {size}")
+                start = widened(text, stored, w.scalar, columns, start)
+                total = text(f"{plus} {row} {total}, {text(f'{times} {row} {beta}, {start}')}")
+            value = narrowed(text, stored, w.scalar, columns, total)
+            text.do(f"store <{columns} x {memory}> {value}, ptr {targets[r]}, align {size}")
+        text.do("ret void")
+
+
+@functools.cache
+def dot_address(tile: Tile, stored: str) -> int:
+    """Machine code of a dot tile for operands of a stored dtype."""
+    name = f"gemm_dot_{stored}_{tile.name}_2"
+    return load(name, lambda: dot_tile(tile, stored, name))[name]
 
 
 def transposed(text: Text, scalar: str, lanes: int, rows: list[str]) -> list[str]:
@@ -358,7 +415,7 @@ def transposer(stored: str, dtype: str, name: str) -> str:
     """
     scalar, lanes = "i32" if dtype == PAIRS else ELEMENT[dtype][0], lanes_of(dtype)
     w = Writer(Tile(dtype, lanes, 1, 1))
-    text, (memory, size) = w.text, STORED[stored]
+    text, memory = w.text, STORED[stored][0]
     vector, block = f"<{lanes} x {memory}>", f"<{lanes} x {scalar}>"
     text.label("entry")
     last, rows = text("sub nsw i64 %valid, 1"), []
@@ -367,7 +424,6 @@ def transposer(stored: str, dtype: str, name: str) -> str:
         rows.append(w.place("%source", text(f"mul nsw i64 {row}, %source.row"), memory))
     whole = text(f"and i64 %count, {-lanes}")
     edge = w.mask(text(f"sub nsw i64 %count, {whole}"))
-    short = {"half": "f16", "float": "f32", "double": "f64"}.get(memory, memory)
     text.do("br label %head")
     text.label("head")
     text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %write ]")
@@ -375,24 +431,10 @@ def transposer(stored: str, dtype: str, name: str) -> str:
     text.label("body")
     text.do(f"br i1 {text(f'icmp slt i64 %k, {whole}')}, label %full, label %part")
     text.label("full")
-    places = [w.place(row, "%k", memory) for row in rows]
-    full = [text(f"load {vector}, ptr {place}, align {size}") for place in places]
+    full = [load_stored(w, stored, w.place(row, "%k", memory), None) for row in rows]
     text.do("br label %write")
     text.label("part")
-    places = [w.place(row, "%k", memory) for row in rows]
-    part = [
-        text(
-            w.call(
-                vector,
-                f"llvm.masked.load.v{lanes}{short}.p0",
-                f"ptr {place}",
-                f"i32 {size}",
-                f"<{lanes} x i1> {edge}",
-                f"{vector} zeroinitializer",
-            )
-        )
-        for place in places
-    ]
+    part = [load_stored(w, stored, w.place(row, "%k", memory), edge) for row in rows]
     text.do("br label %write")
     text.label("write")
     values = []
