@@ -103,8 +103,10 @@ def contraction(
             "mul", None, labels, shape,
         )  # fmt: skip
     if not labels:
-        both = (arrangement(own, s, inner, sizes, (prod(deep),)) for own, s in ((la, sa), (lb, sb)))
-        return Contraction(*both, "dot", None, labels, shape)
+        left_flat, right_flat = (
+            arrangement(own, s, inner, sizes, (prod(deep),)) for own, s in ((la, sa), (lb, sb))
+        )
+        return Contraction(left_flat, right_flat, "dot", None, labels, shape)
     found = (*lead, prod(tall), prod(wide))
     return Contraction(
         arrangement(la, sa, [*batch, *rows, *inner], sizes, (*lead, prod(tall), prod(deep))),
