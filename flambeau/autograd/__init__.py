@@ -23,6 +23,7 @@ LATE = {
     "functional": ("functional", ""),
     "grad_mode": ("grad_mode", ""),
     "graph": ("graph", ""),
+    "profiler": ("profiler", ""),
     "variable": ("variable", ""),
     "Function": ("function", "Function"),
     "NestedIOFunction": ("function", "NestedIOFunction"),

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flambeau.compiler import set_stance
-from flambeau.compiler.build import MISS, Program, Surroundings
+from flambeau.compiler.build import MISS, Program
 from flambeau.compiler.differentiable import DifferentiableProgram, unspent
 from flambeau.compiler.structure import Structure, flatten
+from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape
 from flambeau.compiler.witness import Witness
@@ -182,22 +183,13 @@ class Compiled:
     ) -> None:
         """Makes an entry of a recorded run."""
         try:
-            template = Structure.of_results(result, leaves, survey)
-            tensors = template.tensors
-            backward = None
-            if any(unspent(tensor, tape) for tensor in tensors):
-                backward = DifferentiableProgram(tape, survey, surroundings, tensors)
-                program, backward.single = backward.forward, template.single
-            else:
-                shape = p.RETURN_TENSOR if template.single else p.RETURN_TUPLE
-                if not tensors:
-                    shape = p.RETURN_CONSTANT
-                program = Program(tape, survey, surroundings, tensors, shape, template.constant)
+            entry = make_entry(tape, survey, surroundings, result, structure, leaves)
         except Unsupported as error:
             self.give_up(str(error))
             return
-        self.entries.append(Entry(program, structure, template.rebuild, backward))
+        self.entries.append(entry)
         self.attempts = 0
+        program = entry.program
         if config.debug >= 1:
             print(
                 f"flambeau: compiled {self.name}: {program.step_count} kernels, "
@@ -224,6 +216,63 @@ class Compiled:
             warnings.warn(f"flambeau.compile: {message}", stacklevel=4)
         if config.debug >= 1:
             print(f"flambeau: {message}", file=sys.stderr)
+
+
+def make_entry(
+    tape: Tape,
+    survey: Survey,
+    surroundings: Surroundings,
+    result: Any,
+    structure: Structure,
+    leaves: tuple[Any, ...],
+    again: Any = None,
+) -> Entry:
+    """The program of a recorded run. `again`: see CompiledFunction.apply."""
+    template = Structure.of_results(result, leaves, survey)
+    tensors = template.tensors
+    if any(unspent(tensor, tape) for tensor in tensors):
+        pair = DifferentiableProgram(tape, survey, surroundings, tensors, again)
+        pair.single = template.single
+        return Entry(pair.forward, structure, template.rebuild, pair)
+    shape = p.RETURN_TENSOR if template.single else p.RETURN_TUPLE
+    if not tensors:
+        shape = p.RETURN_CONSTANT
+    program = Program(tape, survey, surroundings, tensors, shape, template.constant)
+    return Entry(program, structure, template.rebuild, None)
+
+
+def record_pure(call: Callable[[], Any], tensors: tuple[Any, ...], again: Any) -> tuple[Any, Any]:
+    """Runs and records a pure function of tensors, which sees nothing else: its result, and a
+    PureEntry, or None where it cannot be replayed (compiler.composites).
+    """
+    survey = Survey.of_tensors([])
+    surroundings = Surroundings(tensors, survey)
+    with Tape() as tape:
+        result = call()
+    if tape.broken is not None:
+        return result, None
+    try:
+        entry = make_entry(
+            tape, survey, surroundings, result, flatten(tensors, {})[1], tensors, again
+        )
+    except Unsupported:
+        return result, None
+    return result, PureEntry(entry.program, entry.structure, entry.rebuild, entry.backward)
+
+
+class PureEntry(Entry):
+    """An entry without guards: what it depends on was looked up before."""
+
+    __slots__ = ()
+
+    def run(self, leaves: tuple[Any, ...]) -> Any:
+        """The result of a replay, or NotImplemented."""
+        found = engine.core.replay(self.address, leaves, None)
+        if found is MISS:
+            return NotImplemented
+        if self.backward is not None:
+            found = self.backward.connect(found, leaves)
+        return found if self.rebuild is None else self.rebuild(found, leaves)
 
 
 def kind_of(value: Any) -> Any:

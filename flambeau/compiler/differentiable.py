@@ -7,18 +7,20 @@ for the backward pass, and the graph node between them.
 Called by compiler.compiled when a recorded result still has its graph. That graph is run backwards
 once, on a tape of its own; what this tape needs of the forward pass is kept from call to call in
 one block of memory, which the node owns. The backward pass of a compiled function cannot itself be
-differentiated, as in torch.
+differentiated, as in torch; that of a fused composite can, by its unfused form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from flambeau.autograd import engine as backward_engine
 from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, named, target
 from flambeau.autograd.saved import modified_error
-from flambeau.compiler.build import MISS, Program, Surroundings
+from flambeau.compiler.build import MISS, Program
+from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape, root_of, serial_of
 from flambeau.core import errors
@@ -65,8 +67,16 @@ class DifferentiableProgram:
     """See the module's first lines."""
 
     def __init__(
-        self, tape: Tape, survey: Survey, surroundings: Surroundings, results: Sequence[Any]
+        self,
+        tape: Tape,
+        survey: Survey,
+        surroundings: Surroundings,
+        results: Sequence[Any],
+        again: Callable[[tuple[Any, ...]], Callable[[], Any]] | None = None,
     ):
+        self.again, self.name = again, "CompiledFunctionBackward"
+        if again is not None:
+            self.name = next(x.grad_fn.name() for x in results if unspent(x, tape))
         self.live = [i for i, x in enumerate(results) if unspent(x, tape)]
         roots = [results[i] for i in self.live]
         self.specs = [x._spec for x in roots]
@@ -84,10 +94,10 @@ class DifferentiableProgram:
             for buffer in tape.buffers.values()
             if buffer.internal and buffer.serial in used and buffer.serial not in returned
         ]
+        arguments = (*grads, *aliases, *surroundings.arguments)
         self.forward = Program(
             tape, survey, surroundings, results, p.RETURN_TUPLE, kept=kept, live=self.live
         )
-        arguments = (*grads, *aliases, *surroundings.arguments)
         around = Surroundings(arguments, Survey.of_tensors(survey.tensors))
         self.found = [i for i, x in enumerate(gradients) if x is not None]
         self.backward = Program(
@@ -105,7 +115,7 @@ class DifferentiableProgram:
     def record(self, roots: Sequence[Any], grads: Sequence[Any]) -> tuple[Tape, list[Any]]:
         """Runs the graph backwards on a tape; the gradients at the boundary."""
         edges = [(x._edge, g) for x, g in zip(roots, grads, strict=True)]
-        with Tape() as tape:
+        with Tape() as tape, ending_at(self.boundary):
             found = backward_engine.run(
                 edges, retain_graph=True, inputs=list(self.boundary), accumulate=False
             )
@@ -122,7 +132,7 @@ class DifferentiableProgram:
         """Hangs the results of a forward replay on a node; the results alone."""
         *results, kept = found
         edges = tuple([self.edge_at(place, leaves) for place in self.places])
-        node = named(CompiledFunction, "CompiledFunctionBackward")(
+        node = named(CompiledFunction, self.name)(
             self, edges, kept, [alias(x) for x in results], leaves
         )
         for k, i in enumerate(self.live):
@@ -164,6 +174,8 @@ class CompiledFunction(Node):
 
     def apply(self, grads: list[Any]) -> list[Any]:
         """The gradients of the boundary, by a replay."""
+        if not engine.core.get_mode() & NO_GRAD and self.pair.again is not None:
+            return self.unfused(grads)
         if not engine.core.get_mode() & NO_GRAD:
             raise RuntimeError(
                 "torch.compile with aot_autograd does not currently support double backward\n"
@@ -188,8 +200,38 @@ class CompiledFunction(Node):
             gradients[i] = gradient
         return gradients
 
+    def unfused(self, grads: list[Any]) -> list[Any]:
+        """The same gradients as functions of the operands, for a second derivative."""
+        assert self.pair.again is not None
+        again = self.pair.again(self.leaves)()
+        results = [again] if isinstance(again, engine.Tensor) else list(again)
+        pairs = [(results[i], g) for i, g in zip(self.pair.live, grads, strict=True)]
+        edges = [(result._edge, g) for result, g in pairs if g is not None]
+        with ending_at(self._edges):
+            return backward_engine.run(
+                edges,
+                retain_graph=True,
+                create_graph=True,
+                inputs=list(self._edges),
+                accumulate=False,
+            )
+
     def _release(self) -> None:
         self.kept = None
+
+
+@contextlib.contextmanager
+def ending_at(edges: Sequence[Any]) -> Iterator[None]:
+    """Meanwhile backward passes do not go beyond these edges: one may lead to another."""
+    nodes = {target(edge)[0] for edge in edges}
+    cut = {node: node._edges for node in nodes if node is not None}
+    for node in cut:
+        node._edges = ()
+    try:
+        yield
+    finally:
+        for node, below in cut.items():
+            node._edges = below
 
 
 def alias(tensor: Any) -> Any:

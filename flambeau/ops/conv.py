@@ -4,9 +4,19 @@ ops that are each other's derivatives, so gradients of any order follow from two
     convolution         y = sum over the window of x * w; transposed: x spread over windows by w
     convolution_weight  the gradient of the weight: products of x and g, summed over batch and space
 
-Floating dtypes run in native code (ops.kernels.conv_forward, conv_weight); integers and complex
-numbers on NumPy arrays (ops.kernels.conv_arrays). Called through `flambeau.ops.nn.convolution` by
-nn.functional.conv.
+Integers and complex numbers are computed on NumPy arrays (ops.kernels.conv_arrays). Floating dtypes
+run in native code, which never writes the unrolled input down: every kernel pads the channels it
+needs into planes (conv_padding, conv_planes) and reads them through tables of distances.
+
+    conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
+                          transposed with strides
+    conv_forward_points   vectors of output channels; borders, strides, small images
+    conv_weight_points    the weight's gradient with vectors of channels
+    conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
+
+conv_strips cuts the result for the threads; conv_tiles, conv_points, conv_depthwise and conv_copies
+are the inner loops as LLVM IR, compiled for a machine's vectors and shared by all shapes. Called
+through `flambeau.ops.nn.convolution` by nn.functional.conv.
 """
 
 from __future__ import annotations
@@ -26,6 +36,7 @@ from flambeau.ops.kernels import (
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
 from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
+from flambeau.ops.kernels.conv_strips import Task
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.registry import engine
 from flambeau.runtime.threads import parallel_for
@@ -94,7 +105,7 @@ def native_convolution(
     else:
         planes, rows = forward_planes(*geometry), w.shape[0] // groups
         weight = (rows * steps[0], steps[0], steps[1])
-    task = conv_forward.Task(
+    task = Task(
         x, out, planes, groups, rows, channels, weight, kernel, three(steps[2:], 0), len(names) > 2
     )
     plan = call.plan(names, [out])

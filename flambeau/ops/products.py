@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.codegen.expr import Expr
+from flambeau.codegen.loops import LoopPlan, plan_pointwise
 from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides
 from flambeau.ops.kernels import gemm
@@ -90,6 +92,23 @@ def product_of(
     )
 
 
+def outer_loops(a: Spec, b: Spec, c: Spec) -> LoopPlan:
+    """Products of a column and a row: nothing is summed, what takes time is writing."""
+    dtype, lead = c.dtype, c.shape[:-2]
+    factors = [
+        (*broadcast_strides(s.shape[:-2], s.strides[:-2], lead), *last)
+        for s, last in ((a, (a.strides[-2], 0)), (b, (0, b.strides[-1])))
+    ]
+    x, y = (Expr.input(i, dtype.name).to(dtype.compute.name) for i in range(2))
+    return plan_pointwise(
+        ((x * y).to(dtype.compute.name),),
+        (dtype.name,) * 2,
+        (dtype.name,),
+        c.shape,
+        [[s * dtype.itemsize for s in strides] for strides in (*factors, c.strides)],
+    )
+
+
 def takes_init(init: Spec, c: Spec) -> bool:
     """Whether a kernel can add `init` itself: of the same dtype, its rows contiguous or columns of
     one element.
@@ -116,6 +135,8 @@ def use_product(
         return plan.use_native(0, [], 0)
     if c.dtype.is_complex:
         return use_blas(plan, a, b, c)
+    if a.shape[-1] == 1 and init is None:
+        return plan.use_kernel(outer_loops(a, b, c))
     task = product_of(a, b, c, init, alpha, beta)
     if task is None:
         return None

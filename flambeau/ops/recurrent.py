@@ -299,9 +299,23 @@ def numbered(call: Call, names: Sequence[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(given)}
 
 
+def without_kept(formula: Formula) -> Formula:
+    """A cell that writes nothing for a gradient."""
+    chosen = [i for i, w in enumerate(formula.writes) if not w.startswith(("kept", "before"))]
+
+    def compute(*values: Any) -> tuple[Any, ...]:
+        results = formula.compute(*values)
+        return tuple(results[i] for i in chosen)
+
+    return Formula(formula.reads, tuple(formula.writes[i] for i in chosen), compute)
+
+
 @structured(public=None, methods=())
-def recurrent_forward(call, gates, hidden, cell, weight, bias, sizes, *, mode, steps, from_end):
-    """(out, hidden, [cell,] kept, before) of a layer; all operands but the weight contiguous.
+def recurrent_forward(
+    call, gates, hidden, cell, weight, bias, sizes, *, mode, steps, from_end, keep=True
+):
+    """(out, hidden, [cell,] [kept, before]) of a layer; all operands but the weight contiguous.
+    `keep`: whether a gradient may be asked for.
 
     `sizes`: rows of each step, or None where all have the batch's; `bias` is added to the products
     with the state.
@@ -312,19 +326,21 @@ def recurrent_forward(call, gates, hidden, cell, weight, bias, sizes, *, mode, s
     places = numbered(call, ("gates", "hidden", "cell", "weight", "bias", "sizes"))
     rows = [x.like((x.shape[0], n * width)) for n in (1, kind.kept, 1)]
     states = [state.like((batch, width))] * (2 if kind.has_cell else 1)
-    outputs = [rows[0], *states, *rows[1:]]
+    outputs = [rows[0], *states, *(rows[1:] if keep else ())]
     plan = call.plan(list(places), outputs)
     if plan.is_meta or not x.numel:
         return plan.use_native(0, [], 0)
-    layer, first = Layer(lengths, kind.forward, weight._spec, False), len(places)
+    formula = kind.forward if keep else without_kept(kind.forward)
+    layer, first = Layer(lengths, formula, weight._spec, False), len(places)
     scratch = first + len(outputs)
     layer.add("gates", 0, kind.gates, sequence=True)
     layer.add_scratch("products", scratch, x.shape[1])
     layer.add("out", first, 1, sequence=True)
     for number, name in enumerate(("hidden", "cell")[: len(states)]):
         layer.add(name, first + 1 + number, 1)
-    layer.add("kept", scratch - 2, kind.kept, sequence=True)
-    layer.add("before", scratch - 1, 1, sequence=True)
+    if keep:
+        layer.add("kept", scratch - 2, kind.kept, sequence=True)
+        layer.add("before", scratch - 1, 1, sequence=True)
     copies = [(places[n], layer.arrays[n].buffer) for n in ("hidden", "cell") if n in places]
     options = {"left": "hidden", "right": "products", "added": False, "copies": copies}
     return layer.run(plan, {**places, "scratch": scratch}, options)

@@ -291,6 +291,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
+@flambeau.compiler.fused
 def softsign(input: Tensor) -> Tensor:
     """`x / (1 + |x|)`.
 

@@ -185,10 +185,26 @@ def cross_entropy(
         return _probability_cross_entropy(
             input, target, weight, ignore_index, reduction, label_smoothing
         )
+    if label_smoothing:
+        return _smoothed_cross_entropy(
+            input, target, weight, ignore_index, reduction, label_smoothing
+        )
+    log_probabilities = input.log_softmax(0 if input.dim() == 1 else 1)
+    return nll_loss(log_probabilities, target, weight, None, ignore_index, None, reduction)
+
+
+@flambeau.compiler.fused
+def _smoothed_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> Tensor:
+    """Cross entropy with classes, mixed with that of the uniform distribution."""
     log_probabilities = input.log_softmax(0 if input.dim() == 1 else 1)
     loss = nll_loss(log_probabilities, target, weight, None, ignore_index, None, reduction)
-    if not label_smoothing:
-        return loss
     smooth = _uniform_cross_entropy(log_probabilities, target, weight, ignore_index, reduction)
     classes = input.size(0 if input.dim() == 1 else 1)
     return (1 - label_smoothing) * loss + smooth * (label_smoothing / classes)
@@ -223,6 +239,7 @@ def _uniform_cross_entropy(
     return losses.sum() / weights.masked_fill(ignored, 0).sum()
 
 
+@flambeau.compiler.fused
 def _probability_cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flambeau import Tensor
 
 
+@flambeau.compiler.fused
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -27,6 +28,7 @@ def pairwise_distance(
     return flambeau.norm(x1 - x2 + eps, p, -1, keepdim)
 
 
+@flambeau.compiler.fused
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The dot product along `dim` over the product of the norms, each norm being `eps` at least.
 
@@ -66,6 +68,7 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     return flambeau.norm(input[first] - input[second], p, -1)
 
 
+@flambeau.compiler.fused
 def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:

@@ -71,6 +71,7 @@ def mse_loss(
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -223,6 +224,7 @@ def binary_cross_entropy_with_logits(
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -260,6 +262,7 @@ def kl_div(
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -54,6 +55,7 @@ def margin_ranking_loss(
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -92,6 +94,7 @@ def soft_margin_loss(
     return flambeau.ops.losses.soft_margin_loss(input, target, reduction)
 
 
+@flambeau.compiler.fused
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -210,6 +213,7 @@ def multilabel_margin_loss(
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -254,6 +258,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
 
 
 @in_full_precision
+@flambeau.compiler.fused
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -128,6 +128,30 @@ def _run_steps(
     return flambeau.cat(outputs), *state
 
 
+def _records(*tensors: Tensor | None) -> bool:
+    """Whether a gradient by one of the tensors may be asked for."""
+    needed = any(t is not None and t.requires_grad for t in tensors)
+    return needed and flambeau.is_grad_enabled()
+
+
+def _run_native(
+    mode: str,
+    gates: Tensor,
+    lengths: list[int],
+    sizes: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    reverse: bool,
+    state: Sequence[Tensor],
+) -> tuple[Tensor, ...]:
+    """The outputs and the last state of a layer that no gradient will go through."""
+    hidden, cell = (*state, None)[:2]
+    return flambeau.ops.nn.recurrent_forward(
+        gates, hidden, cell, weight, bias, sizes,
+        mode=mode, steps=len(lengths), from_end=reverse, keep=False,
+    )  # fmt: skip
+
+
 class _Layer(flambeau.autograd.Function):
     """A layer in one direction from the gates of its inputs, in one native call."""
 
@@ -212,7 +236,10 @@ def _run_layer(
     if native:
         sizes = flambeau.tensor(lengths) if packed else None
         start = [s.contiguous() for s in state]
-        output, *state = _Layer.apply(mode, gates, lengths, sizes, w_hh, b_hh, reverse, *start)
+        if _records(gates, w_hh, b_hh, *start):
+            output, *state = _Layer.apply(mode, gates, lengths, sizes, w_hh, b_hh, reverse, *start)
+        else:
+            output, *state = _run_native(mode, gates, lengths, sizes, w_hh, b_hh, reverse, start)
     else:
         weights = (w_hh, b_hh, w_hr)
         output, *state = _run_steps(mode, gates, lengths, state, weights, reverse)

@@ -51,6 +51,54 @@ def load_row(text: Text, dtype: str, lanes: int, stride: int, place: str, left: 
     )
 
 
+def copy_row(text: Text, dtype: str, lanes: int, stride: int, padded: bool) -> None:
+    """One row, from label `vectors` to `next`: whole vectors, what is left of one, and zeros."""
+    scalar, align, short = ELEMENT[dtype]
+    vector = f"<{lanes} x {scalar}>"
+    text.label("vectors")
+    text.do("%i = phi i64 [ 0, %row ], [ %i.next, %copy ]")
+    text.do("%more = icmp slt i64 %i, %whole")
+    text.do("br i1 %more, label %copy, label %tail")
+    text.label("copy")
+    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %i, {stride}')}")
+    if stride == 1:
+        value = text(f"load {vector}, ptr {place}, align {align}")
+    else:
+        value = load_row(text, dtype, lanes, stride, place, text("sub nsw i64 %columns, %i"))
+    target = text(f"getelementptr {scalar}, ptr %to, i64 %i")
+    text.do(f"store {vector} {value}, ptr {target}, align {align}")
+    text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
+    text.do("br label %vectors")
+    text.label("tail")
+    text.do("br i1 %partial, label %masked, label %zeros")
+    text.label("masked")
+    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %whole, {stride}')}")
+    value = load_row(text, dtype, lanes, stride, place, "%rest")
+    target = text(f"getelementptr {scalar}, ptr %to, i64 %whole")
+    if padded:
+        text.do(f"store {vector} {value}, ptr {target}, align {align}")
+    else:
+        text.do(
+            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
+            f"i32 {align}, <{lanes} x i1> %mask)"
+        )
+    text.do("br label %zeros")
+    text.label("zeros")
+    if not padded:
+        text.do("br label %next")
+        return
+    first = text(f"and i64 {text(f'add nsw i64 %columns, {lanes - 1}')}, {-lanes}")
+    text.do("br label %blank")
+    text.label("blank")
+    text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
+    text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
+    text.label("clear")
+    place = text(f"getelementptr {scalar}, ptr %to, i64 %z")
+    text.do(f"store {vector} zeroinitializer, ptr {place}, align {align}")
+    text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
+    text.do("br label %blank")
+
+
 def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that
     lie `stride` apart.
@@ -60,16 +108,15 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     """
     scalar, align, short = ELEMENT[dtype]
     lanes = machine_vectors()[0] // align
-    vector = f"<{lanes} x {scalar}>"
+    vector, mask = f"<{lanes} x {scalar}>", f"<{lanes} x i1>"
     text = Text()
     text.label("entry")
-    whole = text(f"and i64 %columns, {-lanes}")
-    rest = text(f"sub nsw i64 %columns, {whole}")
-    limit = splat(text, text(f"trunc i64 {rest} to i32"), "i32", lanes)
-    mask = text(
-        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
-    )
-    partial = text(f"icmp sgt i64 {rest}, 0")
+    text.do(f"%whole = and i64 %columns, {-lanes}")
+    text.do("%rest = sub nsw i64 %columns, %whole")
+    limit = splat(text, text("trunc i64 %rest to i32"), "i32", lanes)
+    order = ", ".join(f"i32 {i}" for i in range(lanes))
+    text.do(f"%mask = icmp slt <{lanes} x i32> <{order}>, {limit}")
+    text.do("%partial = icmp sgt i64 %rest, 0")
     text.do("br label %row")
     text.label("row")
     text.do("%r = phi i64 [ 0, %entry ], [ %r.next, %next ]")
@@ -77,52 +124,7 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     text.do("%from = phi ptr [ %source, %entry ], [ %from.next, %next ]")
     text.do("%some = icmp slt i64 %r, %rows")
     text.do("br i1 %some, label %vectors, label %done")
-    text.label("vectors")
-    text.do("%i = phi i64 [ 0, %row ], [ %i.next, %copy ]")
-    text.do(f"%more = icmp slt i64 %i, {whole}")
-    text.do("br i1 %more, label %copy, label %tail")
-    text.label("copy")
-    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %i, {stride}')}")
-    if stride == 1:
-        value = text(f"load {vector}, ptr {place}, align {align}")
-    else:
-        value = load_row(text, dtype, lanes, stride, place, text("sub nsw i64 %columns, %i"))
-    text.do(
-        f"store {vector} {value}, ptr {text(f'getelementptr {scalar}, ptr %to, i64 %i')}, "
-        f"align {align}"
-    )
-    text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
-    text.do("br label %vectors")
-    text.label("tail")
-    text.do(f"br i1 {partial}, label %masked, label %zeros")
-    text.label("masked")
-    place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 {whole}, {stride}')}")
-    value = load_row(text, dtype, lanes, stride, place, rest)
-    target = text(f"getelementptr {scalar}, ptr %to, i64 {whole}")
-    if padded:
-        text.do(f"store {vector} {value}, ptr {target}, align {align}")
-    else:
-        text.do(
-            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
-            f"i32 {align}, <{lanes} x i1> {mask})"
-        )
-    text.do("br label %zeros")
-    text.label("zeros")
-    if padded:
-        first = text(f"and i64 {text(f'add nsw i64 %columns, {lanes - 1}')}, {-lanes}")
-        text.do("br label %blank")
-        text.label("blank")
-        text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
-        text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
-        text.label("clear")
-        text.do(
-            f"store {vector} zeroinitializer, ptr "
-            f"{text(f'getelementptr {scalar}, ptr %to, i64 %z')}, align {align}"
-        )
-        text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
-        text.do("br label %blank")
-    else:
-        text.do("br label %next")
+    copy_row(text, dtype, lanes, stride, padded)
     text.label("next")
     text.do("%r.next = add nuw nsw i64 %r, 1")
     text.do(f"%to.next = getelementptr {scalar}, ptr %to, i64 %target.step")
@@ -131,11 +133,8 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     text.label("done")
     text.do("ret void")
     declarations = [
-        (
-            f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, <{lanes} x i1>, "
-            f"{vector})"
-        ),
-        f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, <{lanes} x i1>)",
+        f"declare {vector} @llvm.masked.load.v{lanes}{short}.p0(ptr, i32, {mask}, {vector})",
+        f"declare void @llvm.masked.store.v{lanes}{short}.p0({vector}, ptr, i32, {mask})",
         "declare i64 @llvm.smin.i64(i64, i64)",
     ]
     arguments = (
@@ -150,5 +149,5 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
 @functools.cache
 def copy_rows_address(dtype: str, stride: int, padded: bool) -> int:
     """Machine code that copies rows."""
-    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}{'_padded' if padded else ''}_3"
+    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}{'_padded' if padded else ''}_4"
     return load(name, lambda: copy_rows(dtype, stride, padded, name))[name]

@@ -16,75 +16,78 @@ from flambeau.ops.kernels.vector_text import ATTRIBUTES, ELEMENT, Text, Tile, he
 Groups = tuple[tuple[int, ...], ...]
 
 
+def load_weights(text: Text, tile: Tile, groups: Groups) -> tuple[list[str], list[str]]:
+    """Every weight in all lanes of a vector, and for each group where its column begins."""
+    scalar = header(tile)[0]
+    weights, lines, first = [], [], 0
+    for k in range(sum(map(len, groups))):
+        place = text(f"getelementptr {scalar}, ptr %a, i64 {k}")
+        weights.append(splat(text, text(f"load {scalar}, ptr {place}"), scalar, tile.lanes))
+    for group in groups:
+        offset = text(f"load i64, ptr {text(f'getelementptr i64, ptr %table, i64 {first}')}")
+        lines.append(text(f"getelementptr {scalar}, ptr %b, i64 {offset}"))
+        first += len(group)
+    return weights, lines
+
+
+def sum_taps(
+    text: Text, tile: Tile, groups: Groups, weights: list[str], lines: list[str], start: str
+) -> list[str]:
+    """A vector of every row at `%here`: each loaded vector serves all taps of its group."""
+    scalar, vector, suffix = header(tile)
+    sums, first = [start] * tile.rows, 0
+    for group, line in zip(groups, lines, strict=True):
+        place = text(f"getelementptr {scalar}, ptr {line}, i64 %here")
+        for y in sorted({r + shift for r in range(tile.rows) for shift in group}):
+            source = text(
+                f"getelementptr {scalar}, ptr {place}, i64 {text(f'mul nsw i64 %pitch, {y}')}"
+            )
+            value = text(f"load {vector}, ptr {source}, align {ELEMENT[tile.dtype][1]}")
+            for k, shift in enumerate(group):
+                if 0 <= y - shift < tile.rows:
+                    sums[y - shift] = text(
+                        f"call {vector} @llvm.fma.{suffix}({vector} {weights[first + k]}, "
+                        f"{vector} {value}, {vector} {sums[y - shift]})"
+                    )
+        first += len(group)
+    return sums
+
+
 def depthwise_tile(tile: Tile, groups: Groups, name: str) -> str:
     """IR of `name(a, b, table, pitch, bias, out, row step, valid rows, columns)`: one channel,
     `rows` result rows of any length.
 
-    `groups` lists for each column of taps its rows, counted from the first: a loaded vector serves
-    all taps of its group. Each step is a vector of every row; the last one moves back so that it
-    ends with the row, or is masked in rows shorter than it.
+    `groups` lists for each column of taps its rows, counted from the first. Each step is a vector
+    of every row; the last one moves back so that it ends with the row, or is masked in rows shorter
+    than it.
     """
     scalar, vector, suffix = header(tile)
     align, lanes = ELEMENT[tile.dtype][1], tile.lanes
     text = Text()
     text.label("entry")
     start = splat(text, text(f"load {scalar}, ptr %bias"), scalar, lanes)
-    last = text("sub nsw i64 %valid, 1")
-    targets = []
+    last, targets = text("sub nsw i64 %valid, 1"), []
     for r in range(tile.rows):
         row = text(f"call i64 @llvm.smin.i64(i64 {r}, i64 {last})")
-        targets.append(
-            text(f"getelementptr {scalar}, ptr %out, i64 {text(f'mul nsw i64 {row}, %row.step')}")
-        )
-    weights = []
-    for k in range(sum(map(len, groups))):
-        weights.append(
-            splat(
-                text,
-                text(f"load {scalar}, ptr {text(f'getelementptr {scalar}, ptr %a, i64 {k}')}"),
-                scalar,
-                lanes,
-            )
-        )
-    lines, first = [], 0
-    for group in groups:
-        offset = text(f"load i64, ptr {text(f'getelementptr i64, ptr %table, i64 {first}')}")
-        lines.append(text(f"getelementptr {scalar}, ptr %b, i64 {offset}"))
-        first += len(group)
+        row = text(f"mul nsw i64 {row}, %row.step")
+        targets.append(text(f"getelementptr {scalar}, ptr %out, i64 {row}"))
+    weights, lines = load_weights(text, tile, groups)
     limit = splat(text, text("trunc i64 %columns to i32"), "i32", lanes)
-    mask = text(
-        f"icmp slt <{lanes} x i32> <{', '.join(f'i32 {i}' for i in range(lanes))}>, {limit}"
-    )
+    order = ", ".join(f"i32 {i}" for i in range(lanes))
+    mask = text(f"icmp slt <{lanes} x i32> <{order}>, {limit}")
     end = text(f"call i64 @llvm.smax.i64(i64 {text(f'sub nsw i64 %columns, {lanes}')}, i64 0)")
     text.do("br label %across")
     text.label("across")
     text.do("%column = phi i64 [ 0, %entry ], [ %column.next, %across ]")
-    here = text(f"call i64 @llvm.smin.i64(i64 %column, i64 {end})")
-    ahead = text(f"mul nsw i64 %row.step, {tile.rows}")
-    ahead = text(f"add nsw i64 {ahead}, {here}")
+    text.do(f"%here = call i64 @llvm.smin.i64(i64 %column, i64 {end})")
+    ahead = text(f"add nsw i64 {text(f'mul nsw i64 %row.step, {tile.rows}')}, %here")
     # the same rows of the next call: their lines are fetched while this one computes
     for target in targets:
         place = text(f"getelementptr {scalar}, ptr {target}, i64 {ahead}")
         text.do(f"call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
-    sums, first = [start] * tile.rows, 0
-    for group, line in zip(groups, lines, strict=True):
-        place = text(f"getelementptr {scalar}, ptr {line}, i64 {here}")
-        for y in sorted({r + shift for r in range(tile.rows) for shift in group}):
-            distance = text(f"mul nsw i64 %pitch, {y}")
-            value = text(
-                f"load {vector}, ptr "
-                f"{text(f'getelementptr {scalar}, ptr {place}, i64 {distance}')}, align {align}"
-            )
-            for k, shift in enumerate(group):
-                if 0 <= y - shift < tile.rows:
-                    total = sums[y - shift]
-                    sums[y - shift] = text(
-                        f"call {vector} @llvm.fma.{suffix}({vector} {weights[first + k]}, "
-                        f"{vector} {value}, {vector} {total})"
-                    )
-        first += len(group)
+    sums = sum_taps(text, tile, groups, weights, lines, start)
     for r in reversed(range(tile.rows)):
-        place = text(f"getelementptr {scalar}, ptr {targets[r]}, i64 {here}")
+        place = text(f"getelementptr {scalar}, ptr {targets[r]}, i64 %here")
         text.do(
             f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r]}, ptr {place}, "
             f"i32 {align}, <{lanes} x i1> {mask})"
@@ -93,25 +96,37 @@ def depthwise_tile(tile: Tile, groups: Groups, name: str) -> str:
     text.do(f"br i1 {text('icmp slt i64 %column.next, %columns')}, label %across, label %done")
     text.label("done")
     text.do("ret void")
-    declarations = [
+    return "\n".join(
+        [
+            *declarations(tile),
+            f'define void @"{name}"({ARGUMENTS}) {ATTRIBUTES} {{',
+            *text.lines,
+            "}",
+        ]
+    )
+
+
+ARGUMENTS = (
+    "ptr noalias readonly %a, ptr noalias readonly %b, ptr noalias readonly %table, i64 %pitch, "
+    "ptr noalias readonly %bias, ptr noalias %out, i64 %row.step, i64 %valid, i64 %columns"
+)
+
+
+def declarations(tile: Tile) -> list[str]:
+    """The intrinsics that the tile calls."""
+    _, vector, suffix = header(tile)
+    return [
         f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
-        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{lanes} x i1>)",
-        "declare i64 @llvm.smin.i64(i64, i64)\ndeclare i64 @llvm.smax.i64(i64, i64)",
+        f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{tile.lanes} x i1>)",
+        "declare i64 @llvm.smin.i64(i64, i64)",
+        "declare i64 @llvm.smax.i64(i64, i64)",
         "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
     ]
-    arguments = (
-        "ptr noalias readonly %a, ptr noalias readonly %b, ptr noalias readonly %table, "
-        "i64 %pitch, "
-        "ptr noalias readonly %bias, ptr noalias %out, i64 %row.step, i64 %valid, i64 %columns"
-    )
-    return "\n".join(
-        [*declarations, f'define void @"{name}"({arguments}) {ATTRIBUTES} {{', *text.lines, "}"]
-    )
 
 
 @functools.cache
 def depthwise_address(tile: Tile, groups: Groups) -> int:
     """Machine code of the tile."""
     shape = "_".join("".join(map(str, group)) for group in groups)
-    name = f"conv_depthwise_{tile.dtype}_{tile.lanes}x{tile.rows}_{shape}_4"
+    name = f"conv_depthwise_{tile.dtype}_{tile.lanes}x{tile.rows}_{shape}_5"
     return load(name, lambda: depthwise_tile(tile, groups, name))[name]

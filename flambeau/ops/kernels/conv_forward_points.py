@@ -22,48 +22,81 @@ from flambeau.codegen.native import (
     pointer,
     ptr,
     ptrp,
+    stack,
     void,
-)
-from flambeau.ops.kernels.conv_forward import (
-    HEADER,
-    MAX_SLOTS,
-    Parallel,
-    Task,
-    second_cache,
-    tap_offset,
-)
+)  # fmt: skip
 from flambeau.ops.kernels.conv_padding import (
-    CHANNEL_STEP,
     COMPUTE,
     IMAGE_ROWS,
-    PADDING_WORDS,
     PITCH,
     X_CHANNEL,
     X_IMAGE,
     Layout,
     claim,
-    fill_channel,
     give_back,
     steps_of,
     unit_for,
-)
+)  # fmt: skip
 from flambeau.ops.kernels.conv_planes import volume
 from flambeau.ops.kernels.conv_points import point_address, point_tile_for, turn_address
+from flambeau.ops.kernels.conv_strips import (
+    BIAS_AT,
+    BLOCK,
+    BLOCKS,
+    BUFFER_BYTES,
+    BUFFERS,
+    CHANNELS,
+    COLUMN,
+    COLUMN_COUNT,
+    GRAIN,
+    GROUP,
+    GROUPS,
+    HEADER,
+    IMAGE,
+    IMAGE_COUNT,
+    ITEMS,
+    LAST_BLOCK,
+    MAX_SLOTS,
+    OUT_AT,
+    OUT_CHANNEL,
+    OUT_IMAGE,
+    OUT_ROW,
+    OUT_SLICE,
+    PACK_GRAIN,
+    PARALLEL,
+    ROW,
+    ROW_COUNT,
+    ROWS,
+    SLICE,
+    SLOTS,
+    STRIP_WORDS,
+    W_CHANNEL,
+    W_GROUP,
+    W_ROW,
+    WORDS_OF_STRIP,
+    Parallel,
+    Run,
+    Strips,
+    Task,
+    common_words,
+    fewer,
+    fill_planes,
+    find_strip,
+    second_cache,
+    work_of,
+)  # fmt: skip
 from flambeau.ops.kernels.vector_text import ELEMENT, Tile
 
 X, XP, SIZE = f32, pointer(f32), 4  # replaced by `Unit`
 Points = Signature(void, ptr, ptr, ptr, i64, ptr, ptr, i64, ptr)
 Turn = Signature(void, ptr, i64, i64, i64, ptr, i64)
 
-# words of the parameters; the first ones are those of conv_padding
+# words of the parameters; the first ones are those of conv_padding and conv_strips
 (
-    PARALLEL, GRAIN, PACK_GRAIN, PACK_CHANNELS, BIAS_AT, OUT_AT, PACKED, PACK_LENGTH, BIASES,
-    BUFFERS, BUFFER_BYTES, SLOTS, POINTS, STAGE, GROUPS, CHANNELS, ROWS, BLOCKS, TAPS, EVEN, SHIFTS,
-    WEIGHTS, TILE, TILE_ROWS, WIDTH, TURN, W_GROUP, W_ROW, W_CHANNEL, IMAGES, SLICES, COUNT_ROWS,
-    COUNT_COLUMNS, STRIDE_ROW, STRIDE_COLUMN, STRIP_IMAGES, STRIP_ROWS, STRIP_COLUMNS, ROW_BLOCKS,
-    COLUMN_BLOCKS, PARTS, ITEMS, OUT_IMAGE, OUT_CHANNEL, OUT_SLICE, OUT_ROW,
-) = range(PADDING_WORDS, PADDING_WORDS + 46)  # fmt: skip
-WORDS = PADDING_WORDS + 46
+    PACK_CHANNELS, PACKED, PACK_LENGTH, BIASES, POINTS, STAGE, TAPS, EVEN, SHIFTS, WEIGHTS, TILE,
+    TILE_ROWS, WIDTH, TURN, STRIDE_ROW, STRIDE_COLUMN,
+) = range(STRIP_WORDS, STRIP_WORDS + 16)  # fmt: skip
+WORDS = STRIP_WORDS + 16
 TAPS_TOGETHER = 128  # whose weights stay in the first cache
 PACKED_TOGETHER = 32  # input channels whose weights a thread packs at a time
 
@@ -138,17 +171,20 @@ def pack_channels(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 @native
-def list_points(params: i64p, points: i64p, images: i64, rows: i64, columns: i64) -> void:
-    """Where the positions of a strip lie in its planes; the last tile's are repeated."""
+def list_points(params: i64p, points: i64p, strip: i64p) -> i64:
+    """Where the positions of a strip lie in its planes, and how many they are; the last one is
+    repeated to fill a tile.
+    """
     count = i64(0)
-    for b in range(images):
-        for r in range(rows):
+    for b in range(strip[IMAGE_COUNT]):
+        for r in range(strip[ROW_COUNT]):
             place = (b * params[IMAGE_ROWS] + r * params[STRIDE_ROW]) * params[PITCH]
-            for c in range(columns):
+            for c in range(strip[COLUMN_COUNT]):
                 points[count] = place + c * params[STRIDE_COLUMN]
                 count += 1
     for i in range(params[TILE_ROWS]):
         points[count + i] = points[count - 1]
+    return count
 
 
 @native
@@ -175,101 +211,57 @@ def run_block(
 
 
 @native
-def unload_block(
-    params: i64p, stage: XP, out: XP, images: i64, rows: i64, columns: i64, valid: i64
-) -> void:
+def unload_block(params: i64p, stage: XP, out: XP, strip: i64p, valid: i64) -> void:
     """The block's results into rows of the result."""
-    width = params[WIDTH]
-    for b in range(images):
+    width, rows, columns = params[WIDTH], strip[ROW_COUNT], strip[COLUMN_COUNT]
+    step = params[OUT_CHANNEL]
+    for b in range(strip[IMAGE_COUNT]):
         place, source = out + b * params[OUT_IMAGE], stage + b * rows * columns * width
         if params[OUT_ROW] == columns:
-            Turn(params[TURN])(source, width, rows * columns, valid, place, params[OUT_CHANNEL])
+            Turn(params[TURN])(source, width, rows * columns, valid, place, step)
         else:
             for r in range(rows):
-                Turn(params[TURN])(
-                    source + r * columns * width,
-                    width,
-                    columns,
-                    valid,
-                    place + r * params[OUT_ROW],
-                    params[OUT_CHANNEL],
-                )
+                row = place + r * params[OUT_ROW]
+                Turn(params[TURN])(source + r * columns * width, width, columns, valid, row, step)
 
 
 @native
-def run_positions(buffers: ptrp, params: i64p, buffer: XP, item: i64) -> void:
-    """One strip: which images, rows, columns and channels it has follows from its number."""
-    part, rest = item % params[PARTS], item // params[PARTS]
-    column = rest % params[COLUMN_BLOCKS] * params[STRIP_COLUMNS]
-    rest = rest // params[COLUMN_BLOCKS]
-    row = rest % params[ROW_BLOCKS] * params[STRIP_ROWS]
-    rest = rest // params[ROW_BLOCKS]
-    slice, rest = rest % params[SLICES], rest // params[SLICES]
-    group, image = rest % params[GROUPS], rest // params[GROUPS] * params[STRIP_IMAGES]
-    left = params[IMAGES] - image
-    images = left if left < params[STRIP_IMAGES] else params[STRIP_IMAGES]
-    left = params[COUNT_ROWS] - row
-    rows = left if left < params[STRIP_ROWS] else params[STRIP_ROWS]
-    left = params[COUNT_COLUMNS] - column
-    columns = left if left < params[STRIP_COLUMNS] else params[STRIP_COLUMNS]
-    down, across = params[STRIDE_ROW], params[STRIDE_COLUMN]
+def run_positions(buffers: ptrp, params: i64p, buffer: XP, strip: i64p) -> void:
+    """One strip: its planes, then its blocks of output channels."""
+    group, down, across = strip[GROUP], params[STRIDE_ROW], params[STRIDE_COLUMN]
+    row, column = strip[ROW], strip[COLUMN]
+    rows, columns = (strip[ROW_COUNT] - 1) * down + 1, (strip[COLUMN_COUNT] - 1) * across + 1
     x: XP = buffers[0]
-    x = x + (image * params[X_IMAGE] + group * params[CHANNELS] * params[X_CHANNEL])
-    for c in range(params[CHANNELS]):
-        fill_channel(
-            params,
-            params,
-            buffer + c * params[CHANNEL_STEP],
-            x + c * params[X_CHANNEL],
-            images,
-            slice,
-            1,
-            row * down,
-            (rows - 1) * down + 1,
-            column * across,
-            (columns - 1) * across + 1,
-        )
+    x = x + (strip[IMAGE] * params[X_IMAGE] + group * params[CHANNELS] * params[X_CHANNEL])
+    fill_planes(params, buffer, x, strip, row * down, rows, column * across, columns)
     points: i64p = buffer + params[POINTS]
-    list_points(params, points, images, rows, columns)
+    count = list_points(params, points, strip)
     stage = buffer + params[STAGE]
     scratch = buffers[params[OUT_AT] + 1]
     packed: XP = scratch + params[PACKED]
     biases: XP = scratch + params[BIASES]
     out: XP = buffers[params[OUT_AT]]
-    out = out + (image * params[OUT_IMAGE] + slice * params[OUT_SLICE])
-    out = out + (row * params[OUT_ROW] + column)
-    blocks = params[BLOCKS]
-    for block in range(part * blocks // params[PARTS], (part + 1) * blocks // params[PARTS]):
-        which, first = group * blocks + block, block * params[WIDTH]
-        left = params[ROWS] - first
-        run_block(
-            params,
-            buffer,
-            points,
-            images * rows * columns,
-            packed + which * params[PACK_LENGTH],
-            biases + which * params[WIDTH],
-            stage,
-        )
-        unload_block(
-            params,
-            stage,
-            out + (group * params[ROWS] + first) * params[OUT_CHANNEL],
-            images,
-            rows,
-            columns,
-            left if left < params[WIDTH] else params[WIDTH],
-        )
+    out = out + (strip[IMAGE] * params[OUT_IMAGE] + strip[SLICE] * params[OUT_SLICE])
+    out = out + (row * params[OUT_ROW] + column + group * params[ROWS] * params[OUT_CHANNEL])
+    width = params[WIDTH]
+    for block in range(strip[BLOCK], strip[LAST_BLOCK]):
+        which = group * params[BLOCKS] + block
+        weights = packed + which * params[PACK_LENGTH]
+        run_block(params, buffer, points, count, weights, biases + which * width, stage)
+        valid = fewer(params[ROWS], block * width, width)
+        unload_block(params, stage, out + block * width * params[OUT_CHANNEL], strip, valid)
 
 
 @native
 def run_some(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: strips of the result."""
     scratch = buffers[params[OUT_AT] + 1]
+    strip = stack(i64, WORDS_OF_STRIP)
     slot = claim(scratch, params[SLOTS])
     buffer: XP = scratch + (params[BUFFERS] + slot * params[BUFFER_BYTES])
     for item in range(start, stop):
-        run_positions(buffers, params, buffer, item)
+        find_strip(params, item, strip)
+        run_positions(buffers, params, buffer, strip)
     give_back(scratch, slot)
 
 
@@ -297,10 +289,8 @@ ENOUGH = 192  # positions from which a strip fills its tiles well
 
 def cut(
     task: Task, counts: tuple[int, ...], stride: tuple[int, ...], tile: Tile, wanted: int
-) -> tuple[int, int, int, int]:
-    """(images, rows, columns, parts of the channels) of a strip: it fits the cache, has enough
-    positions, and there are enough of them for the threads.
-    """
+) -> Strips:
+    """Strips that fit the cache and have enough positions; enough of them for the threads."""
     _, height, width = counts
     budget = second_cache() * 5 // 8 // ELEMENT[tile.dtype][1]
 
@@ -331,7 +321,7 @@ def cut(
     ):
         images += 1
     blocks = -(-task.rows // tile.width)
-    return images, rows, columns, max(1, min(blocks, -(-wanted // strips())))
+    return Strips(images, rows, columns, 1, max(1, min(blocks, -(-wanted // strips()))))
 
 
 def suits(task: Task, stride: tuple[int, ...], counts: tuple[int, ...]) -> bool:
@@ -357,35 +347,34 @@ def points_params(
     tile = point_tile_for(task.out.dtype.name, task.rows)
     taps = sorted(task.planes.taps, key=lambda tap: tap.weight)
     total, blocks = task.channels * len(taps), -(-task.rows // tile.width)
-    work = task.x.shape[0] * task.groups * task.rows * volume(counts) * max(1, total // 8)
+    work = work_of(task, volume(counts), len(taps))
     wanted = 1 if work < 1 << 20 or threads == 1 else 4 * threads
-    images, rows, columns, parts = cut(task, counts, stride, tile, wanted)
-    wide = [(n - 1) * s + 1 for n, s in zip((rows, columns), stride[1:], strict=True)]
-    layout = Layout(task.planes, images, *wide)
+    strips = cut(task, counts, stride, tile, wanted)
+    wide = [(n - 1) * s + 1 for n, s in zip(strips[1:3], stride[1:], strict=True)]
+    layout = Layout(task.planes, strips.images, *wide)
     padding, tables = layout.words(task.x, WORDS)
-    weights = [tap_offset(task, tap.weight) for tap in taps]
+    weights = [task.tap_offset(tap.weight) for tap in taps]
     places = [layout.offset(*tap[:4]) for tap in taps]
     shifts = [c * layout.channel + place for c in range(task.channels) for place in places]
     shifts_at = WORDS + len(tables)
     pack_length = total * tile.width
     biases = HEADER + -(-task.groups * blocks * pack_length * size // 64) * 64
-    buffers = biases + -(-task.groups * blocks * tile.width * size // 64) * 64
-    positions = images * rows * columns
+    positions = volume(strips[:3])
     points = -(-(task.channels * layout.channel + tile.lanes) // 16) * 16
     stage = points + -(-(positions + 2 * tile.rows) // 8) * 8 * 8 // size
-    length = stage + (positions + tile.rows + tile.lanes) * tile.width
-    buffer_bytes = -(-length * size // 64) * 64
-    slots = min(threads, MAX_SLOTS)
-    cuts = [-(-task.x.shape[0] // images), -(-counts[1] // rows), -(-counts[2] // columns)]
-    items = volume(cuts) * task.groups * counts[0] * parts
-    even = weights == list(range(len(taps)))
+    run = Run(
+        parallel,
+        int(wanted > 1),
+        int(wanted > 1 and total >= 512),
+        blocks,
+        biases + -(-task.groups * blocks * tile.width * size // 64) * 64,
+        -(-(stage + (positions + tile.rows) * tile.width) * size // 64) * 64,
+        min(threads, MAX_SLOTS),
+    )
     params = [
-        *padding, parallel, 1 if wanted > 1 else 0, 1 if wanted > 1 and total >= 512 else 0,
-        PACKED_TOGETHER, 2 if task.has_bias else -1, 3 if task.has_bias else 2, HEADER, pack_length,
-        biases, buffers, buffer_bytes, slots, points, stage, task.groups, task.channels, task.rows,
-        blocks, len(taps), int(even), shifts_at, shifts_at + len(shifts), point_address(tile),
-        tile.rows, tile.width, turn_address(tile.dtype), *task.weight, task.x.shape[0], *counts,
-        *stride[1:], images, rows, columns, *cuts[1:], parts, items, *steps_of(task.out)[:4],
-        *tables, *shifts, *weights,
+        *padding, *common_words(task, strips, counts, run), PACKED_TOGETHER, HEADER, pack_length,
+        biases, points, stage, len(taps), int(weights == list(range(len(taps)))), shifts_at,
+        shifts_at + len(shifts), point_address(tile), tile.rows, tile.width,
+        turn_address(tile.dtype), *stride[1:], *tables, *shifts, *weights,
     ]  # fmt: skip
-    return params, buffers + slots * buffer_bytes, work
+    return params, run.scratch, work

@@ -152,16 +152,58 @@ def find_place(text: Text, tile: Tile) -> Place:
     return Place(places, words, (column, row, image))
 
 
+def begin_piece(text: Text, tile: Tile, j: int, found: Place) -> tuple[str, str]:
+    """How many lanes of vector j, from `%lane.j`, lie in one row of the padded image, and how many
+    of them are results; goes to `store.j` if there are some, else to `next.j`.
+    """
+    pitch, columns, _, rows, _, _, images = found.words
+    free = text(f"sub nsw i64 {tile.lanes}, %lane.{j}")
+    left = text(f"sub nsw i64 {pitch}, %column.{j}")
+    length = text(f"call i64 @llvm.smin.i64(i64 {left}, i64 {free})")
+    left = text(f"sub nsw i64 {columns}, %column.{j}")
+    good = text(f"call i64 @llvm.smin.i64(i64 {left}, i64 {length})")
+    row, image = text(f"icmp slt i64 %row.{j}, {rows}"), text(f"icmp slt i64 %image.{j}, {images}")
+    inside = text(f"and i1 {row}, {image}")
+    inside = text(f"and i1 {inside}, {text(f'icmp sgt i64 {good}, 0')}")
+    text.do(f"br i1 {inside}, label %store.{j}, label %next.{j}")
+    return length, good
+
+
+def store_piece(
+    text: Text, tile: Tile, sums: list[list[str]], j: int, found: Place, good: str
+) -> None:
+    """Stores the lanes of vector j that are results, for every row of the tile."""
+    scalar, vector, suffix = header(tile)
+    _, _, _, _, row_step, image_step, _ = found.words
+    lanes = f"<{tile.lanes} x i32>"
+    count = f"<{', '.join(f'i32 {i}' for i in range(tile.lanes))}>"
+    low = splat(text, text(f"trunc i64 %lane.{j} to i32"), "i32", tile.lanes)
+    end = text(f"trunc i64 {text(f'add nsw i64 %lane.{j}, {good}')} to i32")
+    high = splat(text, end, "i32", tile.lanes)
+    above, below = (
+        text(f"icmp {how} {lanes} {count}, {bound}") for how, bound in (("sge", low), ("slt", high))
+    )
+    mask = text(f"and <{tile.lanes} x i1> {above}, {below}")
+    row, image = (
+        text(f"mul nsw i64 %{name}.{j}, {step}")
+        for name, step in (("row", row_step), ("image", image_step))
+    )
+    distance = text(f"add nsw i64 {text(f'add nsw i64 {row}, {image}')}, %column.{j}")
+    distance = text(f"sub nsw i64 {distance}, %lane.{j}")
+    for r in reversed(range(tile.rows)):
+        place = text(f"getelementptr {scalar}, ptr {found.rows[r]}, i64 {distance}")
+        text.do(
+            f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r][j]}, ptr {place}, "
+            f"i32 {ELEMENT[tile.dtype][1]}, <{tile.lanes} x i1> {mask})"
+        )
+
+
 def masked_stores(text: Text, tile: Tile, sums: list[list[str]], found: Place) -> None:
     """Stores the positions that are results: the image's rows are `pitch` apart in the padded
     image, closer in the result.
     """
-    scalar, vector, suffix = header(tile)
-    pitch, columns, plane_rows, rows, row_step, image_step, images = found.words
-    places, (column, row, image) = found.rows, found.start
-    lanes = f"<{tile.lanes} x i32>"
-    count = f"<{', '.join(f'i32 {i}' for i in range(tile.lanes))}>"
-    before, state = "done", (column, row, image)
+    pitch, plane_rows = found.words[0], found.words[2]
+    before, state = "done", found.start
     for j in range(tile.vectors):
         text.do(f"br label %piece.{j}")
         text.label(f"piece.{j}")
@@ -170,44 +212,9 @@ def masked_stores(text: Text, tile: Tile, sums: list[list[str]], found: Place) -
             text.do(
                 f"%{name}.{j} = phi i64 [ {value}, %{before} ], [ %{name}.next.{j}, %next.{j} ]"
             )
-        free = text(f"sub nsw i64 {tile.lanes}, %lane.{j}")
-        length = text(
-            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {pitch}, %column.{j}')}, i64 {free})"
-        )
-        good = text(
-            f"call i64 @llvm.smin.i64(i64 {text(f'sub nsw i64 {columns}, %column.{j}')}, "
-            f"i64 {length})"
-        )
-        inside = text(
-            f"and i1 {text(f'icmp slt i64 %row.{j}, {rows}')}, "
-            f"{text(f'icmp slt i64 %image.{j}, {images}')}"
-        )
-        inside = text(f"and i1 {inside}, {text(f'icmp sgt i64 {good}, 0')}")
-        text.do(f"br i1 {inside}, label %store.{j}, label %next.{j}")
+        length, good = begin_piece(text, tile, j, found)
         text.label(f"store.{j}")
-        low = splat(text, text(f"trunc i64 %lane.{j} to i32"), "i32", tile.lanes)
-        high = splat(
-            text,
-            text(f"trunc i64 {text(f'add nsw i64 %lane.{j}, {good}')} to i32"),
-            "i32",
-            tile.lanes,
-        )
-        mask = text(
-            f"and <{tile.lanes} x i1> {text(f'icmp sge {lanes} {count}, {low}')}, "
-            f"{text(f'icmp slt {lanes} {count}, {high}')}"
-        )
-        distance = text(
-            f"add nsw i64 {text(f'mul nsw i64 %row.{j}, {row_step}')}, "
-            f"{text(f'mul nsw i64 %image.{j}, {image_step}')}"
-        )
-        distance = text(f"sub nsw i64 {text(f'add nsw i64 {distance}, %column.{j}')}, %lane.{j}")
-        for r in reversed(range(tile.rows)):
-            place = text(f"getelementptr {scalar}, ptr {places[r]}, i64 {distance}")
-            text.do(
-                f"call void @llvm.masked.store.{suffix}.p0({vector} {sums[r][j]}, ptr {place}, "
-                f"i32 {ELEMENT[tile.dtype][1]}, "
-                f"<{tile.lanes} x i1> {mask})"
-            )
+        store_piece(text, tile, sums, j, found, good)
         text.do(f"br label %next.{j}")
         text.label(f"next.{j}")
         text.do(f"%lane.next.{j} = add nsw i64 %lane.{j}, {length}")
@@ -219,12 +226,10 @@ def masked_stores(text: Text, tile: Tile, sums: list[list[str]], found: Place) -
         text.do(f"%row.next.{j} = select i1 %ends.{j}, i64 0, i64 %below.{j}")
         text.do(f"%image.next.{j} = add nsw i64 %image.{j}, {text(f'zext i1 %ends.{j} to i64')}")
         again = text(f"icmp slt i64 %lane.next.{j}, {tile.lanes}")
-        after = f"piece.{j + 1}" if j + 1 < tile.vectors else "stored"
         text.do(f"br i1 {again}, label %piece.{j}, label %after.{j}")
         text.label(f"after.{j}")
         before, state = f"after.{j}", (f"%column.next.{j}", f"%row.next.{j}", f"%image.next.{j}")
-        if after == "stored":
-            text.do("br label %stored")
+    text.do("br label %stored")
     text.label("stored")
 
 
@@ -266,8 +271,40 @@ def product_tile(tile: Tile, masked: bool, name: str) -> str:
 def product_address(tile: Tile, masked: bool) -> int:
     """Machine code of the tile."""
     name = f"conv_product_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}"
-    name += "_masked_4" if masked else "_plain_4"
+    name += "_masked_5" if masked else "_plain_5"
     return load(name, lambda: product_tile(tile, masked, name))[name]
+
+
+def dot_loop(text: Text, tile: Tile, rows: list[str], shifted: list[str]) -> list[list[str]]:
+    """Products of vectors of every row with vectors of every shifted plane, added lane by lane."""
+    scalar, vector, suffix = header(tile)
+    names = [[f"%sum.{r}.{j}" for j in range(tile.vectors)] for r in range(tile.rows)]
+    text.do("br label %head")
+    text.label("head")
+    text.do("%step = phi i64 [ 0, %entry ], [ %step.next, %body ]")
+    for name in (name for sums in names for name in sums):
+        text.do(f"{name} = phi {vector} [ zeroinitializer, %entry ], [ {name}.next, %body ]")
+    text.do("%more = icmp slt i64 %step, %steps")
+    text.do("br i1 %more, label %body, label %done")
+    text.label("body")
+    place = text(f"mul nuw nsw i64 %step, {tile.lanes}")
+
+    def load_at(base: str) -> str:
+        here = text(f"getelementptr {scalar}, ptr {base}, i64 {place}")
+        return text(f"load {vector}, ptr {here}, align {ELEMENT[tile.dtype][1]}")
+
+    planes = [load_at(base) for base in shifted]
+    for base, sums in zip(rows, names, strict=True):
+        value = load_at(base)
+        for name, plane in zip(sums, planes, strict=True):
+            text.do(
+                f"{name}.next = call {vector} @llvm.fma.{suffix}({vector} {value}, "
+                f"{vector} {plane}, {vector} {name})"
+            )
+    text.do("%step.next = add nuw nsw i64 %step, 1")
+    text.do("br label %head")
+    text.label("done")
+    return names
 
 
 def dot_tile(tile: Tile, name: str) -> str:
@@ -279,56 +316,22 @@ def dot_tile(tile: Tile, name: str) -> str:
     align = ELEMENT[tile.dtype][1]
     text = Text()
     text.label("entry")
-    last = text("sub nsw i64 %valid, 1")
-    rows = []
+    last, rows, shifted = text("sub nsw i64 %valid, 1"), [], []
     for r in range(tile.rows):
         row = text(f"call i64 @llvm.smin.i64(i64 {r}, i64 {last})")
-        rows.append(
-            text(f"getelementptr {scalar}, ptr %a, i64 {text(f'mul nsw i64 {row}, %pitch')}")
-        )
-    shifted = []
+        row = text(f"mul nsw i64 {row}, %pitch")
+        rows.append(text(f"getelementptr {scalar}, ptr %a, i64 {row}"))
     for j in range(tile.vectors):
         offset = text(f"load i64, ptr {text(f'getelementptr i64, ptr %table, i64 {j}')}")
         shifted.append(text(f"getelementptr {scalar}, ptr %b, i64 {offset}"))
-    text.do("br label %head")
-    text.label("head")
-    text.do("%step = phi i64 [ 0, %entry ], [ %step.next, %body ]")
-    names = [[f"%sum.{r}.{j}" for j in range(tile.vectors)] for r in range(tile.rows)]
-    for sums in names:
-        for name_ in sums:
-            text.do(f"{name_} = phi {vector} [ zeroinitializer, %entry ], [ {name_}.next, %body ]")
-    text.do("%more = icmp slt i64 %step, %steps")
-    text.do("br i1 %more, label %body, label %done")
-    text.label("body")
-    place = text(f"mul nuw nsw i64 %step, {tile.lanes}")
-    xs = [
-        text(
-            f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {p}, i64 {place}')}, "
-            f"align {align}"
-        )
-        for p in shifted
-    ]
-    for r, sums in enumerate(names):
-        g = text(
-            f"load {vector}, ptr {text(f'getelementptr {scalar}, ptr {rows[r]}, i64 {place}')}, "
-            f"align {align}"
-        )
-        for j, name_ in enumerate(sums):
-            text.do(
-                f"{name_}.next = call {vector} @llvm.fma.{suffix}({vector} {g}, {vector} {xs[j]}, "
-                f"{vector} {name_})"
-            )
-    text.do("%step.next = add nuw nsw i64 %step, 1")
-    text.do("br label %head")
-    text.label("done")
+    names = dot_loop(text, tile, rows, shifted)
     result = f"<{tile.rows} x {scalar}>"
     for j in range(tile.vectors):
         total = sums_of_rows(text, tile, [names[r][j] for r in range(tile.rows)])
         place = text(f"getelementptr {scalar}, ptr %out, i64 {j * tile.rows}")
         before = text(f"load {result}, ptr {place}, align {align}")
-        text.do(
-            f"store {result} {text(f'fadd {result} {before}, {total}')}, ptr {place}, align {align}"
-        )
+        total = text(f"fadd {result} {before}, {total}")
+        text.do(f"store {result} {total}, ptr {place}, align {align}")
     text.do("ret void")
     declarations = [
         f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
@@ -346,5 +349,5 @@ def dot_tile(tile: Tile, name: str) -> str:
 @functools.cache
 def dot_address(tile: Tile) -> int:
     """Machine code of the tile."""
-    name = f"conv_dot_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_3"
+    name = f"conv_dot_{tile.dtype}_{tile.lanes}x{tile.rows}x{tile.vectors}_4"
     return load(name, lambda: dot_tile(tile, name))[name]

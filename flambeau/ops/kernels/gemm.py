@@ -113,14 +113,16 @@ def evenly(total: int, most: int) -> tuple[int, int, int]:
 
 
 def split(
-    p: Product, threads: int, blocks: int, panels: int, one_panel: bool
+    p: Product, threads: int, blocks: int, panels: int, one_panel: bool, share: int = PER_THREAD
 ) -> tuple[int, int, int, int]:
-    """(groups, panels in a group, chunks, blocks in a chunk) so that every thread finds work."""
+    """(groups, panels in a group, chunks, blocks in a chunk) so that every thread finds `share`
+    items.
+    """
     batch, macs = p.batch[0] * p.batch[1], p.m * p.n * p.k * p.batch[0] * p.batch[1]
     group, chunk = 1 if one_panel else panels, blocks
-    if threads > 1 and macs >= THREADED_FROM and batch < PER_THREAD * threads:
-        wanted = -(-PER_THREAD * threads // batch)
-        group = 1 if one_panel else max(1, panels // wanted)
+    if threads > 1 and macs >= THREADED_FROM and batch < share * threads:
+        wanted = -(-share * threads // batch)
+        group = 1 if one_panel else max(1, -(-panels // wanted))
         chunks = max(1, wanted // -(-panels // group))
         chunk = min(chunk, max(1, -(-blocks // chunks)))
     return -(-panels // group), group, -(-blocks // chunk), chunk
@@ -186,9 +188,15 @@ def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
         found[native.DIRECT] = int(pairs and p.a[3] == 1 and not (p.a[2] % 2 or p.k % 2))
         if not found[native.DIRECT]:
             found[native.DEPTH] = min(found[native.DEPTH], deepest)
-    elif p.m <= 3 and not one_panel and columns[0] > 1:
+    shallow = p.m <= 3 and not one_panel and columns[0] > 1
+    if shallow:
         found[native.DEPTH] = min(max(1, p.k), SHALLOW)
-    divided(found, rows, columns, split(p, threads, rows[0], columns[0], one_panel))
+    divided(
+        found,
+        rows,
+        columns,
+        split(p, threads, rows[0], columns[0], one_panel, 1 if shallow else PER_THREAD),
+    )
     partial = bool(p.n % lanes) and not narrow
     last = columns[1] if columns[2] == columns[0] else columns[1] - 1
     for high in range(2):

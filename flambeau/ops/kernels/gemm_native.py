@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from flambeau.codegen.native import (
     Signature,
+    bf16,
+    bitcast,
     copy_memory,
     f32,
     f64,
@@ -283,6 +285,15 @@ def pack_left(left: pointer(P), a: pointer(X), rows: i64, count: i64, params: i6
 
 
 @native
+def shortened(value: C) -> X:
+    """A result in the dtype of c; the processor that multiplies pairs rounds to bfloat16 too."""
+    if PAIRS:
+        return bitcast(u16, bf16(value))
+    else:
+        return narrow(value)
+
+
+@native
 def write_narrow(
     block: pointer(C), pitch: i64, row: i64, rows: i64, column: i64, columns: i64, work: i64p,
     params: i64p, numbers: pointer(C),
@@ -296,11 +307,11 @@ def write_narrow(
         target = c + ((row + i) * params[C_ROW] + column)
         if init == None:  # noqa: E711
             for j in range(columns):
-                target[j] = narrow(alpha * source[j])
+                target[j] = shortened(alpha * source[j])
         else:
             before = init + ((row + i) * params[INIT_ROW] + column)
             for j in range(columns):
-                target[j] = narrow(alpha * source[j] + beta * widen(before[j]))
+                target[j] = shortened(alpha * source[j] + beta * widen(before[j]))
 
 
 @native

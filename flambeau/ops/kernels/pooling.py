@@ -52,7 +52,8 @@ NOWHERE = (1 << 31) - 1  # the place of what lies outside
     Y_COLUMN, IN_SLICES, IN_ROWS, IN_COLUMNS, OUT_SLICES, OUT_ROWS, OUT_COLUMNS, KERNEL_SLICES,
     KERNEL_ROWS, KERNEL_COLUMNS, STRIDE_SLICE, STRIDE_ROW, STRIDE_COLUMN, PAD_SLICE, PAD_ROW,
     PAD_COLUMN, REACH_SLICE, REACH_ROW, REACH_COLUMN, INCLUDE_PAD, DIVISOR, PAIRS, ADAPTIVE, COPY,
-) = range(34)  # fmt: skip
+    SINGLE,
+) = range(35)  # fmt: skip
 
 
 @native
@@ -188,9 +189,14 @@ def pool_params(x: Spec, y: Spec, windows: Windows) -> list[int]:
         and tuple(dilation) == (1, 1) and x.strides[-1] == 1 and not adaptive
         and all(2 * m <= n for m, n in zip(y.shape[2:], x.shape[2:]))
     )  # fmt: skip
+    single = not adaptive and all(
+        triple(values, fill)[:2] == (fill, fill)
+        for values, fill in ((kernel, 1), (stride, 1), (padding, 0))
+    )
     copy = copy_rows_address(x.dtype.name, 1, False) if x.dtype.name in ELEMENT else 0
     return [
         x.shape[1], *steps_of(x), *steps_of(y), *triple(x.shape[2:], 1), *triple(y.shape[2:], 1),
         *triple(kernel, 1), *triple(stride, 1), *triple(padding, 0), *triple(dilation, 1),
         int(include_pad), divisor, int(pairs), int(adaptive), copy,
+        int(single),
     ]  # fmt: skip

@@ -25,6 +25,7 @@ from flambeau.ops.kernels.pooling import (
     REACH_COLUMN,
     REACH_ROW,
     REACH_SLICE,
+    SINGLE,
     STRIDE_COLUMN,
     X_CHANNEL,
     X_COLUMN,
@@ -62,9 +63,18 @@ def greatest_of_columns(
     columns = params[IN_COLUMNS]
     left = -first if first < 0 else i64(0)
     right = lesser(count, columns - first)
+    if params[SINGLE] != 0 and left == 0 and right == count:
+        place = (slice * params[IN_ROWS] + row) * columns + first
+        source = plane + (slice * params[X_SLICE] + row * params[X_ROW])
+        read_line(params, line, source + first * params[X_COLUMN], count)
+        if PLACES:
+            for j in range(whole_vectors(count)):
+                at[j] = i32(place + j)
+        return
     for j in range(whole_vectors(count)):
         line[j] = C(LOWEST)
-        at[j] = i32(NOWHERE)
+        if PLACES:
+            at[j] = i32(NOWHERE)
     if right <= left:
         return
     values = line + ROW
@@ -85,14 +95,18 @@ def renew_columns(line: CP, at: i32p, values: CP, count: i64, place: i64) -> voi
     """Another row of the windows."""
     for i in range(0, count, 16):
         for j in range(i, i + 16):
-            takes = (values[j] > line[j]) | (at[j] == NOWHERE)
+            takes = values[j] > line[j]
+            if PLACES:
+                takes = takes | (at[j] == NOWHERE)
             if FLOATING:
                 takes = takes | (values[j] != values[j])
             line[j] = values[j] if takes else line[j]
-            at[j] = i32(place + j) if takes else at[j]
+            if PLACES:
+                at[j] = i32(place + j) if takes else at[j]
     for j in range(count, whole_vectors(count)):
         line[j] = C(LOWEST)
-        at[j] = i32(NOWHERE)
+        if PLACES:
+            at[j] = i32(NOWHERE)
 
 
 @native
@@ -117,6 +131,19 @@ def take_columns(best: CP, place: i32p, line: CP, at: i32p, count: i64) -> void:
     for i in range(0, count, 16):
         for j in range(i, i + 16):
             take(best, place, line, at, j, j)
+
+
+@native
+def gather_columns(
+    params: i64p, line: CP, at: i32p, packed: CP, packed_at: i32p, count: i64
+) -> void:
+    """A column of `count` windows that lie more than two columns apart, side by side."""
+    stride = params[STRIDE_COLUMN]
+    for i in range(count):
+        packed[i] = line[i * stride]
+    if PLACES:
+        for i in range(count):
+            packed_at[i] = at[i * stride]
 
 
 @native
@@ -149,9 +176,9 @@ def take_taps(
             else:
                 take_columns(best, place, odd + where, odd_at + where, padded)
     else:
-        for i in range(count):
-            for c in range(taps):
-                take(best, place, line, at, i * stride + c * reach, i)
+        for c in range(taps):
+            gather_columns(params, line + c * reach, at + c * reach, line + HALF, at + HALF, count)
+            take_columns(best, place, line + HALF, at + HALF, padded)
 
 
 @native
@@ -193,7 +220,8 @@ def greatest_of_row(
         return
     for i in range(whole_vectors(count)):
         best[i] = C(LOWEST)
-        place[i] = i32(NOWHERE)
+        if PLACES:
+            place[i] = i32(NOWHERE)
     first = window_first(params, 2, column)
     if params[ADAPTIVE] != 0 and count > 1:
         last = column + count - 1
