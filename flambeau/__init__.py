@@ -55,8 +55,8 @@ newaxis = None
 #: submodules, imported when first named
 SUBMODULES = (
     "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
-    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library",
-    "linalg", "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
+    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library", "linalg",
+    "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
     "random", "return_types", "serialization", "signal", "special", "testing", "torch_version",
     "types", "utils", "version",
 )  # fmt: skip
