@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU
 from flambeau.ops.creation import empty, empty_strided, full, ones, zeros
 from flambeau.ops.from_data import tensor
 from flambeau.ops.registry import is_tensor
@@ -29,9 +31,15 @@ def zero_(self: Any) -> Any:
     return self._zero_()
 
 
-def new_kwargs(self: Any, dtype: Any, device: Any) -> dict[str, Any]:
-    """dtype and device of the tensor where none are asked for."""
-    return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
+def of_kind(self: Any, dtype: Any, device: Any, requires_grad: bool) -> dict[str, Any]:
+    """The options of a new tensor: dtype and device of this one where none are asked for."""
+    spec = self._spec
+    options = {"dtype": spec.dtype if dtype is None else dtype}
+    if device is not None or spec.device is not CPU or get_default_device() is not CPU:
+        options["device"] = spec.device if device is None else device
+    if requires_grad:
+        options["requires_grad"] = True
+    return options
 
 
 def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +64,7 @@ def new_empty(
     pin_memory: bool = False,
 ) -> Any:
     """`empty` with this tensor's dtype and device."""
-    return empty(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return empty(*size, **of_kind(self, dtype, device, requires_grad))
 
 
 @accept_size_keyword
@@ -70,7 +78,7 @@ def new_zeros(
     pin_memory: bool = False,
 ) -> Any:
     """`zeros` with this tensor's dtype and device."""
-    return zeros(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return zeros(*size, **of_kind(self, dtype, device, requires_grad))
 
 
 @accept_size_keyword
@@ -84,7 +92,7 @@ def new_ones(
     pin_memory: bool = False,
 ) -> Any:
     """`ones` with this tensor's dtype and device."""
-    return ones(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return ones(*size, **of_kind(self, dtype, device, requires_grad))
 
 
 def new_full(
@@ -99,7 +107,7 @@ def new_full(
     pin_memory: bool = False,
 ) -> Any:
     """`full` with this tensor's dtype and device."""
-    return full(size, fill_value, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return full(size, fill_value, **of_kind(self, dtype, device, requires_grad))
 
 
 def new_tensor(
@@ -113,7 +121,7 @@ def new_tensor(
     pin_memory: bool = False,
 ) -> Any:
     """`tensor` with this tensor's dtype and device."""
-    return tensor(data, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return tensor(data, **of_kind(self, dtype, device, requires_grad))
 
 
 def new_empty_strided(
@@ -127,9 +135,7 @@ def new_empty_strided(
     requires_grad: bool = False,
 ) -> Any:
     """`empty_strided` with this tensor's dtype and device."""
-    return empty_strided(
-        size, stride, requires_grad=requires_grad, **new_kwargs(self, dtype, device)
-    )
+    return empty_strided(size, stride, **of_kind(self, dtype, device, requires_grad))
 
 
 METHODS = [fill_, zero_, new_empty, new_zeros, new_ones, new_full, new_tensor, new_empty_strided]
