@@ -12,6 +12,7 @@ from typing import Any
 from flambeau.core.device import get_default_device
 from flambeau.core.spec import CPU
 from flambeau.ops.creation import empty, empty_strided, full, ones, zeros
+from flambeau.ops.creation_arguments import check_layout
 from flambeau.ops.from_data import tensor
 from flambeau.ops.registry import is_tensor
 
@@ -31,14 +32,17 @@ def zero_(self: Any) -> Any:
     return self._zero_()
 
 
-def of_kind(self: Any, dtype: Any, device: Any, requires_grad: bool) -> dict[str, Any]:
-    """The options of a new tensor: dtype and device of this one where none are asked for."""
+def new_kwargs(
+    self: Any, dtype: Any, device: Any, layout: Any, pin_memory: bool, requires_grad: bool
+) -> dict[str, Any]:
+    """The options of a new tensor, with dtype and device of this one where none are asked for."""
+    check_layout(layout)
     spec = self._spec
-    options = {"dtype": spec.dtype if dtype is None else dtype}
+    options: dict[str, Any] = {"dtype": spec.dtype if dtype is None else dtype}
     if device is not None or spec.device is not CPU or get_default_device() is not CPU:
         options["device"] = spec.device if device is None else device
-    if requires_grad:
-        options["requires_grad"] = True
+    if requires_grad or pin_memory:
+        options |= {"requires_grad": requires_grad, "pin_memory": pin_memory}
     return options
 
 
@@ -64,7 +68,7 @@ def new_empty(
     pin_memory: bool = False,
 ) -> Any:
     """`empty` with this tensor's dtype and device."""
-    return empty(*size, **of_kind(self, dtype, device, requires_grad))
+    return empty(*size, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 @accept_size_keyword
@@ -78,7 +82,7 @@ def new_zeros(
     pin_memory: bool = False,
 ) -> Any:
     """`zeros` with this tensor's dtype and device."""
-    return zeros(*size, **of_kind(self, dtype, device, requires_grad))
+    return zeros(*size, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 @accept_size_keyword
@@ -92,7 +96,7 @@ def new_ones(
     pin_memory: bool = False,
 ) -> Any:
     """`ones` with this tensor's dtype and device."""
-    return ones(*size, **of_kind(self, dtype, device, requires_grad))
+    return ones(*size, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 def new_full(
@@ -107,7 +111,9 @@ def new_full(
     pin_memory: bool = False,
 ) -> Any:
     """`full` with this tensor's dtype and device."""
-    return full(size, fill_value, **of_kind(self, dtype, device, requires_grad))
+    return full(
+        size, fill_value, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad)
+    )
 
 
 def new_tensor(
@@ -121,7 +127,7 @@ def new_tensor(
     pin_memory: bool = False,
 ) -> Any:
     """`tensor` with this tensor's dtype and device."""
-    return tensor(data, **of_kind(self, dtype, device, requires_grad))
+    return tensor(data, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 def new_empty_strided(
@@ -135,7 +141,9 @@ def new_empty_strided(
     requires_grad: bool = False,
 ) -> Any:
     """`empty_strided` with this tensor's dtype and device."""
-    return empty_strided(size, stride, **of_kind(self, dtype, device, requires_grad))
+    return empty_strided(
+        size, stride, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad)
+    )
 
 
 METHODS = [fill_, zero_, new_empty, new_zeros, new_ones, new_full, new_tensor, new_empty_strided]

@@ -302,7 +302,7 @@ def task(
     for place, value in {**words, native.GRAIN: grain, native.SLOT: slot_bytes}.items():
         params[place] = value
     address = code(name, shape.dtype, shape.mask is not None)
-    slots = -(-items // grain) if threads > 1 else 1
+    slots = -(-items // grain)  # one for each chunk, whoever takes it
     return Task(address, params, items, work >> 3, grain, slots * slot_bytes, tables.keep)
 
 
