@@ -15,11 +15,14 @@ from flambeau.core.device import get_default_device
 from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array
-from flambeau.ops.creation import number_dtype
-from flambeau.ops.creation_arguments import finish, place
+from flambeau.ops.creation import filled, number_dtype
+from flambeau.ops.creation_arguments import blank, finish, place
 from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.sequences import array_from, as_number
 from flambeau.runtime import sequences
+
+# NumPy's letters of the dtypes that both have; `flags.carray`: writable, aligned, row-major, native
+PLAIN = frozenset("?bBhHiIlLqQefdFD")
 
 
 def tensor(
@@ -36,7 +39,7 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]])
     """
-    made = from_numbers(data, dtype) if type(data) in PLAIN else None
+    made = from_numbers(data, dtype) if type(data) in NUMBERS else None
     if made is not None:
         pass
     elif is_tensor(data):
@@ -58,7 +61,7 @@ def tensor(
     return finish(made, requires_grad, pin_memory)
 
 
-PLAIN = (list, tuple, float, int, bool)
+NUMBERS = (list, tuple, float, int, bool)
 CODES = {
     dtypes.bool_: sequences.AS_BOOL,
     dtypes.int64: sequences.AS_INT64,
@@ -93,7 +96,7 @@ def from_data(data: Any, dtype: Any) -> Any:
     """A tensor from Python data; torch's inference of the dtype and its errors."""
     if type(data) in (bool, int, float, complex):  # not NumPy's float64, which keeps its dtype
         kind = dtype or number_dtype(data)
-        return empty_of(Spec.of((), None, kind, CPU)).fill_(as_number(data, kind))
+        return filled(blank.call(((),), kind, "tensor"), as_number(data, kind))
     return from_array(array_from(data, dtype), dtype or None)
 
 
@@ -151,6 +154,8 @@ def from_numpy(ndarray: Any) -> Any:
 
     if not isinstance(ndarray, numpy.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if ndarray.flags.carray and ndarray.dtype.char in PLAIN:
+        return from_array(ndarray)
     if ndarray.dtype.name not in dtypes.DTYPES:
         raise TypeError(
             "can't convert np.ndarray of type "
