@@ -48,6 +48,7 @@ OP_MODULES = (
     "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
     "recurrent", "nn",
     "autocast",
+    "memory_sharing", "older_methods",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})
