@@ -40,7 +40,7 @@ def timed(step: Callable[[], Any], count: int) -> float:
 def calibrated(step: Callable[[], Any]) -> int:
     """How many steps make a sample that the clock can measure."""
     count = 1
-    while timed(step, count) * count < SAMPLE_SECONDS:
+    while min(timed(step, count), timed(step, count)) * count < SAMPLE_SECONDS:
         count *= 2
     return count
 

@@ -54,10 +54,11 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributions",
-    "fft", "func", "functional", "hub", "linalg", "mps", "nn", "onnx", "ops", "optim",
-    "printing", "random", "return_types", "serialization", "signal", "special", "testing",
-    "utils", "version",
+    "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
+    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library", "linalg",
+    "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
+    "random", "return_types", "serialization", "signal", "special", "testing", "torch_version",
+    "types", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {
@@ -67,7 +68,7 @@ LAZY = {
     "compile": "compiler", "is_anomaly_enabled": "autograd.anomaly_mode",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
-    "default_generator": "random", "autocast": "amp", "GradScaler": "amp",
+    "default_generator": "random", "autocast": "amp", "GradScaler": "amp", "vmap": "func",
 }  # fmt: skip
 
 del globals()["tensor"]  # the submodule of that name: `flambeau.tensor` is the function

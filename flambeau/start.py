@@ -49,6 +49,7 @@ OP_MODULES = (
     "grid_sample",
     "recurrent", "nn",
     "autocast",
+    "memory_sharing", "older_methods",
 )  # fmt: skip
 # methods that never answer NotImplemented
 UNARY = frozenset({"__neg__", "__pos__", "__abs__", "__invert__", "__getitem__"})

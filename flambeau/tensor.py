@@ -111,6 +111,15 @@ class Tensor(Recorded, metaclass=TensorMeta):
         made._node = self._node
         return made
 
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """How a subclass answers torch's functions, unless it says otherwise."""
+        from flambeau.ops.overriding import torch_function
+
+        return torch_function(cls, func, types, args, kwargs)
+
     # ---- what the spec says ----------------------------------------------
     @property
     def shape(self) -> Size:
@@ -237,7 +246,6 @@ class Tensor(Recorded, metaclass=TensorMeta):
     )
     is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_nested = is_mps
     names = property(lambda self: (None,) * self._spec.ndim, doc="Dimensions have no names.")
-    is_shared = lambda self: False
 
     __array_priority__ = 1000  # NumPy leaves `array + tensor` to the tensor
 

@@ -7,6 +7,7 @@ import copy
 import gc
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -227,6 +228,45 @@ def test_results_that_share_memory_with_arguments() -> None:
         turned.sum().backward()
         assert y.grad.tolist() == [[1.0, 1.0], [1.0, 1.0]]
     assert len(inside(fast).entries) == 1
+
+
+def test_arguments_that_share_memory_only_later() -> None:
+    """A program made for two tensors is not used where both are the same memory."""
+
+    def function(x: Any, y: Any) -> Any:
+        x.add_(1)
+        return (x + y) * (y - x) + x
+
+    fast = compiled(function)
+    for _ in range(4):
+        fast(torch.ones(3), torch.zeros(3))
+    x, y = torch.ones(3), torch.ones(3)
+    assert torch.equal(fast(x, x), function(y, y))
+    assert torch.equal(fast(x, x[:]), function(y, y[:]))
+
+
+def test_gradients_of_arguments_go_to_the_arguments() -> None:
+    def function(x: Any) -> None:
+        (x * x).sum().backward()
+
+    fast = compiled(function)
+    for i in range(5):
+        x = torch.full((2,), float(i), requires_grad=True)
+        fast(x)
+        assert x.grad.tolist() == [2.0 * i] * 2
+    assert "gradient of an argument" in inside(fast).reason
+
+
+def test_arguments_are_not_kept_alive() -> None:
+    fast = compiled(lambda x: (x * 2).sum())
+    alive = []
+    for _ in range(4):
+        x = torch.ones(1000, requires_grad=True)
+        fast(x).backward()
+        alive.append(weakref.ref(x))
+    del x
+    gc.collect()
+    assert [reference() for reference in alive] == [None] * 4
 
 
 def test_kinds_of_arguments() -> None:

@@ -87,8 +87,7 @@ def test_narrower_vectors(monkeypatch, width, registers):
         gemm_tiles.lanes_of,
         gemm_tiles.has_pairs,
         gemm_tiles.transposer_address,
-        gemm.product_code,
-        gemm.dot_code,
+        gemm.code,
     )
     for module in (vector_text, gemm_tiles, gemm):
         monkeypatch.setattr(module, "machine_vectors", lambda: (width, registers))
@@ -315,3 +314,41 @@ def test_errors(left, right, message):
     with pytest.raises(RuntimeError) as raised:
         left @ right
     assert str(raised.value).splitlines()[0] == message
+
+
+@pytest.mark.parametrize(
+    "equation, shapes",
+    [
+        ("ij,jk->ik", ((2, 3), (3, 4))),
+        ("ij,jk", ((2, 3), (3, 4))),
+        ("bihd,bjhd->bhij", ((2, 3, 4, 5), (2, 6, 4, 5))),
+        ("bhij,bjhd->bihd", ((2, 4, 3, 6), (2, 6, 4, 5))),
+        ("i,j->ji", ((3,), (4,))),
+        ("ij,ij->", ((3, 4), (3, 4))),
+        ("ii->i", ((4, 4),)),
+        ("iij,kj->ki", ((3, 3, 4), (2, 4))),
+        ("bi,bij,bj->b", ((2, 3), (2, 3, 4), (2, 4))),
+        ("...ij,...jk->...ik", ((5, 1, 2, 3), (4, 3, 2))),
+        ("ab,cd->ad", ((2, 3), (4, 5))),
+        ("abc,cbd->d", ((2, 3, 4), (4, 3, 5))),
+        ("ij,jk->ik", ((2, 0), (0, 4))),
+    ],
+)
+def test_einsum(equation, shapes):
+    generator = random.Random(equation)
+    operands = [values(generator, shape, "float64") for shape in shapes]
+    for _ in range(2):  # the second call knows what the equation means
+        expected = np.einsum(equation, *map(exact, operands))
+        np.testing.assert_allclose(torch.einsum(equation, *operands).numpy(), expected, atol=1e-12)
+    leaves = [x.requires_grad_() for x in operands]
+    if all(x.numel() for x in leaves):
+        assert torch.autograd.gradcheck(lambda *x: torch.einsum(equation, *x), leaves)
+
+
+@pytest.mark.parametrize("dims", [0, 1, 2, ([0, 2], [1, 0])])
+def test_tensordot(dims):
+    a, b = torch.arange(60.0).view(3, 4, 5), torch.arange(60.0).view(5, 3, 4)
+    if dims in (1, 2):
+        b = b if dims == 1 else b.permute(2, 0, 1)
+    expected = np.tensordot(a.numpy(), b.numpy(), dims)
+    np.testing.assert_allclose(torch.tensordot(a, b, dims).numpy(), expected)

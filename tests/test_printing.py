@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from printing_cases import GOLDEN, all_cases, text_of
 
 import flambeau as torch
-
-GOLDEN = Path(__file__).parent / "golden" / "printing.json"
-_SPEC = importlib.util.spec_from_file_location(
-    "printing_record", GOLDEN.with_name("printing_record.py")
-)
-record = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(record)
 
 ENTRIES = json.loads(GOLDEN.read_text())
 
@@ -36,13 +28,13 @@ def _default_options():
 @pytest.mark.parametrize("entries", by_options())
 def test_text_is_the_recorded_one(entries):
     for entry in entries:
-        text = record.text_of(torch, entry["expression"], entry["options"])
+        text = text_of(torch, entry["expression"], entry["options"])
         assert text == entry["text"], entry["expression"]
 
 
 def test_the_golden_file_holds_every_case():
     recorded = [(entry["expression"], entry["options"]) for entry in ENTRIES]
-    assert recorded == record.all_cases()
+    assert recorded == all_cases()
 
 
 def test_options_are_kept_until_changed_and_sci_mode_is_not():

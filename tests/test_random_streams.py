@@ -98,8 +98,10 @@ def test_words_are_those_of_numpy() -> None:
 def test_a_pair_of_words_is_high_then_low() -> None:
     words = MT19937(1).draw32(4).tolist()
     assert MT19937(1).random32() == words[0]
-    assert MT19937(1).random64() == words[0] << 32 | words[1]
-    assert MT19937(1).draw64(2).tolist() == [words[0] << 32 | words[1], words[2] << 32 | words[3]]
+    wide = np.empty(2, np.int64)
+    streams._modulo(MT19937(1), wide, 0, 2**63, True, False)
+    pairs = [words[0] << 32 | words[1], words[2] << 32 | words[3]]
+    assert wide.tolist() == [pair % 2**63 for pair in pairs]
 
 
 def test_state_goes_out_and_in() -> None:
@@ -160,7 +162,8 @@ def test_remainder_by_multiplication(divisor: int) -> None:
     array = np.empty(3000, np.int64)
     streams._modulo(MT19937(9), array, 0, divisor, False, False)
     np.testing.assert_array_equal(array, words % np.uint32(divisor))
-    pairs = MT19937(9).draw64(3000)
+    high, low = MT19937(9).draw32(6000).astype(np.uint64).reshape(3000, 2).T
+    pairs = high << np.uint64(32) | low
     for wide in (divisor, divisor << 32 | 5, 2**64 - divisor):
         streams._modulo(MT19937(9), array, 0, wide, True, False)
         np.testing.assert_array_equal(array.view(np.uint64), pairs % np.uint64(wide))

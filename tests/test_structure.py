@@ -77,10 +77,49 @@ def softmax_backward() -> Callable[[], Any]:
     return lambda: torch.autograd.grad(torch.softmax(x, 1), x, g)
 
 
-@case(launches=9, bytes=336_000)
+@case(launches=1, bytes=2 * PLANE + 8 * (WIDTH + ROWS))
 def layer_norm() -> Callable[[], Any]:
     x, weight, bias = matrix(), torch.randn(WIDTH), torch.randn(WIDTH)
     return lambda: nn.functional.layer_norm(x, (WIDTH,), weight, bias)
+
+
+@case(launches=3, bytes=7 * PLANE + 24 * ROWS + 20 * WIDTH)
+def layer_norm_backward() -> Callable[[], Any]:
+    """One kernel forward, one for the gradient by the input, one for those by weight and bias."""
+    x, g = matrix(requires_grad=True), matrix()
+    weight, bias = (torch.randn(WIDTH, requires_grad=True) for _ in range(2))
+
+    def step() -> Any:
+        return torch.autograd.grad(
+            nn.functional.layer_norm(x, (WIDTH,), weight, bias), (x, weight, bias), g
+        )
+
+    return step
+
+
+@case(launches=2, bytes=5 * PLANE + 33 * 4 * 6)
+def batch_norm_backward() -> Callable[[], Any]:
+    """One kernel each way."""
+    x, g = (torch.randn(4, 4, 20, 20) for _ in range(2))
+    x.requires_grad_()
+
+    def step() -> Any:
+        return torch.autograd.grad(nn.functional.batch_norm(x, None, None, training=True), x, g)
+
+    return step
+
+
+@case(launches=2, bytes=(12 * 32 + 2) * 4 * 4 * 2 * 64)
+def attention_backward() -> Callable[[], Any]:
+    """Scores never reach memory."""
+    q, k, v = (torch.randn(2, 4, 64, 32, requires_grad=True) for _ in range(3))
+    g = torch.randn(2, 4, 64, 32)
+
+    def step() -> Any:
+        output = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return torch.autograd.grad(output, (q, k, v), g)
+
+    return step
 
 
 @case(launches=3, bytes=7 * PLANE)

@@ -370,9 +370,4 @@ class AsStridedBackward0(Node):
         return [whole]
 
 
-def edges_of(tensors: Sequence[Any]) -> tuple[Any, ...]:
-    """The graph edges of tensors, None for others."""
-    return tuple(t._node if isinstance(t, engine.Tensor) else None for t in tensors)
-
-
 engine.present_edge = present_edge

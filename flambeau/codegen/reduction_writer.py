@@ -166,12 +166,8 @@ class ReductionWriter:
         vector_step = lanes if self.inner else 1
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
         whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
-        head, body, after, before = (
-            emitter.fresh("sweep"),
-            emitter.fresh("take"),
-            emitter.fresh("swept"),
-            emitter.block,
-        )
+        head, body, after = (emitter.fresh(name) for name in ("sweep", "take", "swept"))
+        before = emitter.block
         emitter.line(f"br label %{head}")
         emitter.label(head)
         position = emitter.phi("i64", "0", before)
@@ -179,14 +175,7 @@ class ReductionWriter:
         more = emitter.let(f"icmp slt i64 {position}, {whole}")
         emitter.line(f"br i1 {more}, label %{body}, label %{after}")
         emitter.label(body)
-        stepped = self._take(
-            stage_number=number,
-            bases=bases,
-            begin=begin,
-            position=position,
-            accumulators=accumulators,
-            earlier=earlier,
-        )
+        stepped = self._take(number, bases, begin, position, accumulators, earlier)
         for phi, value in zip(accumulators, stepped):
             emitter.arrive(phi, value)
         emitter.arrive(position, emitter.let(f"add nuw nsw i64 {position}, {vector_step}"))
@@ -390,11 +379,7 @@ class ReductionWriter:
         last = emitter.let(f"icmp slt i64 {left}, {double}")
         length = emitter.let(f"select i1 {last}, i64 {left}, i64 {self.length}")
         self.reduced.reset()
-        head, following, done = (
-            emitter.fresh("row"),
-            emitter.fresh("row.next"),
-            emitter.fresh("end"),
-        )
+        head, following, done = (emitter.fresh(name) for name in ("row", "row.next", "end"))
         before = emitter.block
         emitter.line(f"br label %{head}")
         emitter.label(head)

@@ -19,11 +19,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.compiler.composites import fused as fused
 from flambeau.runtime.system import engine
 
 __all__ = [
     "allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable",
-    "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_stance",
+    "fused", "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "reset",
+    "set_stance",
 ]  # fmt: skip
 
 MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
@@ -72,16 +74,12 @@ def compile(
     """
     check(backend, mode, options, dynamic)
     if model is None:
-        return lambda function: compile(
-            function,
-            fullgraph=fullgraph,
-            dynamic=dynamic,
-            backend=backend,
-            mode=mode,
-            options=options,
-            disable=disable,
-            recompile_limit=recompile_limit,
-        )
+        again: dict[str, Any] = {
+            "fullgraph": fullgraph,
+            "backend": backend,
+            "recompile_limit": recompile_limit,
+        }
+        return lambda function: compile(function, disable=disable, **again)
     kind: Any = type(model)
     if not callable(model):
         raise AssertionError(f"A callable function is expected, but {kind} is provided.")

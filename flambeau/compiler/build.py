@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from flambeau.compiler.fuse import fuse
 from flambeau.compiler.layout import aligned, arrange
-from flambeau.compiler.survey import MISSING, Survey, Unsupported, present, standing
+from flambeau.compiler.surroundings import Surroundings
+from flambeau.compiler.survey import MISSING, Survey, Unsupported, present
 from flambeau.compiler.tape import (
     Buffer,
     Call,
@@ -26,8 +27,6 @@ from flambeau.compiler.tape import (
     Step,
     Tape,
     Value,
-    root_of,
-    serial_of,
 )
 from flambeau.core.dtype import uint8
 from flambeau.core.spec import Spec
@@ -49,59 +48,6 @@ WIDTHS = {
 HOLD_OBJECTS = (p.GUARD_ITEM, p.GUARD_ELEMENT, p.GUARD_CELL)
 MISS = object()  # what replay returns when the program is not right for a call
 Words = Any  # an array of machine words
-
-
-class Surroundings:
-    """What was there before the run: tensors with their places, versions and gradients."""
-
-    def __init__(self, arguments: Sequence[Any], survey: Survey):
-        self.survey = survey
-        self.holders: dict[int, list[tuple[int, Any, Any]]] = {}
-        self.arguments = tuple(arguments)
-        for i, tensor in enumerate(arguments):
-            if isinstance(tensor, engine.Tensor):
-                self.add(p.FOUND_ARGUMENT, i, tensor)
-        for tensor in survey.tensors:
-            self.add(p.FOUND_HERE, tensor, tensor)
-        self.leaves = [t for t in self.all_tensors() if standing(t) not in (0, p.STANDS_ON_OTHERS)]
-        self.gradients = {}
-        for leaf in self.leaves:
-            if leaf.grad is not None:
-                self.add(p.FOUND_GRADIENT, leaf, leaf.grad)
-                self.gradients[id(leaf)] = serial_of(root_of(leaf.grad._storage))
-        self.versions = {id(t): t._storage.version for t in self.all_tensors()}
-        self.standings = {id(t): standing(t) for t in self.all_tensors()}
-
-    def add(self, how: int, reference: Any, tensor: Any) -> None:
-        """Notes where a tensor can be found again."""
-        spec, storage = tensor._spec, tensor._storage
-        root = root_of(storage)
-        first = storage.address - root.address + tensor._offset * spec.itemsize
-        place = (how, reference, (first, first + output_bytes(spec), spec))
-        self.holders.setdefault(serial_of(root), []).append(place)
-
-    def all_tensors(self) -> list[Any]:
-        """Arguments and what the survey met."""
-        found = {}
-        for places in self.holders.values():
-            for how, reference, _ in places:
-                if how == p.FOUND_ARGUMENT:
-                    tensor = self.arguments[reference]
-                elif how == p.FOUND_HERE:
-                    tensor = reference
-                else:
-                    continue
-                found[id(tensor)] = tensor
-        return list(found.values())
-
-    def holder(self, value: Value) -> tuple[int, Any, tuple[int, int, Spec]]:
-        """How to find an external value again."""
-        extent = value.offset + output_bytes(value.spec)
-        for place in self.holders.get(value.buffer.serial, ()):
-            first, last, _ = place[2]
-            if first <= value.offset and extent <= last:
-                return place
-        raise Unsupported("it uses a tensor that cannot be found from outside the function")
 
 
 class Slot(NamedTuple):
@@ -144,6 +90,8 @@ class Program:
         self.place_temporaries()
         rows = self.step_words()
         self.write_head(rows, shape, constant)
+        surroundings.let_go()
+        del self.tape
 
     # ---- what the call leaves behind -------------------------------------------------------------
     def output(self, buffer: Buffer) -> int:
@@ -165,6 +113,8 @@ class Program:
                     raise Unsupported("it sets a gradient to a tensor from outside")
                 continue
             rows.append((leaf, self.output(value.buffer), grad._spec, elements(value)))
+        if any(leaf is x for leaf, *_ in rows for x in self.surroundings.arguments):
+            raise Unsupported("it changes the gradient of an argument")
         return rows
 
     def result(self, tensor: Any, live: bool) -> tuple[int, Any, int, Any, bool]:
@@ -380,6 +330,8 @@ class Program:
         elif self.kept_places or self.live:
             words[p.P_KEEP] = p.KEEP_MADE
         words[p.P_ARGUMENTS] = len(self.surroundings.arguments)
+        apart = self.apart_rows()
+        words[p.P_APART], words[p.P_APART_ROWS] = len(apart) // 2, self.array(p.P_APART, apart)
         words[p.P_SHAPE], words[p.P_CONSTANT] = shape, id(constant)
         words[p.P_MISS] = id(MISS)
         self.address = ctypes.addressof(words)
@@ -456,6 +408,35 @@ class Program:
                 rows += [number, times]
         return rows
 
+    def apart_rows(self) -> list[int]:
+        """Pairs of externals that must not share memory: one is written, one is an argument, and
+        they did not share it in the run.
+        """
+        written = {
+            slot.number
+            for value in self.changed_values()
+            for slot in [list(self.slots)[self.slot(value)]]
+            if slot.base == "external"
+        }
+        memory = [self.surroundings.serials[key] for key in self.externals]
+        found = []
+        for i, (how, *_) in enumerate(self.externals.values()):
+            for j in range(len(memory)):
+                concerned = i in written or j in written
+                if how == p.FOUND_ARGUMENT and concerned and memory[i] != memory[j]:
+                    found += [i, j]
+        return found
+
+    def changed_values(self) -> list[Value]:
+        """The values from outside that a step writes."""
+        found = []
+        for step in self.steps:
+            if not isinstance(step, Renewal):
+                found += step.outputs
+            if isinstance(step, Call) and step.changes:
+                found += step.inputs
+        return [value for value in found if not value.buffer.internal]
+
     def renew(self, arguments: Sequence[Any]) -> bool:
         """Lets guards expect the objects that took the place of equal ones; whether any did."""
         guards, renewed = self.sections[p.P_GUARDS], False
@@ -510,6 +491,3 @@ def needed(steps: Sequence[Any], wanted: set[Buffer]) -> list[Any]:
             live.update(x.buffer for x in step.inputs if isinstance(x, Value))
         kept.append(step)
     return kept[::-1]
-
-
-__all__ = ["MISS", "Program", "Surroundings", "Unsupported"]

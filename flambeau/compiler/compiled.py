@@ -22,9 +22,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flambeau.compiler import set_stance
-from flambeau.compiler.build import MISS, Program, Surroundings
+from flambeau.compiler.build import MISS, Program
 from flambeau.compiler.differentiable import DifferentiableProgram, unspent
 from flambeau.compiler.structure import Structure, flatten
+from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape
 from flambeau.compiler.witness import Witness

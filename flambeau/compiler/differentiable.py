@@ -19,7 +19,8 @@ from typing import Any
 from flambeau.autograd import engine as backward_engine
 from flambeau.autograd.nodes import AccumulateGrad, Edge, Node, named, target
 from flambeau.autograd.saved import modified_error
-from flambeau.compiler.build import MISS, Program, Surroundings
+from flambeau.compiler.build import MISS, Program
+from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape, root_of, serial_of
 from flambeau.core import errors
@@ -93,10 +94,10 @@ class DifferentiableProgram:
             for buffer in tape.buffers.values()
             if buffer.internal and buffer.serial in used and buffer.serial not in returned
         ]
+        arguments = (*grads, *aliases, *surroundings.arguments)
         self.forward = Program(
             tape, survey, surroundings, results, p.RETURN_TUPLE, kept=kept, live=self.live
         )
-        arguments = (*grads, *aliases, *surroundings.arguments)
         around = Surroundings(arguments, Survey.of_tensors(survey.tensors))
         self.found = [i for i, x in enumerate(gradients) if x is not None]
         self.backward = Program(

@@ -47,7 +47,6 @@ class Survey:
         self.options: set[tuple[int, str]] = set()  # (group, key) of options of optimizers
         self.seen: set[int] = set()
         self.keep: list[Any] = []
-        self.arguments = arguments
         self.visit(function)
         for value in arguments:
             if not isinstance(value, engine.Tensor):

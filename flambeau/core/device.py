@@ -203,29 +203,10 @@ def _wrong_types(given: object, kwargs: dict[str, Any]) -> str:
 # -- the accelerator that a bare number means ------------------------------------------------------
 
 
-def _no_accelerator() -> str | None:
-    return None
-
-
-_accelerator: Callable[[], str | None] = _no_accelerator
-
-
-def set_accelerator_probe(probe: Callable[[], str | None]) -> None:
-    """Tell what `device(0)` means: `probe()` gives "cuda", or None where there is none.
-
-    Called once by the runtime, so that asking costs nothing until a program writes `device(0)`.
-    """
-    global _accelerator
-    _accelerator = probe
-
-
 def _from_number(index: int) -> device:
     if index < 0:
         raise RuntimeError("Device index must not be negative")
-    kind = _accelerator()
-    if kind is None:
-        raise RuntimeError("Cannot access accelerator device when none is available.")
-    return _intern(kind, index)
+    raise RuntimeError("Cannot access accelerator device when none is available.")
 
 
 # -- the default device ----------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from . import modules
 from .modules.module import Module
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-_SUBMODULES = ("functional", "init", "modules", "parameter", "utils")
+_SUBMODULES = (
+    "attention", "functional", "grad", "init", "modules", "parallel", "parameter", "utils",
+)  # fmt: skip
 
 __all__ = [
     "Buffer",
@@ -24,6 +26,7 @@ __all__ = [
     "UninitializedBuffer",
     "UninitializedParameter",
     "factory_kwargs",
+    "DataParallel",
     *_SUBMODULES,
     *modules.__all__,
 ]
@@ -52,6 +55,8 @@ def factory_kwargs(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
+    if name == "DataParallel":
+        return importlib.import_module(".parallel", __name__).DataParallel
     if name not in modules.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(modules, name)

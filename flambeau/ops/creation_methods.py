@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU
 from flambeau.ops.creation import empty, empty_strided, full, ones, zeros
+from flambeau.ops.creation_arguments import check_layout
 from flambeau.ops.from_data import tensor
 from flambeau.ops.registry import is_tensor
 
@@ -29,9 +32,18 @@ def zero_(self: Any) -> Any:
     return self._zero_()
 
 
-def new_kwargs(self: Any, dtype: Any, device: Any) -> dict[str, Any]:
-    """dtype and device of the tensor where none are asked for."""
-    return {"dtype": dtype or self.dtype, "device": self.device if device is None else device}
+def new_kwargs(
+    self: Any, dtype: Any, device: Any, layout: Any, pin_memory: bool, requires_grad: bool
+) -> dict[str, Any]:
+    """The options of a new tensor, with dtype and device of this one where none are asked for."""
+    check_layout(layout)
+    spec = self._spec
+    options: dict[str, Any] = {"dtype": spec.dtype if dtype is None else dtype}
+    if device is not None or spec.device is not CPU or get_default_device() is not CPU:
+        options["device"] = spec.device if device is None else device
+    if requires_grad or pin_memory:
+        options |= {"requires_grad": requires_grad, "pin_memory": pin_memory}
+    return options
 
 
 def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,7 +68,7 @@ def new_empty(
     pin_memory: bool = False,
 ) -> Any:
     """`empty` with this tensor's dtype and device."""
-    return empty(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return empty(*size, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 @accept_size_keyword
@@ -70,7 +82,7 @@ def new_zeros(
     pin_memory: bool = False,
 ) -> Any:
     """`zeros` with this tensor's dtype and device."""
-    return zeros(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return zeros(*size, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 @accept_size_keyword
@@ -84,7 +96,7 @@ def new_ones(
     pin_memory: bool = False,
 ) -> Any:
     """`ones` with this tensor's dtype and device."""
-    return ones(*size, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return ones(*size, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 def new_full(
@@ -99,7 +111,9 @@ def new_full(
     pin_memory: bool = False,
 ) -> Any:
     """`full` with this tensor's dtype and device."""
-    return full(size, fill_value, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return full(
+        size, fill_value, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad)
+    )
 
 
 def new_tensor(
@@ -113,7 +127,7 @@ def new_tensor(
     pin_memory: bool = False,
 ) -> Any:
     """`tensor` with this tensor's dtype and device."""
-    return tensor(data, requires_grad=requires_grad, **new_kwargs(self, dtype, device))
+    return tensor(data, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad))
 
 
 def new_empty_strided(
@@ -128,7 +142,7 @@ def new_empty_strided(
 ) -> Any:
     """`empty_strided` with this tensor's dtype and device."""
     return empty_strided(
-        size, stride, requires_grad=requires_grad, **new_kwargs(self, dtype, device)
+        size, stride, **new_kwargs(self, dtype, device, layout, pin_memory, requires_grad)
     )
 
 

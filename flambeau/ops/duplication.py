@@ -15,7 +15,7 @@ from typing import Any
 from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import allocate
 from flambeau.runtime.system import engine
-from flambeau.storage import UntypedStorage
+from flambeau.storage import TypedStorage, UntypedStorage
 
 
 def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
@@ -72,6 +72,11 @@ def untyped_storage(self: Any) -> Any:
     return UntypedStorage._around(self._storage)
 
 
+def storage(self: Any) -> Any:
+    """The memory that this tensor is a window on, as elements of its dtype."""
+    return TypedStorage(wrap_storage=untyped_storage(self), dtype=self.dtype)
+
+
 def __dlpack__(
     self: Any,
     *,
@@ -122,5 +127,6 @@ def rebuild(
 
 
 METHODS = [
-    __deepcopy__, __reduce_ex__, __setstate__, untyped_storage, __dlpack__, __dlpack_device__,
+    __deepcopy__, __reduce_ex__, __setstate__, untyped_storage, storage, __dlpack__,
+    __dlpack_device__,
 ]  # fmt: skip

@@ -1,8 +1,7 @@
 """Einstein summation and what is made of it: einsum, tensordot, inner, kron, chain_matmul.
 
-Operands are contracted pairwise from the left. A pair is brought to (batch, rows, summed) @ (batch,
-summed, columns) by permuting and flattening, so the work is one bmm; labels that no later operand
-and no output needs are summed at once.
+Operands are contracted pairwise from the left (ops.contractions); labels that no later operand and
+no output needs are summed at once. What an equation means for given shapes is found once.
 
     >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 4)).shape
     torch.Size([2, 4])
@@ -10,11 +9,12 @@ and no output needs are summed at once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from flambeau.core.shape import wrap_dim
+from flambeau.ops.contractions import Contraction, contraction, permuted
 from flambeau.ops.kinds import composite
 from flambeau.ops.registry import OPS
 from flambeau.runtime.system import engine
@@ -22,7 +22,7 @@ from flambeau.runtime.system import engine
 ELLIPSIS = "..."
 
 
-def parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list[str]]:
+def parse(equation: str, ranks: Sequence[int]) -> tuple[list[list[str]], list[str]]:
     """Labels of each operand and of the output; an ellipsis becomes labels '.0', '.1', ...
 
     counted from the right.
@@ -30,13 +30,12 @@ def parse(equation: str, operands: Sequence[Any]) -> tuple[list[list[str]], list
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
-    if len(terms) < len(operands):
+    if len(terms) < len(ranks):
         raise RuntimeError("einsum(): more operands were provided than specified in the equation")
-    if len(terms) > len(operands):
+    if len(terms) > len(ranks):
         raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
     inputs = [
-        expand_term(term, operand.ndim, i)
-        for i, (term, operand) in enumerate(zip(terms, operands, strict=True))
+        expand_term(term, rank, i) for i, (term, rank) in enumerate(zip(terms, ranks, strict=True))
     ]
     dots = sorted(
         {label for labels in inputs for label in labels if label[0] == "."},
@@ -99,29 +98,33 @@ def output_labels(text: str, inputs: Sequence[Sequence[str]], dots: list[str]) -
     return [*before, *(dots if ellipsis else []), *after]
 
 
-def diagonalised(tensor: Any, labels: list[str]) -> tuple[Any, list[str]]:
-    """Repeated labels of one operand mean its diagonal."""
-    labels = list(labels)
+def diagonalised(
+    shape: tuple[int, ...], labels: list[str]
+) -> tuple[tuple[int, ...], list[str], list[tuple[int, int]]]:
+    """Repeated labels of one operand mean its diagonal: (shape, labels, pairs of dimensions)."""
+    labels, sizes, pairs = list(labels), list(shape), []
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             first = labels.index(label)
             second = labels.index(label, first + 1)
-            if tensor.shape[first] != tensor.shape[second]:
+            if sizes[first] != sizes[second]:
                 raise RuntimeError(
                     f"einsum(): subscript {label} is repeated for operand 0 but the sizes don't "
-                    f"match, {tensor.shape[second]} != {tensor.shape[first]}"
+                    f"match, {sizes[second]} != {sizes[first]}"
                 )
-            tensor = tensor.diagonal(0, first, second)
-            labels = [x for i, x in enumerate(labels) if i not in (first, second)] + [label]
-    return tensor, labels
+            pairs.append((first, second))
+            rest = [i for i in range(len(labels)) if i not in (first, second)]
+            labels = [*(labels[i] for i in rest), label]
+            sizes = [*(sizes[i] for i in rest), sizes[first]]
+    return tuple(sizes), labels, pairs
 
 
-def check_sizes(inputs: Sequence[Sequence[str]], operands: Sequence[Any]) -> None:
+def check_sizes(inputs: Sequence[Sequence[str]], shapes: Sequence[Sequence[int]]) -> None:
     """A label has one size everywhere (1 broadcasts)."""
     sizes: dict[str, int] = {}
-    for i, (labels, operand) in enumerate(zip(inputs, operands, strict=True)):
+    for i, (labels, shape) in enumerate(zip(inputs, shapes, strict=True)):
         for d, label in enumerate(labels):
-            size = operand.shape[d]
+            size = shape[d]
             if sizes.get(label, 1) not in (1, size) and size != 1:
                 raise RuntimeError(
                     f"einsum(): subscript {label} has size {size} for operand {i} which does not "
@@ -130,50 +133,43 @@ def check_sizes(inputs: Sequence[Sequence[str]], operands: Sequence[Any]) -> Non
             sizes[label] = max(size, sizes.get(label, 1)) if size != 0 else 0
 
 
-def contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tuple[Any, list[str]]:
-    """Multiplies two operands and sums the labels that nobody needs any more."""
-    a, la = summed(a, la, keep | set(lb))
-    b, lb = summed(b, lb, keep | set(la))
-    shared = [x for x in la if x in lb]
-    sizes = {
-        x: max(a.shape[la.index(x)], b.shape[lb.index(x)])
-        if 0 not in (a.shape[la.index(x)], b.shape[lb.index(x)])
-        else 0
-        for x in shared
-    }
-    batch, inner = [x for x in shared if x in keep], [x for x in shared if x not in keep]
-    rows, columns = [x for x in la if x not in lb], [x for x in lb if x not in la]
-    if not inner:
-        left = a.permute([la.index(x) for x in (*batch, *rows)])[(...,) + (None,) * len(columns)]
-        right = b.permute([lb.index(x) for x in (*batch, *columns)])
-        for _ in rows:
-            right = right.unsqueeze(len(batch))
-        return left * right, [*batch, *rows, *columns]
-    left = spread(a, la, [*batch, *rows, *inner], sizes)
-    right = spread(b, lb, [*batch, *inner, *columns], sizes)
-    lead, mid = [sizes[x] for x in batch], prod(sizes[x] for x in inner)
-    row_sizes, column_sizes = (
-        left.shape[len(batch) : len(batch) + len(rows)],
-        right.shape[len(batch) + len(inner) :],
-    )
-    product = left.reshape(prod(lead), prod(row_sizes), mid).bmm(
-        right.reshape(prod(lead), mid, prod(column_sizes))
-    )
-    return product.reshape((*lead, *row_sizes, *column_sizes)), [*batch, *rows, *columns]
+class Recipe(NamedTuple):
+    """How an equation is worked out for operands of given shapes."""
+
+    diagonals: list[list[tuple[int, int]]]
+    steps: list[Contraction]
+    sums: tuple[int, ...]
+    labels: list[str]
+    output: list[str]
+
+    def __call__(self, operands: Sequence[Any]) -> Any:
+        tensors = list(operands)
+        for i, pairs in enumerate(self.diagonals):
+            for first, second in pairs:
+                tensors[i] = tensors[i].diagonal(0, first, second)
+        current = tensors[0]
+        for step, other in zip(self.steps, tensors[1:], strict=True):
+            current = step(current, other)
+        if self.sums:
+            current = current.sum(self.sums)
+        return permuted(current, self.labels, self.output)
 
 
-def spread(tensor: Any, labels: list[str], order: list[str], sizes: dict[str, int]) -> Any:
-    """The operand permuted to `order`, shared labels of size 1 expanded."""
-    tensor = tensor.permute([labels.index(x) for x in order])
-    return tensor.expand([sizes.get(x, n) for x, n in zip(order, tensor.shape, strict=True)])
-
-
-def summed(tensor: Any, labels: list[str], keep: set[str]) -> tuple[Any, list[str]]:
-    """Sums the labels that are not kept."""
-    gone = [i for i, x in enumerate(labels) if x not in keep]
-    if gone:
-        tensor = tensor.sum(gone)
-    return tensor, [x for x in labels if x in keep]
+@functools.lru_cache(maxsize=1024)
+def recipe(equation: str, shapes: tuple[tuple[int, ...], ...]) -> Recipe:
+    """Reads the equation; torch's errors for what does not fit."""
+    inputs, output = parse(equation, [len(shape) for shape in shapes])
+    pairs = [diagonalised(shape, labels) for shape, labels in zip(shapes, inputs, strict=True)]
+    check_sizes([labels for _, labels, _ in pairs], [shape for shape, _, _ in pairs])
+    shape, labels, _ = pairs[0]
+    steps: list[Contraction] = []
+    for i, (other, other_labels, _) in enumerate(pairs[1:], start=1):
+        keep = set(output) | {x for _, later, _ in pairs[i + 1 :] for x in later}
+        steps.append(contraction(labels, shape, other_labels, other, keep))
+        labels, shape = steps[-1].labels, steps[-1].shape
+    sums = tuple(d for d, label in enumerate(labels) if label not in output)
+    kept = [label for label in labels if label in output]
+    return Recipe([d for _, _, d in pairs], steps, sums, kept, output)
 
 
 def einsum(*args: Any) -> Any:
@@ -194,15 +190,7 @@ def einsum(*args: Any) -> Any:
         equation, operands = args[0], args[1:]
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = operands[0]
-    inputs, output = parse(equation, operands)
-    pairs = [diagonalised(t, labels) for t, labels in zip(operands, inputs, strict=True)]
-    check_sizes([labels for _, labels in pairs], [t for t, _ in pairs])
-    current, labels = pairs[0]
-    for i, (other, other_labels) in enumerate(pairs[1:], start=1):
-        keep = set(output) | {x for _, later in pairs[i + 1 :] for x in later}
-        current, labels = contract(current, labels, other, other_labels, keep)
-    current, labels = summed(current, labels, set(output))
-    return current.permute([labels.index(x) for x in output])
+    return recipe(equation, tuple(tuple(t.shape) for t in operands))(operands)
 
 
 def from_lists(args: Sequence[Any]) -> tuple[str, list[Any]]:
@@ -249,8 +237,8 @@ def tensordot(a, b, dims=2):
     for k, (x, y) in enumerate(zip(first, second, strict=True)):
         la[x] = lb[y] = f"s{k}"
     output = [x for x in la if x[0] == "a"] + [x for x in lb if x[0] == "b"]
-    result, labels = contract(a, la, b, lb, set(output))
-    return result.permute([labels.index(x) for x in output])
+    run = contraction(la, a.shape, lb, b.shape, set(output))
+    return permuted(run(a, b), run.labels, output)
 
 
 @composite
@@ -267,6 +255,8 @@ def inner(input, other):
             "inner() the last dimension must match on both input tensors but got shapes "
             f"{list(input.shape)} and {list(other.shape)}"
         )
+    if input.ndim == other.ndim == 1:
+        return input.dot(other)
     return tensordot.call(input, other, ([-1], [-1]))
 
 

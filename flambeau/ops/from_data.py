@@ -7,6 +7,8 @@ torch.int64
 from __future__ import annotations
 
 import warnings
+from array import array
+from itertools import chain
 from typing import Any
 
 from flambeau.core import dtype as dtypes
@@ -15,10 +17,13 @@ from flambeau.core.device import get_default_device
 from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array
-from flambeau.ops.creation import number_dtype
-from flambeau.ops.creation_arguments import finish, place
+from flambeau.ops.creation import filled, number_dtype
+from flambeau.ops.creation_arguments import blank, finish, place
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.sequences import array_from, as_number
+
+# NumPy's letters of the dtypes that both have; `flags.carray`: writable, aligned, row-major, native
+PLAIN = frozenset("?bBhHiIlLqQefdFD")
 
 
 def tensor(
@@ -46,7 +51,9 @@ def tensor(
         )
         made = data.detach().clone()
     else:
-        made = from_data(data, dtype)
+        made = from_numbers(data, dtype)
+        if made is None:
+            made = from_data(data, dtype)
     if dtype is not None or device is not None:
         made = made.to(device=place(device) if device is not None else None, dtype=dtype)
     elif get_default_device().type != "cpu" and not is_tensor(data):
@@ -54,11 +61,43 @@ def tensor(
     return finish(made, requires_grad, pin_memory)
 
 
+# what a list of such numbers becomes when no dtype is asked for: the letter of the `array` module,
+# the dtype
+LISTS = {float: ("f", dtypes.float32), int: ("q", dtypes.int64)}
+
+
+def from_numbers(data: Any, dtype: Any) -> Any:
+    """A tensor from a list of floats or of ints, or a list of such lists; None for other data."""
+    if type(data) is not list or not data:
+        return None
+    shape: tuple[int, ...] = (len(data),)
+    leaves = data
+    if type(data[0]) is list:
+        width = len(data[0])
+        if any(type(row) is not list or len(row) != width for row in data):
+            return None
+        shape, leaves = (len(data), width), list(chain.from_iterable(data))
+    kinds = set(map(type, leaves))
+    if len(kinds) != 1:
+        return None
+    letter, kind = LISTS.get(kinds.pop(), ("", None))
+    wanted = dtype or (dtypes.get_default_dtype() if letter == "f" else dtypes.int64)
+    if kind is None or wanted is not kind:
+        return None
+    try:
+        values = array(letter, leaves)
+    except OverflowError:  # the general way has torch's text for it
+        return None
+    made = empty_of(Spec.of(shape, None, kind, CPU))
+    memoryview(made._storage).cast("B")[:] = memoryview(values).cast("B")
+    return made
+
+
 def from_data(data: Any, dtype: Any) -> Any:
     """A tensor from Python data; torch's inference of the dtype and its errors."""
     if type(data) in (bool, int, float, complex):  # not NumPy's float64, which keeps its dtype
         kind = dtype or number_dtype(data)
-        return empty_of(Spec.of((), None, kind, CPU)).fill_(as_number(data, kind))
+        return filled(blank.call(((),), kind, "tensor"), as_number(data, kind))
     return from_array(array_from(data, dtype), dtype or None)
 
 
@@ -116,6 +155,8 @@ def from_numpy(ndarray: Any) -> Any:
 
     if not isinstance(ndarray, numpy.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if ndarray.flags.carray and ndarray.dtype.char in PLAIN:
+        return from_array(ndarray)
     if ndarray.dtype.name not in dtypes.DTYPES:
         raise TypeError(
             "can't convert np.ndarray of type "

@@ -74,9 +74,11 @@ def addmm(call, input, mat1, mat2, *, beta=1, alpha=1):
 
 def fused_plan(
     call: Call, names: tuple[str, ...], c: Spec, a: Spec, b: Spec, shape: tuple[int, ...],
-    beta: Any, alpha: Any,
+    beta: Any, alpha: Any, seen_as: tuple[int, ...] | None = None,
 ) -> Any:  # fmt: skip
-    """The plan of beta * c + alpha * (a @ b) in one kernel; None where no kernel does that."""
+    """The plan of beta * c + alpha * (a @ b) in one kernel; None where no kernel does that.
+    `seen_as` is the result's shape if it is not that of the matrices.
+    """
     floating = a.dtype.is_floating_point and c.dtype is a.dtype
     if not floating or not all(type(x) in (int, float) for x in (alpha, beta)) or beta == 0:
         return None
@@ -85,7 +87,8 @@ def fused_plan(
     output = a.like(shape)
     if not takes_init(c, output):
         return None
-    return use_product(call.plan(names, [output]), a, b, output, c, alpha, beta)
+    plan = call.plan(names, [a.like(seen_as or shape)])
+    return use_product(plan, a, b, output, c, alpha, beta)
 
 
 @structured(
@@ -125,13 +128,31 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     return combine("addbmm", input, products.sum(0, dtype=products.dtype), beta, alpha)
 
 
-@composite
-def addmv(input, mat, vec, *, beta=1, alpha=1):
+@structured(
+    node="AddmvBackward",
+    grad={
+        "input": lambda g, input_like, beta: scaled(g, beta),
+        "mat": lambda g, vec, alpha: scaled(g.outer(vec.conj()), alpha),
+        "vec": lambda g, mat, alpha: scaled(mat.mH.mv(g), alpha),
+    },
+)
+def addmv(call, input, mat, vec, *, beta=1, alpha=1):
     """`beta * input + alpha * (mat @ vec)`.
 
     >>> torch.addmv(torch.ones(1), torch.ones(1, 2), torch.ones(2))
     tensor([3.])
     """
+    for value, name in ((input, "input"), (mat, "mat"), (vec, "vec")):
+        call.op.check_tensor(value, name)
+    a, b, c = mat._spec, vec._spec, input._spec
+    fits = a.ndim == 2 and b.ndim == 1 and c.ndim < 2 and a.shape[1] == b.shape[0]
+    if fits and a.dtype is b.dtype:
+        column = Spec.of((*b.shape, 1), (*b.strides, 1), b.dtype, b.device)
+        start = Spec.of((*c.shape, 1), (*c.strides, 1), c.dtype, c.device)
+        names, shape = ("input", "mat", "vec"), (a.shape[0], 1)
+        fused = fused_plan(call, names, start, a, column, shape, beta, alpha, shape[:1])
+        if fused is not None:
+            return fused
     return combine("addmv", input, mat.mv(vec), beta, alpha)
 
 
@@ -160,6 +181,13 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     >>> torch.addr(torch.zeros(1, 2), torch.ones(1), torch.ones(2))
     tensor([[1., 1.]])
     """
+    kinds = {x.dtype for x in (input, vec1, vec2)}
+    simple = vec1.ndim == vec2.ndim == 1 and input.ndim <= 2 and len(kinds) == 1
+    if simple and type(beta) is int and beta == 1 and input.dtype.is_floating_point:
+        shape = (*vec1.shape, *vec2.shape)
+        # torch's errors
+        expand_strides(input.shape, input._spec.strides, shape, input.dtype.tensor_type)
+        return input.addcmul(vec1.unsqueeze(1), vec2, value=alpha)
     return combine("addr", input, vec1.outer(vec2), beta, alpha)
 
 

@@ -28,6 +28,7 @@ from flambeau.core.spec import Spec
 from flambeau.ops.arguments import explain
 from flambeau.ops.arrays import from_array
 from flambeau.ops.observe import NAN_RESULT, nan_error
+from flambeau.ops.overriding import override_of
 from flambeau.ops.plan import Operand, Plan
 from flambeau.ops.rules import Gradient, Rules
 from flambeau.return_types import ReturnType
@@ -292,7 +293,7 @@ def fallback(number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return engine.cast_call(op, args, kwargs)
     overload = override_of(args, kwargs)
     if overload is not None:
-        return overload(op, args, kwargs)
+        return overload(op, number, args, kwargs)
     try:
         if "out" in kwargs:
             return with_out(op, args, kwargs)
@@ -387,23 +388,6 @@ def write_out(target: Any, value: Any) -> None:
             )
         target.resize_(value.shape)
     target.copy_(value)
-
-
-def override_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The `__torch_function__` protocol of subclasses that define it; None for all others."""
-    plain, parameter = engine.Tensor, engine.Parameter
-    for value in (*args, *kwargs.values()):
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            kind = type(item)
-            if kind is plain or kind is parameter:
-                continue
-            method = getattr(kind, "__torch_function__", None)
-            if method is not None and method is not getattr(
-                engine.Tensor, "__torch_function__", None
-            ):
-                types = tuple({type(v) for v in args if hasattr(type(v), "__torch_function__")})
-                return lambda op, a, k, item=item: item.__torch_function__(op.call, types, a, k)
-    return None
 
 
 def run(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

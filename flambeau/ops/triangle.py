@@ -32,6 +32,7 @@ from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.ops.arrays import from_array
+from flambeau.ops.creation_arguments import check_layout, finish
 from flambeau.ops.kernels.strided import Window, address, copy_params, embed
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into
@@ -126,10 +127,22 @@ def triu(call, input, diagonal=0):
     return triangle_plan(call, input, as_int(diagonal), True, "triu")
 
 
-def triangle_indices(row: int, col: int, offset: int, upper: bool, dtype: Any, device: Any) -> Any:
+def triangle_indices(
+    row: int,
+    col: int,
+    offset: int,
+    upper: bool,
+    *,
+    dtype: Any,
+    device: Any,
+    layout: Any,
+    requires_grad: bool,
+    pin_memory: bool,
+) -> Any:
     """Row and column numbers of a triangle's elements, in row-major order."""
     import numpy
 
+    check_layout(layout)
     for name, value in (("row", row), ("col", col)):
         if value < 0:
             raise RuntimeError(f"{name} must be non-negative, got{value}")
@@ -143,7 +156,7 @@ def triangle_indices(row: int, col: int, offset: int, upper: bool, dtype: Any, d
         else numpy.tril(numpy.ones((row, col), bool), offset)
     )
     found = from_array(numpy.array(numpy.nonzero(inside), kind.numpy_name))
-    return found if device is None else found.to(device)
+    return finish(found if device is None else found.to(device), requires_grad, pin_memory)
 
 
 @composite(methods=())
@@ -164,7 +177,8 @@ def tril_indices(
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return triangle_indices(row, col, offset, False, dtype, device)
+    options = {"requires_grad": requires_grad, "pin_memory": pin_memory, "layout": layout}
+    return triangle_indices(row, col, offset, False, dtype=dtype, device=device, **options)
 
 
 @composite(methods=())
@@ -185,7 +199,8 @@ def triu_indices(
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return triangle_indices(row, col, offset, True, dtype, device)
+    options = {"requires_grad": requires_grad, "pin_memory": pin_memory, "layout": layout}
+    return triangle_indices(row, col, offset, True, dtype=dtype, device=device, **options)
 
 
 # ---- diagonals -----------------------------------------------------------------------------------

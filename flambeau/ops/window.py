@@ -27,7 +27,6 @@ from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.view import geometry, int_list
 
 Geometry = tuple[Any, Any, int]
-MAX_INDEX = (1 << 63) - 1
 
 
 # ---- gradients of windows ------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class TypeSpecification(ctypes.Structure):
 
 
 PY_BF_GETBUFFER, PY_TP_DEALLOC, PY_TP_DOC, PY_TP_MEMBERS, PY_TP_GETSET = 1, 52, 56, 72, 73
-METH_VARARGS, METH_FASTCALL, METH_KEYWORDS = 0x1, 0x80, 0x2
+METH_FASTCALL, METH_KEYWORDS = 0x80, 0x2
 T_OBJECT, T_LONGLONG, READONLY = 6, 17, 1
 TPFLAGS_DEFAULT, TPFLAGS_BASETYPE = 0, 1 << 10
 _keep: list[Any] = []  # CPython refers to the structures as long as the types live

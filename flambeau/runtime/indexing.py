@@ -175,7 +175,7 @@ def add_index(x: ptr, index: ptr, key: i64p, counts: i64p, moved: i64p) -> i64:
     if kind != world[TENSOR_TYPE] and kind != world[PARAMETER_TYPE]:
         return 0
     spec = slot(x, world[SLOT_SPEC])
-    state = stack(i64, 8)
+    state = stack(i64, STATE_WORDS)
     state[DIM], state[START], state[PLACE] = 0, 0, 0
     key[2] = K_WINDOW
     key[3] = i64(spec)

@@ -93,22 +93,11 @@ class MT19937:
         """The next 32-bit word."""
         return int(self.draw32(1)[0])
 
-    def random64(self) -> int:
-        """The next two words, the first one high."""
-        high, low = self.draw32(2).tolist()
-        return int(high << 32 | low)
-
     def draw32(self, count: int) -> np.ndarray:
         """The next `count` words as uint32."""
         out = np.empty(count, np.uint32)
         link(UNIT).fill_words(self.address, out, count)
         return out
-
-    def draw64(self, count: int) -> np.ndarray:
-        """The next `count` pairs of words as uint64, the first word of a pair high."""
-        words = self.draw32(2 * count).astype(np.uint64)
-        pairs: np.ndarray = words[0::2] << np.uint64(32) | words[1::2]
-        return pairs
 
     def get_state(self) -> np.ndarray:
         """The 5056 bytes that `torch.get_rng_state()` gives for this state."""

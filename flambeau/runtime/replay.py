@@ -87,6 +87,8 @@ from flambeau.runtime.replay_block import (
     KEEP_NOTHING,
     LEAF_WORDS,
     NO_GRADIENT,
+    P_APART,
+    P_APART_ROWS,
     P_ARGUMENTS,
     P_CONSTANT,
     P_EXTERNAL_ROWS,
@@ -224,6 +226,15 @@ def fits(program: i64p, args: ptr, bases: i64p, tensors: ptrp) -> i64:
             return 0
         bases[FIRST_BASE + i] = first_byte(tensors[i])
         row = row + EXTERNAL_WORDS
+    pair: i64p = ptr(program[P_APART_ROWS])
+    for _ in range(program[P_APART]):
+        first, second = (
+            slot(tensors[pair[0]], world[SLOT_STORAGE]),
+            slot(tensors[pair[1]], world[SLOT_STORAGE]),
+        )
+        if i64p(first)[DATA] == i64p(second)[DATA]:
+            return 0
+        pair = pair + 2
     return 1
 
 

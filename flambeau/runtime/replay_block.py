@@ -11,6 +11,7 @@ many rows of each kind there are and where:
     leaves      gradients that the call leaves behind               LEAF_WORDS each
     results     tensors that it returns                             RESULT_WORDS each
     written     externals whose version counts up                   WRITTEN_WORDS each
+    apart       pairs of externals that must not share memory       2 each
 
 Bases of slots: number 0 is address 0, then the call's temporary memory, the memory kept for a
 backward pass, the externals, the outputs.
@@ -22,8 +23,9 @@ from __future__ import annotations
     P_GUARDS, P_GUARD_ROWS, P_EXTERNALS, P_EXTERNAL_ROWS, P_OUTPUTS, P_OUTPUT_ROWS, P_SLOTS,
     P_SLOT_ROWS, P_STEPS, P_STEP_ROWS, P_LEAVES, P_LEAF_ROWS, P_RESULTS, P_RESULT_ROWS, P_WRITTEN,
     P_WRITTEN_ROWS, P_TEMPORARY, P_KEPT, P_KEEP, P_MODE, P_ARGUMENTS, P_SHAPE, P_CONSTANT, P_MISS,
-) = range(24)  # fmt: skip
-PROGRAM_WORDS = 24
+    P_APART, P_APART_ROWS,
+) = range(26)  # fmt: skip
+PROGRAM_WORDS = 26
 
 # P_KEEP: memory for the backward pass is not needed, made by this call, given to this call
 KEEP_NOTHING, KEEP_MADE, KEEP_GIVEN = 0, 1, 2

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import random
-from pathlib import Path
 
 import pytest
+from printing_cases import GOLDEN, text_of
 
 torch = pytest.importorskip("torch")
 import flambeau
-
-RECORD = Path(__file__).parent.parent / "golden" / "printing_record.py"
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64")
@@ -93,13 +91,8 @@ def test_random_tensors(seed):
 
 
 def test_the_golden_file_is_what_torch_prints():
-    import json
-
-    spec = importlib.util.spec_from_file_location("printing_record", RECORD)
-    record = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(record)
-    for entry in json.loads(record.GOLDEN.read_text()):
-        assert record.text_of(torch, entry["expression"], entry["options"]) == entry["text"]
+    for entry in json.loads(GOLDEN.read_text()):
+        assert text_of(torch, entry["expression"], entry["options"]) == entry["text"]
 
 
 def test_options_are_the_same():

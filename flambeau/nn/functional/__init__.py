@@ -53,15 +53,7 @@ from .adaptive_pooling import (
     adaptive_max_pool3d,
     adaptive_max_pool3d_with_indices,
 )
-from .attention import (
-    _canonical_mask,
-    _in_projection,
-    _in_projection_packed,
-    _mha_shape_check,
-    _none_or_dtype,
-    multi_head_attention_forward,
-    scaled_dot_product_attention,
-)
+from .attention import scaled_dot_product_attention
 from .class_loss import (
     cross_entropy,
     nll_loss,
@@ -120,6 +112,14 @@ from .margin_loss import (
     soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+)
+from .multi_head_attention import (
+    _canonical_mask,
+    _in_projection,
+    _in_projection_packed,
+    _mha_shape_check,
+    _none_or_dtype,
+    multi_head_attention_forward,
 )
 from .normalization import (
     batch_norm,

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import flambeau
-from flambeau.compiler.composites import fused
 
 from ._common import not_implemented, scalar_type
 
@@ -292,7 +291,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
-@fused
+@flambeau.compiler.fused
 def softsign(input: Tensor) -> Tensor:
     """`x / (1 + |x|)`.
 

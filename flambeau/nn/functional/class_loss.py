@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import flambeau
-from flambeau.compiler.composites import fused
 
 from ._common import (
     REDUCTIONS,
@@ -194,7 +193,7 @@ def cross_entropy(
     return nll_loss(log_probabilities, target, weight, None, ignore_index, None, reduction)
 
 
-@fused
+@flambeau.compiler.fused
 def _smoothed_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -240,7 +239,7 @@ def _uniform_cross_entropy(
     return losses.sum() / weights.masked_fill(ignored, 0).sum()
 
 
-@fused
+@flambeau.compiler.fused
 def _probability_cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import flambeau
-from flambeau.compiler.composites import fused
 
 from ._common import scalar_type
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from flambeau import Tensor
 
 
-@fused
+@flambeau.compiler.fused
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -29,7 +28,7 @@ def pairwise_distance(
     return flambeau.norm(x1 - x2 + eps, p, -1, keepdim)
 
 
-@fused
+@flambeau.compiler.fused
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The dot product along `dim` over the product of the norms, each norm being `eps` at least.
 
@@ -69,7 +68,7 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     return flambeau.norm(input[first] - input[second], p, -1)
 
 
-@fused
+@flambeau.compiler.fused
 def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:

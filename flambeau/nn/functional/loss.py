@@ -14,7 +14,6 @@ import warnings
 from typing import TYPE_CHECKING
 
 import flambeau
-from flambeau.compiler.composites import fused
 
 from ._common import (
     REDUCTIONS,
@@ -72,7 +71,7 @@ def mse_loss(
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -225,7 +224,7 @@ def binary_cross_entropy_with_logits(
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -263,7 +262,7 @@ def kl_div(
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

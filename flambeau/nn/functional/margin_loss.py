@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import flambeau
-from flambeau.compiler.composites import fused
 
 from ._common import (
     REDUCTIONS,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -56,7 +55,7 @@ def margin_ranking_loss(
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -95,7 +94,7 @@ def soft_margin_loss(
     return flambeau.ops.losses.soft_margin_loss(input, target, reduction)
 
 
-@fused
+@flambeau.compiler.fused
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -214,7 +213,7 @@ def multilabel_margin_loss(
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -259,7 +258,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
 
 
 @in_full_precision
-@fused
+@flambeau.compiler.fused
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

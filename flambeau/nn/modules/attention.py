@@ -13,7 +13,7 @@ import flambeau
 
 from .. import functional as F
 from .. import init
-from ..functional.attention import _canonical_mask, _none_or_dtype
+from ..functional.multi_head_attention import _canonical_mask, _none_or_dtype
 from ..parameter import Parameter
 from .linear import NonDynamicallyQuantizableLinear
 from .module import Module

@@ -68,9 +68,6 @@ class _LazyConvXdMixin(LazyModuleMixin):
             )
         return input.shape[-self._spatial_dims - 1]
 
-    def _get_num_spatial_dims(self) -> int:
-        return self._spatial_dims
-
 
 class LazyConv1d(_LazyConvXdMixin, Conv1d):
     """A `Conv1d` that takes `in_channels` from its first input.

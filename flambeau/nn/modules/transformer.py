@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import flambeau
 
 from .. import functional as F
-from ..functional.attention import _canonical_mask, _none_or_dtype
+from ..functional.multi_head_attention import _canonical_mask, _none_or_dtype
 from ..init import xavier_uniform_
 from .container import ModuleList
 from .module import Module

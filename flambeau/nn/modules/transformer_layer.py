@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import functional as F
-from ..functional.attention import _canonical_mask, _none_or_dtype
+from ..functional.multi_head_attention import _canonical_mask, _none_or_dtype
 from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .dropout import Dropout

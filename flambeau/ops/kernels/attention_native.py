@@ -146,77 +146,98 @@ def attention(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         Kernel(ptr(params[FINISH_KERNEL]))(found, ptr(finish), 0, rows)
 
 
+# addresses that the steps of a gradient share
+(
+    QUERIES, KEYS_AT, VALUES, MASK, GRADS, SUMS, ALONG, SCORES, CHANGES, SHARES, SLOPES, BY_QUERY,
+    BY_KEY, BY_VALUE,
+) = range(14)  # fmt: skip
+
+
+@native
+def gradient_step(step: i64p, at: ptrp, params: i64p, begin: i64, rows: i64) -> void:
+    """A block of queries against a block of keys: adds to the gradients of both and of the values;
+    `at` are the addresses of their first rows.
+    """
+    key, keys = step[STEP_KEY], step[STEP_KEYS]
+    found = stack(ptr, 8)
+    found[0] = at[QUERIES]
+    found[1] = at[KEYS_AT] + key * params[KEY_ROW]
+    found[2] = at[SCORES]
+    run(step + STEP_SCORES, found)
+    if params[CAUSAL] and key + keys > begin + 1:
+        hide_later(at[SCORES], rows, begin - key, keys, params[PITCH])
+    found[0] = at[GRADS]
+    found[1] = at[VALUES] + key * params[VALUE_ROW]
+    found[2] = at[CHANGES]
+    run(step + STEP_CHANGES, found)
+    found[0] = at[SCORES]
+    found[1] = at[CHANGES]
+    found[2] = at[SUMS]
+    found[3] = at[ALONG]
+    if MASKED:
+        found[4] = at[MASK] + (begin * params[MASK_ROW] + key * params[MASK_COLUMN])
+    found[4 + MASKED] = at[SHARES]
+    found[5 + MASKED] = at[SLOPES]
+    run(step + STEP_PROGRAM, found)
+    found[0] = at[BY_VALUE] + key * params[BY_VALUE_ROW]
+    found[1] = at[SHARES]
+    found[2] = at[GRADS]
+    found[3] = found[0]
+    run(step + STEP_BY_VALUE, found)
+    found[0] = at[BY_KEY] + key * params[BY_KEY_ROW]
+    found[1] = at[SLOPES]
+    found[2] = at[QUERIES]
+    found[3] = found[0]
+    run(step + STEP_BY_KEY, found)
+    found[0] = at[BY_QUERY]
+    first = i64(1) if key > 0 else i64(0)
+    found[first] = at[SLOPES]
+    found[first + 1] = at[KEYS_AT] + key * params[KEY_ROW]
+    found[first + 2] = at[BY_QUERY]
+    run(step + STEP_BY_QUERY, found)
+
+
+@native
+def clear(matrix: ptr, rows: i64, pitch: i64, width: i64) -> void:
+    """Zeros in a matrix whose rows are `pitch` bytes apart."""
+    for row in range(rows):
+        fill_memory(matrix + row * pitch, 0, width)
+
+
 @native
 def attention_gradient(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Buffers: gradient, query, key, value, mask if any, output, logarithms of sums, then the
     gradients by query, key and value, scratch. An item is a matrix of the batch.
     """
     slot = buffers[9 + MASKED] + (start // params[GRAIN]) * params[SLOT]
-    scores: TP = slot
-    changes: TP = slot + params[TILE]
-    shares: TP = slot + 2 * params[TILE]
-    slopes: TP = slot + 3 * params[TILE]
-    along: TP = slot + 4 * params[TILE]
-    found = stack(ptr, 8)
+    at, found = stack(ptr, 14), stack(ptr, 4)
+    for tile in range(5):
+        at[SCORES + tile if tile < 4 else ALONG] = slot + tile * params[TILE]
     height = params[ROWS]
     table: i64p = ptr(params[OFFSETS])
     firsts: i64p = ptr(params[FIRST])
     for matrix in range(start, stop):
-        at = table + matrix * OFFSET_WORDS
-        by_key = buffers[7 + MASKED] + at[AT_BY_KEY]
-        by_value = buffers[8 + MASKED] + at[AT_BY_VALUE]
-        for row in range(params[KEYS]):
-            fill_memory(by_key + row * params[BY_KEY_ROW], 0, params[BY_KEY_BYTES])
-            fill_memory(by_value + row * params[BY_VALUE_ROW], 0, params[BY_VALUE_BYTES])
+        offset = table + matrix * OFFSET_WORDS
+        at[KEYS_AT] = buffers[2] + offset[AT_KEY]
+        at[VALUES] = buffers[3] + offset[AT_VALUE]
+        if MASKED:
+            at[MASK] = buffers[4] + offset[AT_MASK]
+        at[BY_KEY] = buffers[7 + MASKED] + offset[AT_BY_KEY]
+        at[BY_VALUE] = buffers[8 + MASKED] + offset[AT_BY_VALUE]
+        clear(at[BY_KEY], params[KEYS], params[BY_KEY_ROW], params[BY_KEY_BYTES])
+        clear(at[BY_VALUE], params[KEYS], params[BY_VALUE_ROW], params[BY_VALUE_BYTES])
         for block in range(params[BLOCKS]):
             begin = block * height
             rows = height if begin + height < params[LENGTH] else params[LENGTH] - begin
-            query = buffers[1] + at[AT_QUERY] + begin * params[QUERY_ROW]
-            grad = buffers[0] + at[AT_GRAD] + begin * params[GRAD_ROW]
-            sums = buffers[5 + MASKED] + at[AT_SUM] + begin * sizeof(T)
-            found[0] = grad
-            found[1] = buffers[4 + MASKED] + at[AT_OUTPUT] + begin * params[OUTPUT_ROW]
-            found[2] = along
+            at[QUERIES] = buffers[1] + offset[AT_QUERY] + begin * params[QUERY_ROW]
+            at[BY_QUERY] = buffers[6 + MASKED] + offset[AT_BY_QUERY] + begin * params[BY_QUERY_ROW]
+            at[GRADS] = buffers[0] + offset[AT_GRAD] + begin * params[GRAD_ROW]
+            at[SUMS] = buffers[5 + MASKED] + offset[AT_SUM] + begin * sizeof(T)
+            found[0] = at[GRADS]
+            found[1] = buffers[4 + MASKED] + offset[AT_OUTPUT] + begin * params[OUTPUT_ROW]
+            found[2] = at[ALONG]
             finish = params[FINISH] if rows == height else params[LAST_FINISH]
             Kernel(ptr(params[FINISH_KERNEL]))(found, ptr(finish), 0, rows)
             for number in range(firsts[block], firsts[block + 1]):
                 step: i64p = ptr(params[STEPS]) + number * (8 * STEP_WORDS)
-                key, keys = step[STEP_KEY], step[STEP_KEYS]
-                keys_at = buffers[2] + at[AT_KEY] + key * params[KEY_ROW]
-                found[0] = query
-                found[1] = keys_at
-                found[2] = scores
-                run(step + STEP_SCORES, found)
-                if params[CAUSAL] and key + keys > begin + 1:
-                    hide_later(scores, rows, begin - key, keys, params[PITCH])
-                found[0] = grad
-                found[1] = buffers[3] + at[AT_VALUE] + key * params[VALUE_ROW]
-                found[2] = changes
-                run(step + STEP_CHANGES, found)
-                found[0] = scores
-                found[1] = changes
-                found[2] = sums
-                found[3] = along
-                if MASKED:
-                    place = begin * params[MASK_ROW] + key * params[MASK_COLUMN]
-                    found[4] = buffers[4] + at[AT_MASK] + place
-                found[4 + MASKED] = shares
-                found[5 + MASKED] = slopes
-                run(step + STEP_PROGRAM, found)
-                found[0] = by_value + key * params[BY_VALUE_ROW]
-                found[1] = shares
-                found[2] = grad
-                found[3] = found[0]
-                run(step + STEP_BY_VALUE, found)
-                found[0] = by_key + key * params[BY_KEY_ROW]
-                found[1] = slopes
-                found[2] = query
-                found[3] = found[0]
-                run(step + STEP_BY_KEY, found)
-                by_query = buffers[6 + MASKED] + at[AT_BY_QUERY] + begin * params[BY_QUERY_ROW]
-                found[0] = by_query
-                first = i64(1) if key > 0 else i64(0)
-                found[first] = slopes
-                found[first + 1] = keys_at
-                found[first + 2] = by_query
-                run(step + STEP_BY_QUERY, found)
+                gradient_step(step, at, params, begin, rows)

@@ -44,7 +44,6 @@ SIZE = 1  # bytes of T: replaced by `Unit`
 
 # words of a window copy's parameters
 RANK, INNER, INNER_SOURCE, INNER_TARGET, SOURCE_OFFSET, TARGET_OFFSET, CLEARED, OUTER = range(8)
-MAX_RANK = 64
 
 
 @native

@@ -1,17 +1,14 @@
-"""Records what torch prints for a list of expressions: `python tests/golden/printing_record.py`.
-
-Writes `printing.json` beside it, which `tests/test_printing.py` compares Flambeau with. Each entry
-is an expression over `torch`, the options it is printed under, and the text.
+"""Expressions and options whose printed texts torch was asked for (tools/record_printing.py);
+test_printing.py and parity/test_printing_random.py compare with the texts.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-GOLDEN = Path(__file__).with_name("printing.json")
+GOLDEN = Path(__file__).parent / "golden" / "printing.json"
 
 # Values of many magnitudes, the same in every library because Python computes them.
 WAVE = [round(math.sin(i * 1.7) * 10 ** (i % 5), 5) for i in range(40)]
@@ -129,18 +126,3 @@ def text_of(torch: Any, expression: str, options: dict[str, Any]) -> str:
         return repr(eval(expression, {"torch": torch, **NAMES}))
     finally:
         torch.set_printoptions(profile="default")
-
-
-def main() -> None:
-    import torch
-
-    entries = [
-        {"expression": expression, "options": options, "text": text_of(torch, expression, options)}
-        for expression, options in all_cases()
-    ]
-    GOLDEN.write_text(json.dumps(entries, indent=0) + "\n")
-    print(f"{len(entries)} texts in {GOLDEN}")
-
-
-if __name__ == "__main__":
-    main()
