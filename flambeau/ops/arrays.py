@@ -69,7 +69,7 @@ def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
         return engine.core.make_tensor(storage, spec, 0)
     if any(s < 0 or s % array.itemsize for s in array.strides) or not array.dtype.isnative:
         array = numpy.array(array, order="C", dtype=array.dtype.newbyteorder("="))
-    strides = tuple(s // array.itemsize for s in array.strides) if array.size else None
+    strides = tuple(s // array.itemsize for s in array.strides)
     spec = Spec.of(tuple(array.shape), strides, dtype, CPU)
     extent = (
         (1 + sum((n - 1) * s for n, s in zip(array.shape, strides, strict=True))) * array.itemsize
