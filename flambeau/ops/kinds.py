@@ -11,7 +11,7 @@ in ops/ hold nothing but such functions:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from flambeau.autograd.inplace import check_modifiable, modify
@@ -32,7 +32,7 @@ from flambeau.core.strides import (
 )
 from flambeau.ops.arrays import run_numpy
 from flambeau.ops.plan import NUMBER_DTYPES, Folding, Formula, Operand, Plan
-from flambeau.ops.registry import Op, Places, engine, is_tensor
+from flambeau.ops.registry import Op, Places, is_tensor
 from flambeau.ops.rules import Rules
 
 SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
@@ -495,12 +495,3 @@ def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any
     if function is None:
         return lambda f: composite(f, **options)
     return Composite(function, **options)
-
-
-__all__ = [
-    "Dims",
-    "Sizes",
-    "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE",
-    "Op", "SAME", "Spec", "composite", "engine", "pointwise", "reduced_dims", "reduction",
-    "structured", "view",
-]  # fmt: skip
