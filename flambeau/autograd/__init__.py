@@ -18,6 +18,7 @@ from flambeau.autograd.modes import set_grad_enabled as set_grad_enabled
 #: names of other files of this folder: (file, name in it; "" for the file itself)
 LATE = {
     "anomaly_mode": ("anomaly_mode", ""),
+    "forward_ad": ("forward_ad", ""),
     "function": ("function", ""),
     "functional": ("functional", ""),
     "grad_mode": ("grad_mode", ""),

@@ -277,6 +277,9 @@ class Function:
         return tuple(finished) if isinstance(output, tuple) else finished[0]
 
 
+Function.__init_subclass__.__func__(Function)  # type: ignore[attr-defined]
+
+
 def finish(
     node: BackwardCFunction, args: Sequence[Any], raw: Sequence[Any], active: bool
 ) -> list[Any]:

@@ -50,6 +50,11 @@ def is_grad_enabled() -> bool:
     return not _mode() & NO_GRAD
 
 
+def is_recording() -> bool:
+    """The same, but that nothing is recorded in inference mode."""
+    return not _mode() & GRAD_BITS
+
+
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is inside `inference_mode`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.autograd.modes import is_grad_enabled
+from flambeau.autograd.modes import is_recording
 from flambeau.autograd.nodes import edge_to, node_class
 from flambeau.core import graph_errors
 from flambeau.runtime.memory import FLAG_INFERENCE
@@ -20,7 +20,7 @@ def record(plan: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
     """Makes the graph node of a call that ran in Python."""
     gradient = plan.gradient
     tensor = engine.Tensor
-    if gradient is None or not gradient.differentiable or not is_grad_enabled():
+    if gradient is None or not gradient.differentiable or not is_recording():
         return
     edges = tuple(x._node if isinstance(x, tensor) else None for x in inputs)
     if not any(edge is not None for edge in edges):

@@ -111,7 +111,13 @@ def along(slope: Any, share: Callable[[Any], float]) -> dict[str, Any]:
     return {"input": rule(1.0), "target": rule(-1.0)}
 
 
-@slope_op(second=lambda input, target, bend: choose(input == input, 2, 0))
+def inside(condition: Any, like: Any, value: float) -> Any:
+    """`value` where the condition holds, else 0; of the kind and dtype of `like`."""
+    zero = like.sign() * 0
+    return choose(condition, zero + value, zero)
+
+
+@slope_op(second=lambda x, y, bend: inside(x == x, x, 2))
 def mse_slope(input: Any, target: Any, bend: Any) -> Any:
     """Derivative of the squared difference."""
     return 2 * (input - target)
@@ -123,7 +129,7 @@ def mse_loss(input, target, bend=0.0):
     return (input - target) * (input - target)
 
 
-@slope_op(second=lambda input, target, bend: choose((input - target).abs() < bend, 1 / bend, 0))
+@slope_op(second=lambda x, y, bend: inside((x - y).abs() < bend, x, 1 / bend))
 def smooth_l1_slope(input: Any, target: Any, bend: Any) -> Any:
     """Derivative of the smooth absolute difference."""
     gap = input - target
@@ -137,7 +143,7 @@ def smooth_l1_loss(input, target, bend=1.0):
     return choose(gap < bend, 0.5 * gap * gap / bend, gap - 0.5 * bend)
 
 
-@slope_op(second=lambda input, target, bend: choose((input - target).abs() <= bend, 1, 0))
+@slope_op(second=lambda x, y, bend: inside((x - y).abs() <= bend, x, 1))
 def huber_slope(input: Any, target: Any, bend: Any) -> Any:
     """Derivative of Huber's loss."""
     gap = input - target

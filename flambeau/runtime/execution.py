@@ -405,7 +405,7 @@ def execute(block: i64p, operands: ptrp, mode: i64) -> ptr:
         return inputs[0]
     odd = needs & ODD
     needs = needs & ~ODD
-    if mode & NO_GRAD or block[B_DIFFERENTIABLE] == 0:
+    if mode & (NO_GRAD | INFERENCE) or block[B_DIFFERENTIABLE] == 0:
         needs = 0
     if unlikely(odd != 0):
         if is_for_python(block, inputs, needs, mode):
