@@ -10,6 +10,7 @@ Called by ops.kinds.Call.numpy and by op modules. NumPy is imported on first use
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from flambeau.autograd.recording import record as record
@@ -44,17 +45,28 @@ def raw_array(tensor: Any, numpy_name: str | None) -> Any:
     return numpy.ndarray(tuple(spec.shape), kind, storage, tensor._offset * spec.itemsize, strides)
 
 
+@cache
+def _of_numpy(kind: Any) -> dtypes.dtype:
+    """Our dtype for a NumPy dtype."""
+    return dtypes.DTYPES[kind.name]
+
+
 def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
     """A tensor over the array's memory where dtype and layout allow it, else over a copy."""
     import numpy
 
     array = numpy.asarray(array)
+    kind = _of_numpy(array.dtype)
     if dtype is None:
-        dtype = dtypes.DTYPES[array.dtype.name]
+        dtype = kind
     if dtype is dtypes.bfloat16:
         return to_bfloat16(array)
-    if array.dtype.name != dtype.numpy_name:
+    if kind is not dtype:
         array = array.astype(dtype.numpy_name)
+    if array.flags.c_contiguous and array.dtype.isnative:
+        spec = Spec.of(array.shape, None, dtype, CPU)
+        storage = engine.core.make_borrowed(array.ctypes.data, array.nbytes, array, 0)
+        return engine.core.make_tensor(storage, spec, 0)
     if any(s < 0 or s % array.itemsize for s in array.strides) or not array.dtype.isnative:
         array = numpy.array(array, order="C", dtype=array.dtype.newbyteorder("="))
     strides = tuple(s // array.itemsize for s in array.strides)

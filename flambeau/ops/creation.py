@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.core.device import get_default_device
-from flambeau.core.dtype import get_default_dtype
 from flambeau.core.promotion import number_dtype as of_number
 from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import dense_strides, format_strides
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.creation_arguments import (
+    NEVER_CALLED,
     blank,
     check_dtype,
     check_layout,
@@ -28,6 +29,7 @@ from flambeau.ops.creation_arguments import (
     place,
     sizes_of,
 )
+from flambeau.ops.kinds import structured
 from flambeau.ops.registry import is_tensor, plain_number
 
 # ---- uninitialised and constant tensors ----------------------------------------------------------
@@ -66,23 +68,28 @@ def empty(
 
 
 def sized(name: str, value: Any, general: Callable[..., Any]) -> Callable[..., Any]:
-    """The function `name`: without options, which is the usual wish, by a plan and filled with
-    `value` (None: not at all), else by `general`; `size` may be a keyword too.
+    """The function `name`: without options but a dtype, which is the usual wish, by a plan and
+    filled with `value` (None: not at all), else by `general`; `size` may be a keyword too.
     """
 
-    def function(*args: Any, **options: Any) -> Any:
-        if options or get_default_device() is not CPU:
+    def function(*args: Any, dtype: Any = None, **options: Any) -> Any:
+        plain = not options and (dtype is None or isinstance(dtype, dtypes.dtype))
+        if not plain or get_default_device() is not CPU:
             size = options.pop("size", None)
-            return general(*args if size is None else (tuple(size),), **options)
-        made = blank.call(args, get_default_dtype(), name)
-        if value is not None:
-            made.fill_(value)
-            made._storage.version = 0
-        return made
+            return general(*args if size is None else (tuple(size),), dtype=dtype, **options)
+        made = blank.call(args, dtype or dtypes.get_default_dtype(), name)
+        return made if value is None else filled(made, value)
 
     function.__name__, function.__doc__ = name, general.__doc__
     function.__wrapped__ = general  # type: ignore[attr-defined]
     return function
+
+
+def filled(made: Any, value: Any) -> Any:
+    """A new tensor filled with a value, which is no change of it."""
+    made._fill_(value)
+    made._storage.version = 0
+    return made
 
 
 def constant(name: str, value: Any, text: str) -> Callable[..., Any]:
@@ -139,6 +146,10 @@ def full(
     fill_value = plain_number(fill_value)
     if dtype is None:
         dtype = fill_value.dtype if is_tensor(fill_value) else number_dtype(fill_value)
+    if out is None and layout is None and device is None and get_default_device() is CPU:
+        made = blank.call((size,), check_dtype("full", dtype), "full")
+        made = made.fill_(fill_value) if is_tensor(fill_value) else filled(made, fill_value)
+        return finish(made, requires_grad, pin_memory) if requires_grad or pin_memory else made
     shape = sizes_of("full", (size,))
     check_layout(layout, names)
     made = (
@@ -205,10 +216,21 @@ def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], **option
     return empty_strided(size, strides, **options)
 
 
+@structured(public=None, methods=())
+def blank_like(call, input, dtype):
+    """`like` without options but a dtype."""
+    spec = input._spec
+    strides = spec.strides if spec.contiguous else dense_strides(spec.shape, spec.strides)
+    output = Spec.of(spec.shape, strides, dtype or spec.dtype, spec.device)
+    return call.plan(["input"], [output]).use_native(NEVER_CALLED, (), items=0)
+
+
 def like(input: Any, dtype: Any, layout: Any, device: Any, memory_format: Any) -> Any:
     """An uninitialised tensor of the input's shape; its layout is kept where it is dense."""
     if not is_tensor(input):
         raise errors.argument_type_error("empty_like", "input", 1, "Tensor", input)
+    if layout is None and device is None and memory_format is None:
+        return blank_like.call(input, dtype)
     check_layout(layout)
     spec = input._spec
     if memory_format is None or memory_format is layouts.preserve_format:
@@ -257,11 +279,8 @@ def filled_like(name: str, value: Any) -> Callable[..., Any]:
         memory_format: Any = None,
         out: Any = None,
     ) -> Any:
-        return finish(
-            like(input, dtype, layout, device, memory_format).fill_(value),
-            requires_grad,
-            pin_memory,
-        )
+        made = filled(like(input, dtype, layout, device, memory_format), value)
+        return finish(made, requires_grad, pin_memory) if requires_grad or pin_memory else made
 
     function.__name__ = name
     function.__doc__ = f"A tensor of the input's shape and dtype filled with {value}."

@@ -21,6 +21,9 @@ from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import empty
 from flambeau.ops.kinds import NONE, pointwise, structured
 
+# the kernel's address in plans of uninitialised tensors: 0 means a result without memory
+NEVER_CALLED = 1
+
 
 def check_fill(input: Any, value: Any) -> None:
     """torch's error for a complex number that a real tensor cannot hold."""
@@ -100,8 +103,7 @@ def blank(call, size, dtype, name):
     output = Spec.of(sizes_of(name, size), None, dtype, CPU)
     if call.places.items:  # a size that is a tensor: its value is not part of the plan's key
         return empty(output)
-    never_called = 1  # address 0 means a result without memory
-    return call.plan([], [output]).use_native(never_called, (), items=0)
+    return call.plan([], [output]).use_native(NEVER_CALLED, (), items=0)
 
 
 def place(where: Any) -> device_type:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU
 from flambeau.ops.creation import empty, empty_strided, full, ones, zeros
 from flambeau.ops.creation_arguments import check_layout
 from flambeau.ops.from_data import tensor
@@ -35,9 +37,13 @@ def new_kwargs(
 ) -> dict[str, Any]:
     """The options of a new tensor, with dtype and device of this one where none are asked for."""
     check_layout(layout)
-    device = self.device if device is None else device
-    options = {"pin_memory": pin_memory, "requires_grad": requires_grad}
-    return {"dtype": dtype or self.dtype, "device": device, **options}
+    spec = self._spec
+    options: dict[str, Any] = {"dtype": spec.dtype if dtype is None else dtype}
+    if device is not None or spec.device is not CPU or get_default_device() is not CPU:
+        options["device"] = spec.device if device is None else device
+    if requires_grad or pin_memory:
+        options |= {"requires_grad": requires_grad, "pin_memory": pin_memory}
+    return options
 
 
 def accept_size_keyword(function: Callable[..., Any]) -> Callable[..., Any]:

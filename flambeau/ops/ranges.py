@@ -12,11 +12,16 @@ from typing import Any
 
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
-from flambeau.core.spec import Spec
+from flambeau.core.device import get_default_device
+from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array, raw_array
 from flambeau.ops.creation import zeros
-from flambeau.ops.creation_arguments import finish, number_of, place
+from flambeau.ops.creation_arguments import blank, finish, number_of, place
+from flambeau.ops.kernels.counting import counting_address
+from flambeau.ops.overwrite import Overwrite
+
+counted = Overwrite("_count_up", "first step", counting_address)
 
 
 def arange(
@@ -36,6 +41,12 @@ def arange(
     >>> torch.arange(1, 10, 3)
     tensor([1, 4, 7])
     """
+    if len(bounds) == 1 and type(bounds[0]) is int and bounds[0] >= 0:  # the usual wish
+        plain = step is None and out is None and dtype is None and layout is None and device is None
+        if plain and end is None and start is None and get_default_device() is CPU:
+            made = blank.call((bounds,), dtypes.int64, "arange")
+            counted.in_place.call(made, 0, 1)
+            return finish(made, requires_grad, pin_memory)
     if len(bounds) > 3:
         raise TypeError("arange() takes at most 3 numbers")
     if len(bounds) == 1 and end is None:
@@ -76,7 +87,10 @@ def arange(
     )
     where = place(device)
     made = empty_of(Spec.of((count,), None, dtype, where)) if out is None else out.resize_((count,))
-    if where.type != "meta" and count:
+    if counted.takes(made.dtype) and made._spec.contiguous and made.device is CPU:
+        number = int if made.dtype.category < 2 else float
+        counted.in_place.call(made, number(first), number(by))
+    elif where.type != "meta" and count:
         write(made, lambda numpy: first + numpy.arange(count, dtype=counting_dtype(dtype)) * by)
     return finish(made, requires_grad)
 
@@ -230,13 +244,12 @@ def eye(
     for name, value in (("n", n), ("m", columns)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {value}")
-    made = (
-        zeros(n, columns, dtype=dtype, device=device)
-        if out is None
-        else out.resize_((n, columns)).zero_()
-    )
+    if out is not None:
+        made = out.resize_((n, columns)).zero_()
+    else:
+        made = zeros(n, columns, dtype=dtype, **({} if device is None else {"device": device}))
     if n and columns:
-        made.diagonal().fill_(1)
+        made.diagonal()._fill_(1)
     return finish(made, requires_grad)
 
 

@@ -29,6 +29,13 @@ def item(self: Any) -> Any:
     return read_scalar(self)
 
 
+# letters of the dtypes that Python reads from memory itself
+LETTERS: dict[str, Any] = {
+    "float32": "f", "float64": "d", "int64": "q", "int32": "i", "int16": "h", "int8": "b",
+    "uint8": "B", "bool": "?",
+}  # fmt: skip
+
+
 def tolist(self: Any) -> Any:
     """The values as nested Python lists.
 
@@ -39,7 +46,13 @@ def tolist(self: Any) -> Any:
         return self.item()
     if self._spec.device.type == "meta":
         raise errors.no_data()
-    return as_array(self.detach()).tolist()
+    spec = self._spec
+    letter = LETTERS.get(spec.dtype.name)
+    if letter is None or not spec.contiguous or not spec.numel:
+        return as_array(self.detach()).tolist()
+    first = self._offset * spec.itemsize
+    values = memoryview(self._storage).cast("B")[first : first + spec.numel * spec.itemsize]
+    return values.cast(letter, spec.shape).tolist()
 
 
 def numpy(self: Any, *, force: bool = False) -> Any:
