@@ -54,9 +54,9 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed",
-    "distributions", "fft", "func", "functional", "hub", "jit", "library", "linalg", "mps",
-    "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
+    "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
+    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library", "linalg",
+    "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
     "random", "return_types", "serialization", "signal", "special", "testing", "torch_version",
     "types", "utils", "version",
 )  # fmt: skip

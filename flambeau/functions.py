@@ -179,6 +179,25 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tens
     return F.pad(input, list(pad), "constant", value)
 
 
+INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
+BORDERS = ("zeros", "border", "reflection")
+
+
+def grid_sampler(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """`nn.functional.grid_sample` with numbers for the modes.
+
+    >>> torch.grid_sampler(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), 0, 0, False)
+    tensor([[[[1.]]]])
+    """
+    modes = INTERPOLATIONS[interpolation_mode], BORDERS[padding_mode]
+    return F.grid_sample(input, grid, *modes, align_corners)
+
+
+grid_sampler_2d = grid_sampler_3d = grid_sampler
+
+
 def convolution(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
     transposed: bool, output_padding: Any, groups: int,
@@ -413,10 +432,10 @@ __all__ = sorted(
         *SAME, *LOSSES, *METHODS, "alpha_dropout", "as_strided_scatter", "batch_norm", "cond",
         "constant_pad_nd", "convolution", "dropout", "dropout_", "embedding",
         "feature_alpha_dropout", "feature_dropout", "frobenius_norm", "get_device_module",
-        "gradient", "group_norm", "gru_cell", "instance_norm", "is_warn_always_enabled",
-        "layer_norm", "lstm_cell", "norm_except_dim", "nuclear_norm", "rnn_relu_cell",
-        "rnn_tanh_cell", "set_default_tensor_type", "set_flush_denormal", "set_warn_always",
-        "sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sum",
-        "unsafe_split_with_sizes",
+        "gradient", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "group_norm", "gru_cell",
+        "instance_norm", "is_warn_always_enabled", "layer_norm", "lstm_cell", "norm_except_dim",
+        "nuclear_norm", "rnn_relu_cell", "rnn_tanh_cell", "set_default_tensor_type",
+        "set_flush_denormal", "set_warn_always", "sym_float", "sym_int", "sym_ite", "sym_max",
+        "sym_min", "sym_not", "sym_sum", "unsafe_split_with_sizes",
     ]
 )  # fmt: skip

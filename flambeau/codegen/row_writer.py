@@ -15,6 +15,7 @@ from flambeau.codegen.emit import Slot, llvm_type
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, load, param
 from flambeau.codegen.reduction_writer import ReductionWriter
+from flambeau.codegen.row_values import RowValue, with_row_values
 from flambeau.codegen.states import fill, parts
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class RowWriter(ReductionWriter):
         reduction: Any = kernel  # has the members that the writer of reductions reads
         super().__init__(reduction)
         self.program, self.rows_kernel = kernel.program, kernel
+        self.row_values: list[list[RowValue]] = []
+        if self.inner and kernel.lanes > 1:
+            self.program, self.row_values = with_row_values(kernel.program)
+            self.reduction = self.program.as_reduction()
+        self.scalars: dict[Slot, str] = {}  # the stages' results
         self.targets: list[str] = []  # where the present segment's outputs begin
         self.swept = False  # whether the row lies in the cache
         self.wanted: set[str] = set()  # the elements' slots that the present sweep reads
@@ -125,12 +131,22 @@ class RowWriter(ReductionWriter):
     def _sweeps(self, bases: Sequence[str]) -> dict[Slot, str]:
         """All stages over the row; the slots with their results, in every lane."""
         seen: dict[Slot, str] = {}
+        self.scalars = {}
         for number, stage in enumerate(self.program.stages):
+            self._compute_row_values(number, seen)
             slots = self.sweep(number, bases, "0", self.length, seen)
+            self.scalars.update(slots)
             for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
                 seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
             self.swept = True
+        self._compute_row_values(len(self.program.stages), seen)
         return seen
+
+    def _compute_row_values(self, sweep: int, seen: dict[Slot, str]) -> None:
+        """Put what a sweep needs of the row as a whole into every lane."""
+        for slot, value in self.row_values[sweep] if self.row_values else ():
+            (name,) = self.evaluate((value,), self.scalars, 1)
+            seen[slot, 0] = self.splat(name, value.dtype, self.kernel.lanes)
 
     def accumulate(
         self,
@@ -288,21 +304,15 @@ class RowWriter(ReductionWriter):
             self._store_lanes(place, self.strides[operand], names, dtypes, operand, lanes)
 
     def _row_results(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
-        """Store what belongs to the row; along the vector axis of `inner` all lanes are alike."""
+        """Store what belongs to the row."""
         first = len(self.rows_kernel.input_dtypes) + len(self.program.outputs)
-        lanes = self.kernel.lanes
-        values = iter(self.evaluate(self.program.row_outputs, seen, lanes))
+        lanes = 1 if self.inner else self.kernel.lanes
+        slots = self.scalars if self.inner else seen
+        values = iter(self.evaluate(self.program.row_outputs, slots, lanes))
         for k, base in enumerate(bases):
             dtypes = parts(self.program.row_outputs[k : k + 1])
             names = [next(values) for _ in dtypes]
-            if self.inner and lanes > 1:
-                names = [self._first_lane(name, dtype, lanes) for name, dtype in zip(names, dtypes)]
-            self._store_lanes(
-                base, self.strides[first + k], names, dtypes, first + k, 1 if self.inner else lanes
-            )
-
-    def _first_lane(self, name: str, dtype: str, lanes: int) -> str:
-        return self.emitter.let(f"extractelement {llvm_type(dtype, lanes)} {name}, i64 0")
+            self._store_lanes(base, self.strides[first + k], names, dtypes, first + k, lanes)
 
     def _store_lanes(
         self,

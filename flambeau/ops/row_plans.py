@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flambeau.codegen.expr import Expr
+from flambeau.codegen.expr import Expr, where
 from flambeau.codegen.loops import collapse
-from flambeau.codegen.monoids import Stage
+from flambeau.codegen.monoids import Stage, lowest
 from flambeau.codegen.rows import RowProgram, plan_rows
 from flambeau.core.spec import Spec
 
@@ -69,6 +69,14 @@ def summing(*elements: Expr, wide: bool = False) -> Stage:
         tuple(t + element.to(t.dtype) for t, element in zip(totals, elements, strict=True)),
         tuple(t + other for t, other in zip(totals, others, strict=True)),
     )
+
+
+def greatest(dtype: str) -> Stage:
+    """The stage that finds the greatest x0, passing over NaN: what is subtracted before
+    exponentials, whose sum NaN reaches anyway.
+    """
+    x, best, other = (slot(name, dtype) for name in ("x0", "acc0", "other0"))
+    return Stage((lowest(dtype),), (where(x > best, x, best),), (where(other > best, other, best),))
 
 
 def is_long(length: int) -> bool:

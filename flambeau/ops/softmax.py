@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.codegen.exponential import exp_below
 from flambeau.codegen.expr import Expr
-from flambeau.codegen.monoids import maximum_of
 from flambeau.codegen.rows import RowProgram
 from flambeau.core import errors
 from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
 from flambeau.ops.kinds import compute_name, structured
-from flambeau.ops.row_plans import Layout, Operand, plan_over, slot, summing
+from flambeau.ops.row_plans import Layout, Operand, greatest, plan_over, slot, summing
 
 
 def normalised(dtype: str, logarithm: bool) -> RowProgram:
     """The greatest element, the sum of exponentials relative to it, then the results."""
     x, top, total = slot("x0", dtype), slot("stage0.0", dtype), slot("stage1.0", dtype)
-    stages = (maximum_of(dtype, dtype).stages[0], summing((x - top).exp()))
+    stages = (greatest(dtype), summing(exp_below(x - top)))
     if logarithm:
         return RowProgram((Expr.input(0, dtype),), stages, ((x - top) - total.log(),))
-    draft, share = (x - top).exp(), 1 / total
+    draft, share = exp_below(x - top), 1 / total
     return RowProgram(
         (Expr.input(0, dtype),),
         stages,
@@ -38,7 +38,7 @@ def normalised(dtype: str, logarithm: bool) -> RowProgram:
 def backward(dtype: str, logarithm: bool) -> RowProgram:
     """The gradient, from the gradient x0 of the results and the results x1."""
     g, y, total = slot("x0", dtype), slot("x1", dtype), slot("stage0.0", dtype)
-    result = g - y.exp() * total if logarithm else y * (g - total)
+    result = g - exp_below(y) * total if logarithm else y * (g - total)
     return RowProgram(
         (Expr.input(0, dtype), Expr.input(1, dtype)),
         (summing(g if logarithm else g * y),),

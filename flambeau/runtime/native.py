@@ -46,6 +46,7 @@ from flambeau.runtime import (
     programs,
     records,
     replay,
+    sequences,
     thread_modes,
     threads,
 )
@@ -73,7 +74,7 @@ from flambeau.runtime.capi import (
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
     arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
-    programs, records, replay, thread_modes, threads,
+    programs, records, replay, sequences, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
@@ -81,8 +82,8 @@ BUILTINS: list[NativeFunction] = [
     dispatch.execute_plan, execution.check_saved, backward.run_pass, arrivals.take_over,
     programs.run_program, programs.same_bytes, thread_modes.get_mode,
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
-    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers,
-    threads.forget_workers,
+    indexing.call_kernel, sequences.measure_numbers, sequences.write_numbers, replay.replay,
+    replay.failing_guard, threads.stop_workers, threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
@@ -124,6 +125,8 @@ class NativeCore:
     next_order: Callable[[], int]
     call_kernel: Callable[..., Any]
     replay: Callable[..., Any]
+    measure_numbers: Callable[[Any], tuple[int, ...] | None]
+    write_numbers: Callable[[Any, Any, int], int]
     failing_guard: Callable[..., int]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]

@@ -15,13 +15,15 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from flambeau.codegen.exponential import exp_below
 from flambeau.codegen.expr import Expr, where
 from flambeau.codegen.llvm import load
-from flambeau.codegen.monoids import Stage, lowest, maximum_of
+from flambeau.codegen.monoids import Stage, lowest
 from flambeau.codegen.native import Unit, f32, f64, pointer
 from flambeau.codegen.rows import RowProgram, plan_rows
 from flambeau.ops.kernels import attention_native as native
 from flambeau.ops.kernels import gemm
+from flambeau.ops.row_plans import greatest, slot
 
 QUERIES = 64  # of a block
 TILE_BYTES = 1 << 17  # the scores of a block of queries and one of keys
@@ -82,11 +84,6 @@ class Task(NamedTuple):
 # ---- row programs --------------------------------------------------------------------------------
 
 
-def slot(name: str, dtype: str) -> Expr:
-    """A value that the loop provides."""
-    return Expr.slot(name, dtype)
-
-
 def finite(x: Expr) -> Expr:
     """0 for minus infinity: what the scores of a row without keys are measured from."""
     result: Expr = where(x == float("-inf"), 0.0, x)
@@ -116,7 +113,7 @@ def exponentials(shape: Shape, first: bool) -> RowProgram:
     the factor for what was summed before.
     """
     dtype, places = shape.dtype, 1 if shape.mask is None else 2
-    x, best = slot("x0", dtype), maximum_of(dtype, dtype).stages[0]
+    x, best = slot("x0", dtype), greatest(dtype)
     top = slot("stage0.0", dtype)
     elements: tuple[Expr, ...] = (masked(shape, 1),)
     if not first:
@@ -125,14 +122,14 @@ def exponentials(shape: Shape, first: bool) -> RowProgram:
         merge = tuple(e.renamed(renamed) for e in before.merge)
         best = Stage(best.start + before.start, best.step + before.step, best.merge + merge)
         old, total = slot("stage0.1", dtype), slot("stage0.2", dtype)
-        top = where((old > top) | old.isnan(), old, top)
+        top = where(old > top, old, top)
         elements += tuple(Expr.input(places + k, dtype) for k in range(2))
-    share = (x - finite(top)).exp()
+    share = exp_below(x - finite(top))
     acc, other, here = (slot(name, dtype) for name in ("acc0", "other0", "stage1.0"))
     stages = (best, Stage((Expr.constant(0, dtype),), (acc + share,), (acc + other,)))
     results: tuple[Expr, ...] = (top, here)
     if not first:
-        factor = (old - finite(top)).exp()
+        factor = exp_below(old - finite(top))
         results = (top, total * factor + here, factor)
     return RowProgram(elements, stages, (share,), results, draft=(share,))
 
@@ -161,7 +158,7 @@ def slopes(shape: Shape) -> RowProgram:
     """The shares again, from the logarithms of their sums, and the gradient of the scores."""
     dtype = shape.dtype
     score, change, total, along = (slot(f"x{k}", dtype) for k in range(4))
-    share = (score - finite(total)).exp()
+    share = exp_below(score - finite(total))
     slope = share * (change - along) * slot("param0", "float64").to(dtype)
     elements = (masked(shape, 4), *(Expr.input(k, dtype) for k in range(1, 4)))
     return RowProgram(elements, (), (share, slope), parameters=1)
