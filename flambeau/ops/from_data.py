@@ -195,8 +195,22 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
     if is_tensor(ext_tensor):
         return ext_tensor.clone() if copy else ext_tensor.detach()
-    made = from_array(numpy.from_dlpack(ext_tensor))
+    source = ext_tensor if hasattr(ext_tensor, "__dlpack__") else Capsule(ext_tensor)
+    made = from_array(numpy.from_dlpack(source))
     return made.clone() if copy else made
+
+
+class Capsule:
+    """A bare DLPack capsule, of memory of the CPU, as an object that NumPy asks for it."""
+
+    def __init__(self, capsule: Any):
+        self.capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
 
 
 def frombuffer(
