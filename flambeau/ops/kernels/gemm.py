@@ -87,9 +87,9 @@ def flipped(p: Product) -> Product:
     return p._replace(m=1, n=p.m, a=a, b=b, c=(*p.c[:2], 0), init=init, flipped=True)
 
 
-def kernel(p: Product, threads: int, parallel: int) -> Kernel:
-    """The kernel of a product, and its parameters; `parallel` is the address of the parallel
-    loop.
+def kernel(p: Product, threads: int, parallel: int = 0) -> Kernel:
+    """The kernel of a product, and its parameters; `parallel` is the address of the parallel loop,
+    which products of widened operands call.
     """
     narrow = TYPES[p.dtype][0] is not TYPES[p.dtype][1]
     if uses_dot(p, narrow):
