@@ -24,6 +24,7 @@ from flambeau.ops.kernels import attention as kernels
 from flambeau.ops.kernels import attention_native as native
 from flambeau.ops.kinds import structured
 from flambeau.ops.registry import engine, is_tensor
+from flambeau.ops.softmax import _safe_softmax
 from flambeau.runtime.plan_block import B_DIFFERENTIABLE
 
 HALVES, KERNEL_DTYPES = ("float16", "bfloat16"), ("float32", "float64")
@@ -201,10 +202,7 @@ def attention_weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: f
     if is_causal:
         allowed = query.new_ones((query.shape[-2], key.shape[-2]), dtype=bool_).tril()
         scores = scores.masked_fill(~allowed, -math.inf)
-    weights = scores.softmax(-1)
-    if mask is not None:
-        weights = weights.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
-    return weights
+    return _safe_softmax.call(scores, -1)
 
 
 @functools.lru_cache(maxsize=1024)
