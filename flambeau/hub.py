@@ -7,6 +7,7 @@ True
 
 from __future__ import annotations
 
+import hashlib
 import os
 import urllib.parse
 import urllib.request
@@ -36,8 +37,6 @@ def download_url_to_file(
     url: str, dst: str, hash_prefix: str | None = None, progress: bool = True
 ) -> None:
     """Downloads a file; with `hash_prefix` its SHA-256 must begin so."""
-    import hashlib
-
     with urllib.request.urlopen(url) as source:
         data = source.read()
     if hash_prefix is not None:

@@ -9,7 +9,9 @@ tensor([1.])
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,9 +77,6 @@ def annotate(the_type: Any, the_value: Any) -> Any:
 
 def isinstance(obj: Any, target_type: Any) -> bool:
     """Whether a value is of a type."""
-    import builtins
-    import typing
-
     return builtins.isinstance(obj, typing.get_origin(target_type) or target_type)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 import flambeau
-from flambeau.ops.custom import define
 
 __all__ = ["CustomOpDef", "custom_op", "register_autograd", "register_fake", "register_kernel",
            "triton_op"]  # fmt: skip
@@ -34,7 +33,7 @@ class CustomOpDef:
         self._kernels: dict[str, Callable[..., Any]] = {}
         functools.update_wrapper(self, function)
         _defined[name] = self
-        define(name, self)
+        flambeau.ops.custom.define(name, self)
 
     @property
     def default(self) -> Any:

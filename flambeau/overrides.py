@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import flambeau
-from flambeau.ops.overriding import DisableTorchFunction as DisableTorchFunction
-from flambeau.ops.overriding import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
-from flambeau.ops.overriding import not_implemented
 
 __all__ = [
     "handle_torch_function", "has_torch_function", "is_tensor_like", "is_tensor_method_or_property",
     "resolve_name", "wrap_torch_function",
 ]  # fmt: skip
+
+
+DisableTorchFunction = flambeau.ops.overriding.DisableTorchFunction
+DisableTorchFunctionSubclass = flambeau.ops.overriding.DisableTorchFunctionSubclass
 
 
 def _overrides(value: Any) -> bool:
@@ -52,7 +53,9 @@ def handle_torch_function(
         result = value.__torch_function__(public_api, types, args, kwargs)
         if result is not NotImplemented:
             return result
-    raise not_implemented(f"{public_api.__module__}.{public_api.__name__}", types)
+    raise flambeau.ops.overriding.not_implemented(
+        f"{public_api.__module__}.{public_api.__name__}", types
+    )
 
 
 def wrap_torch_function(dispatcher: Callable[..., Iterable[Any]]) -> Callable[..., Any]:

@@ -46,6 +46,7 @@ OP_MODULES = (
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
     "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
+    "grid_sample",
     "recurrent", "nn",
     "autocast",
     "memory_sharing", "older_methods",

@@ -10,19 +10,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.core.device import device as _device_type
-from flambeau.core.dtype import dtype as _dtype_type
-from flambeau.core.layout import layout as _layout_type
-from flambeau.core.shape import Size as Size
-from flambeau.tensor import Tensor as Tensor
+from flambeau import Size as Size
+from flambeau import Tensor as Tensor
+from flambeau import device as _device
 
-_bool, _complex, _device, _dtype, _float = bool, complex, _device_type, _dtype_type, float
-_int, _layout = int, _layout_type
+_bool, _complex, _float, _int = bool, complex, float, int
 _size = Size | list[int] | tuple[int, ...]
 _symsize = Size | Sequence[int]
 _TensorOrTensors = Tensor | Sequence[Tensor]
 _Number = (bool, int, float)
 Number = int | float | bool
-Device = _device_type | str | int | None
+Device = _device | str | int | None
 FileLike = str | os.PathLike[str] | Any
 IntLikeType, FloatLikeType, BoolLikeType, PySymType = int, float, bool, int | float | bool

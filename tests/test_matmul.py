@@ -87,8 +87,7 @@ def test_narrower_vectors(monkeypatch, width, registers):
         gemm_tiles.lanes_of,
         gemm_tiles.has_pairs,
         gemm_tiles.transposer_address,
-        gemm.product_code,
-        gemm.dot_code,
+        gemm.code,
     )
     for module in (vector_text, gemm_tiles, gemm):
         monkeypatch.setattr(module, "machine_vectors", lambda: (width, registers))

@@ -10,8 +10,8 @@ from typing import Any as _Any
 
 
 def __getattr__(name: str) -> _Any:
-    if name == "aten":
-        return _importlib.import_module("flambeau.ops.aten")
+    if name in ("aten", "custom", "overriding"):
+        return _importlib.import_module(f"flambeau.ops.{name}")
     if not name.startswith("_"):
         custom = _importlib.import_module("flambeau.ops.custom")
         if name in custom.namespaces:

@@ -49,6 +49,14 @@ def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
     return copy
 
 
+def __copy__(self: Any) -> Any:
+    """Another tensor for the same memory."""
+    copy = type(self)._alias(self)
+    copy.requires_grad_(self.requires_grad)
+    copy.__dict__.update(self.__dict__)
+    return copy
+
+
 def __reduce_ex__(self: Any, protocol: Any) -> Any:
     state = dict(self.__dict__) or None
     args = (
@@ -127,6 +135,7 @@ def rebuild(
 
 
 METHODS = [
+    __copy__,
     __deepcopy__, __reduce_ex__, __setstate__, untyped_storage, storage, __dlpack__,
     __dlpack_device__,
 ]  # fmt: skip

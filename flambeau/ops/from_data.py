@@ -7,8 +7,6 @@ torch.int64
 from __future__ import annotations
 
 import warnings
-from array import array
-from itertools import chain
 from typing import Any
 
 from flambeau.core import dtype as dtypes
@@ -19,8 +17,9 @@ from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array
 from flambeau.ops.creation import filled, number_dtype
 from flambeau.ops.creation_arguments import blank, finish, place
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.sequences import array_from, as_number
+from flambeau.runtime import sequences
 
 # NumPy's letters of the dtypes that both have; `flags.carray`: writable, aligned, row-major, native
 PLAIN = frozenset("?bBhHiIlLqQefdFD")
@@ -40,7 +39,10 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]])
     """
-    if is_tensor(data):
+    made = from_numbers(data, dtype) if type(data) in NUMBERS else None
+    if made is not None:
+        pass
+    elif is_tensor(data):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use "
             "sourceTensor.detach().clone() or "
@@ -51,46 +53,43 @@ def tensor(
         )
         made = data.detach().clone()
     else:
-        made = from_numbers(data, dtype)
-        if made is None:
-            made = from_data(data, dtype)
-    if dtype is not None or device is not None:
+        made = from_data(data, dtype)
+    if device is not None or dtype is not None and made.dtype is not dtype:
         made = made.to(device=place(device) if device is not None else None, dtype=dtype)
     elif get_default_device().type != "cpu" and not is_tensor(data):
         made = made.to(get_default_device())
     return finish(made, requires_grad, pin_memory)
 
 
-# what a list of such numbers becomes when no dtype is asked for: the letter of the `array` module,
-# the dtype
-LISTS = {float: ("f", dtypes.float32), int: ("q", dtypes.int64)}
+NUMBERS = (list, tuple, float, int, bool)
+CODES = {
+    dtypes.bool_: sequences.AS_BOOL,
+    dtypes.int64: sequences.AS_INT64,
+    dtypes.float32: sequences.AS_FLOAT32,
+    dtypes.float64: sequences.AS_FLOAT64,
+}
+# the least kind of dtype that holds each kind of numbers
+CATEGORIES = {
+    sequences.NUMBER_BOOLS: 0,
+    sequences.NUMBER_INTS: 1,
+    sequences.NUMBER_FLOATS: 2,
+    sequences.NUMBER_NONE: 2,
+}
 
 
 def from_numbers(data: Any, dtype: Any) -> Any:
-    """A tensor from a list of floats or of ints, or a list of such lists; None for other data."""
-    if type(data) is not list or not data:
+    """A tensor of plain Python numbers, read by native code; None where it cannot be."""
+    measured = engine.core.measure_numbers(data)
+    if measured is None:
         return None
-    shape: tuple[int, ...] = (len(data),)
-    leaves = data
-    if type(data[0]) is list:
-        width = len(data[0])
-        if any(type(row) is not list or len(row) != width for row in data):
-            return None
-        shape, leaves = (len(data), width), list(chain.from_iterable(data))
-    kinds = set(map(type, leaves))
-    if len(kinds) != 1:
+    category = CATEGORIES[measured[0]]
+    if dtype is None:
+        dtype = (dtypes.bool_, dtypes.int64, dtypes.get_default_dtype())[category]
+    code = CODES.get(dtype)
+    if code is None or dtype.category < category and measured[0] != sequences.NUMBER_NONE:
         return None
-    letter, kind = LISTS.get(kinds.pop(), ("", None))
-    wanted = dtype or (dtypes.get_default_dtype() if letter == "f" else dtypes.int64)
-    if kind is None or wanted is not kind:
-        return None
-    try:
-        values = array(letter, leaves)
-    except OverflowError:  # the general way has torch's text for it
-        return None
-    made = empty_of(Spec.of(shape, None, kind, CPU))
-    memoryview(made._storage).cast("B")[:] = memoryview(values).cast("B")
-    return made
+    made = empty_of(Spec.of(measured[1:], None, dtype, CPU))
+    return made if engine.core.write_numbers(data, made._storage, code) else None
 
 
 def from_data(data: Any, dtype: Any) -> Any:
@@ -196,8 +195,22 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
     if is_tensor(ext_tensor):
         return ext_tensor.clone() if copy else ext_tensor.detach()
-    made = from_array(numpy.from_dlpack(ext_tensor))
+    source = ext_tensor if hasattr(ext_tensor, "__dlpack__") else Capsule(ext_tensor)
+    made = from_array(numpy.from_dlpack(source))
     return made.clone() if copy else made
+
+
+class Capsule:
+    """A bare DLPack capsule, of memory of the CPU, as an object that NumPy asks for it."""
+
+    def __init__(self, capsule: Any):
+        self.capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
 
 
 def frombuffer(

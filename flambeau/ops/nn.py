@@ -10,6 +10,9 @@ from flambeau.ops.attention import attention_weights as attention_weights
 from flambeau.ops.attention import direct_attention as direct_attention
 from flambeau.ops.attention import fused_attention as fused_attention
 from flambeau.ops.conv import convolution as convolution
+from flambeau.ops.grid_sample import grid_sample as grid_sample
+from flambeau.ops.grid_sample import grid_sample_grid as grid_sample_grid
+from flambeau.ops.grid_sample import grid_sample_input as grid_sample_input
 from flambeau.ops.losses import mse_loss as mse_loss
 from flambeau.ops.matmul import _linear as linear
 from flambeau.ops.pool import adaptive_avg_pool as adaptive_avg_pool

@@ -58,7 +58,7 @@ def as_class(result: Any, cls: type) -> Any:
         return result
     if isinstance(result, engine.Tensor):
         return result if isinstance(result, cls) else result.as_subclass(cls)
-    if type(result) in (tuple, list):
+    if isinstance(result, (tuple, list)):
         return type(result)(as_class(item, cls) for item in result)
     return result
 
@@ -72,21 +72,27 @@ def arguments_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]
             yield value
 
 
+def takes_part(kind: type) -> bool:
+    """Whether a type answers for itself; a Parameter behaves as the tensor that it is."""
+    if kind is engine.Tensor or kind is engine.Parameter:
+        return False
+    method = getattr(kind, "__torch_function__", None)
+    if method is None:
+        return False
+    own = getattr(method, "__func__", method) is not engine.Tensor.__torch_function__.__func__
+    return own or not (issubclass(kind, engine.Parameter) and engine.Parameter is not engine.Tensor)
+
+
 def override_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What answers a call in place of the op: a function (op, number of the call, args, kwargs);
     None mostly.
     """
     if state.disabled:
         return None
-    plain = engine.Tensor, engine.Parameter
-    default = getattr(engine.Tensor.__torch_function__, "__func__", None)
     found: list[Any] = []
     for value in arguments_of(args, kwargs):
         kind = type(value)
-        if kind in plain or any(type(other) is kind for other in found):
-            continue
-        method = getattr(kind, "__torch_function__", None)
-        if method is not None and getattr(method, "__func__", method) is not default:
+        if takes_part(kind) and not any(type(other) is kind for other in found):
             found.append(value)
     if not found:
         return None

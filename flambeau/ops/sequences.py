@@ -37,12 +37,8 @@ def array_from(data: Any, dtype: Any) -> Any:
     collect(data, shape, 0, leaves)
     if kind.numpy_name is None:
         kind = dtypes.float32
-    try:
-        return numpy.array(leaves, dtype=kind.numpy_name).reshape(shape)
-    except (TypeError, ValueError, OverflowError):
-        return numpy.array(
-            [as_number(leaf, kind) for leaf in leaves], dtype=kind.numpy_name
-        ).reshape(shape)
+    numbers = [as_number(leaf, kind) for leaf in leaves]
+    return numpy.array(numbers, dtype=kind.numpy_name).reshape(shape)
 
 
 def as_number(leaf: Any, kind: Any) -> Any:
@@ -55,11 +51,13 @@ def as_number(leaf: Any, kind: Any) -> Any:
         if not hasattr(leaf, "dtype"):
             raise not_a_number(leaf, kind)
         leaf = leaf.item()
+    if kind.category == 0:
+        return bool(leaf)
     if isinstance(leaf, complex) and not kind.is_complex:
         raise not_a_number(leaf, kind)
     if kind.category == 1:
         return whole_number(leaf, kind)
-    return leaf
+    return float(leaf) if kind.category > 1 and isinstance(leaf, int) else leaf
 
 
 def not_a_number(leaf: Any, kind: Any) -> TypeError:
@@ -127,6 +125,8 @@ def collect(data: Any, shape: tuple[int, ...], depth: int, leaves: list[Any]) ->
     """Appends the leaves in order; torch's errors for ragged data."""
     if depth == len(shape):
         leaves.append(data)
+        return
+    if shape[depth] == 0:  # torch does not look into the others then
         return
     if not is_sequence(data):
         raise TypeError("not a sequence")

@@ -30,6 +30,7 @@ from flambeau.core.config import config
 from flambeau.core.device import device
 from flambeau.core.dtype import dtype
 from flambeau.core.errors import cannot_allocate
+from flambeau.core.layout import memory_format
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
 from flambeau.runtime import (
@@ -45,6 +46,7 @@ from flambeau.runtime import (
     programs,
     records,
     replay,
+    sequences,
     thread_modes,
     threads,
 )
@@ -72,7 +74,7 @@ from flambeau.runtime.capi import (
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
     arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
-    programs, records, replay, thread_modes, threads,
+    programs, records, replay, sequences, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
@@ -80,8 +82,8 @@ BUILTINS: list[NativeFunction] = [
     dispatch.execute_plan, execution.check_saved, backward.run_pass, arrivals.take_over,
     programs.run_program, programs.same_bytes, thread_modes.get_mode,
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
-    indexing.call_kernel, replay.replay, replay.failing_guard, threads.stop_workers,
-    threads.forget_workers,
+    indexing.call_kernel, sequences.measure_numbers, sequences.write_numbers, replay.replay,
+    replay.failing_guard, threads.stop_workers, threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
@@ -123,6 +125,8 @@ class NativeCore:
     next_order: Callable[[], int]
     call_kernel: Callable[..., Any]
     replay: Callable[..., Any]
+    measure_numbers: Callable[[Any], tuple[int, ...] | None]
+    write_numbers: Callable[[Any, Any, int], int]
     failing_guard: Callable[..., int]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]
@@ -197,7 +201,7 @@ class NativeCore:
             objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str,
             objects.DEVICE_TYPE: device, objects.NONE: None, objects.ELLIPSIS: Ellipsis,
             objects.TRUE: True, objects.ZERO: 0, objects.MISS: miss, objects.FALLBACK: fallback,
-            objects.FAIL: fail,
+            objects.FAIL: fail, objects.FORMAT_TYPE: memory_format,
         }  # fmt: skip
         self._keep.append(known)
         for word, value in known.items():

@@ -108,3 +108,37 @@ def test_names_in_the_graph() -> None:
         names = [call(t, t.ones(1, 2, 4, 4, requires_grad=True)).grad_fn.name()
                  for t in (torch, flambeau)]  # fmt: skip
         assert names[0] == names[1]
+
+
+def sampled(framework: Any, arrays: list[Any], dtype: str, options: Any, again: bool) -> list[Any]:
+    """grid_sample, and its gradients by picture and grid."""
+    x, grid, g = (framework.tensor(a).to(getattr(framework, dtype)) for a in arrays)
+    x, grid = x.requires_grad_(), grid.requires_grad_()
+    y = framework.nn.functional.grid_sample(x, grid, *options)
+    first = framework.autograd.grad(y, (x, grid), g, create_graph=again)
+    return [y, *first]
+
+
+@pytest.mark.parametrize("first", range(0, 120, 20))
+def test_random_sampling(first: int) -> None:
+    for seed in range(first, first + 20):
+        pick, numbers = random.Random(seed), numpy.random.default_rng(seed)
+        ndim = pick.choice((2, 2, 3))
+        batch, channels = pick.randint(1, 3), pick.randint(1, 4)
+        space = [pick.randint(1, 6) for _ in range(ndim)]
+        result = [pick.choice((1, 3, 7, 12)) for _ in range(ndim)]
+        modes = ("bilinear", "nearest", "bicubic") if ndim == 2 else ("bilinear", "nearest")
+        padding = pick.choice(("zeros", "border", "reflection"))
+        options = (pick.choice(modes), padding, pick.random() < 0.5)
+        arrays = [
+            numbers.standard_normal((batch, channels, *space)),
+            numbers.uniform(-1.6, 1.6, (batch, *result, ndim)),
+            numbers.standard_normal((batch, channels, *result)),
+        ]
+        dtype = pick.choice(("float32", "float64"))
+        theirs = sampled(torch, arrays, dtype, options, False)
+        ours = sampled(flambeau, arrays, dtype, options, options[0] != "nearest" and seed % 2 == 0)
+        for a, b in zip(theirs, ours):
+            left, right = a.detach().numpy(), b.detach().numpy()
+            tolerance = (1e-9 if dtype == "float64" else 2e-4) * max(1.0, abs(left).max())
+            assert abs(left - right).max() <= tolerance, f"seed {seed}: {space} {result} {options}"

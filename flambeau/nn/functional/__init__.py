@@ -149,6 +149,7 @@ from .resize import (
     upsample_bilinear,
     upsample_nearest,
 )
+from .sampling import affine_grid, grid_sample
 from .softmax import (
     gumbel_softmax,
     log_softmax,
@@ -173,10 +174,8 @@ from .unpooling import (
     max_unpool3d,
 )
 from .vision import (
-    affine_grid,
     channel_shuffle,
     fold,
-    grid_sample,
     native_channel_shuffle,
     pixel_shuffle,
     pixel_unshuffle,

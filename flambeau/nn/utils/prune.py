@@ -3,7 +3,7 @@
 >>> layer = torch.nn.Linear(2, 1, bias=False)
 >>> layer.weight.data = torch.tensor([[1.0, -3.0]])
 >>> torch.nn.utils.prune.l1_unstructured(layer, "weight", amount=1).weight.detach()
-tensor([[-0., -3.]])
+tensor([[ 0., -3.]])
 """
 
 from __future__ import annotations

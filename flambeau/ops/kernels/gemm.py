@@ -197,23 +197,25 @@ def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
         columns,
         split(p, threads, rows[0], columns[0], one_panel, 1 if shallow else PER_THREAD),
     )
-    partial = bool(p.n % lanes) and not narrow
     last = columns[1] if columns[2] == columns[0] else columns[1] - 1
+    partial = bool(p.n % lanes) and not narrow
+    # where masks cost nothing, panels like the last one share its tile
+    shared = partial and machine_vectors()[0] == 64
     for high in range(2):
         height = rows[1] - high
         if height and (not high or rows[2] < rows[0]):
             for kind, (vectors, masked, used) in enumerate((
                 (columns[1], False, columns[2] > 1 or columns[2] and columns[0] > columns[2]),
-                (columns[1] - 1, False, columns[0] - columns[2] > 1),
+                (columns[1] - 1, shared, columns[0] - columns[2] > 1),
                 (last, partial, True),
             )):  # fmt: skip
                 if used:
                     tile = Tile(dtype, lanes, height, vectors, masked)
                     found[high * native.TILE_KINDS + kind] = product_address(tile)
-    if found[native.PACK] == native.PACK_COLUMNS:
-        stored = PAIRS + " pairs" if pairs else p.dtype
-        found[native.TRANSPOSER] = transposer_address(stored, dtype)
-    return finished(p, product_code(p.dtype, pairs, narrow), found, threads)
+    use_packer(found, p.dtype, pairs)
+    return finished(
+        p, code(native.narrow_product if narrow else native.product, p.dtype, pairs), found, threads
+    )
 
 
 def ready(p: Product) -> tuple[list[int], int]:
@@ -223,9 +225,20 @@ def ready(p: Product) -> tuple[list[int], int]:
     found, lanes = product_kernel(p, 1, False).params, lanes_of(TYPES[p.dtype][2])
     if found[native.PACK] == native.PACK_NONE:
         found[native.PACK] = native.PACK_ROWS
+        use_packer(found, p.dtype, False)
     found[native.DEPTH] = max(1, p.k)
     found[native.READY] = -(-found[native.DEPTH] // lanes) * lanes
     return found, -(-p.n // lanes) * lanes * found[native.READY]
+
+
+def use_packer(found: list[int], dtype: str, pairs: bool) -> None:
+    """Notes the code that packs panels, if any are packed."""
+    tiles = PAIRS if pairs else TYPES[dtype][2]
+    if found[native.PACK] == native.PACK_ROWS:
+        found[native.PACKER] = code(native.pack_rows, dtype, pairs)
+    elif found[native.PACK] == native.PACK_COLUMNS:
+        found[native.PACKER] = code(native.pack_columns, dtype, pairs)
+        found[native.TRANSPOSER] = transposer_address(PAIRS + " pairs" if pairs else dtype, tiles)
 
 
 def packing(p: Product, narrow: bool, per: int) -> int:
@@ -254,33 +267,18 @@ def dot_kernel(p: Product, threads: int) -> Kernel:
             if used and height and width:
                 tile = Tile(kind, lanes_of(kind), height, width)
                 found[r * native.TILE_KINDS + c] = dot_address(tile, p.dtype)
-    return finished(p, dot_code(p.dtype), found, threads)
+    return finished(p, code(native.dot_product, p.dtype, False), found, threads)
 
 
 @functools.cache
-def product_code(dtype: str, pairs: bool, narrow: bool) -> int:
-    """Machine code of the loops around product tiles."""
+def code(function: Any, dtype: str, pairs: bool) -> int:
+    """Machine code of one of the native functions for a stored dtype; `pairs`: of bfloat16."""
     stored, compute, tiles = TYPES[dtype]
-    function = native.narrow_product if narrow else native.product
-    packed = u32 if pairs else compute
-    return code(
-        function, f"gemm_{dtype}_{pairs}", stored, compute, packed, PAIRS if pairs else tiles
-    )
-
-
-@functools.cache
-def dot_code(dtype: str) -> int:
-    """Machine code of the loops around dot tiles."""
-    stored, compute, tiles = TYPES[dtype]
-    return code(native.dot_product, f"gemm_dot_{dtype}", stored, compute, compute, tiles)
-
-
-def code(function: Any, name: str, stored: Any, compute: Any, packed: Any, tiles: str) -> int:
-    """Compiles one of the native functions for a dtype."""
+    packed, tiles = (u32, PAIRS) if pairs else (compute, tiles)
     unit = Unit(
-        name, [function], X=stored, C=compute, P=packed, XP=pointer(stored), CP=pointer(compute),
-        BFLOAT=stored is u16, PAIRS=tiles == PAIRS, PER=2 if tiles == PAIRS else 1,
-        LANES=lanes_of(tiles),
+        f"gemm_{function.name}_{dtype}_{tiles}", [function], X=stored, C=compute, P=packed,
+        XP=pointer(stored), CP=pointer(compute), BFLOAT=stored is u16, PAIRS=tiles == PAIRS,
+        PER=2 if tiles == PAIRS else 1, LANES=lanes_of(tiles),
     )  # fmt: skip
     symbol = unit.symbol(function)
     return load("gemm-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]

@@ -46,15 +46,16 @@ BLOCK_BYTES = 1 << 14  # results before they are narrowed
 ProductTile = Signature(void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64)
 DotTile = Signature(void, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr)
 Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
+Packer = Signature(void, ptr, ptr, i64, i64, i64, ptr)
 
 # words of the parameters; strides in elements, `numbers` are the bits of two float64
 (
     TILES, TRANSPOSER, M, N, K, A_ROW, A_STEP, B_STEP, B_COLUMN, C_ROW, INIT_ROW, INIT, ALPHA, BETA,
     INNER, A_OUTER, A_INNER, B_OUTER, B_INNER, C_OUTER, C_INNER, INIT_OUTER, INIT_INNER,
     GROUPS, GROUP, CHUNKS, CHUNK, ROWS, TALL, BLOCKS, VECTORS, WIDE, PANELS, DEPTH, PACK, FLIPPED,
-    READY, STRIP, DIRECT,
-) = (0, *range(6, 44))  # fmt: skip
-WORDS = 44
+    READY, STRIP, DIRECT, PACKER,
+) = (0, *range(6, 45))  # fmt: skip
+WORDS = 45
 TILE_KINDS = 3  # tiles for a wide panel, for a narrow one, for the last; first those of tall blocks
 PACK_NONE, PACK_ROWS, PACK_COLUMNS = 0, 1, 2
 # work[]: where the item's matrices begin, and its blocks and panels
@@ -145,11 +146,8 @@ def pack_rows(
 def pack_panel(
     panel: pointer(P), b: pointer(X), width: i64, columns: i64, count: i64, params: i64p
 ) -> void:
-    """A panel of `width` columns, whole vectors."""
-    if params[PACK] == PACK_COLUMNS:
-        pack_columns(panel, b, width, columns, count, params)
-    else:
-        pack_rows(panel, b, width, columns, count, params)
+    """A panel of `width` columns, whole vectors, by the packer that the plan has chosen."""
+    Packer(params[PACKER])(panel, b, width, columns, count, params)
 
 
 @native
