@@ -23,13 +23,15 @@ from flambeau.autograd import fused
 from flambeau.autograd.rules import by_rules, check_saved, without_graph
 from flambeau.ops.kinds import Pointwise
 from flambeau.runtime import programs as native
+from flambeau.runtime.memory import SERIAL, SERIAL_BIT
 from flambeau.runtime.objects import OPAQUE
 from flambeau.runtime.plan_block import B_BACKWARD
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import AUTOCAST, TRACE
 
-MOST = 32  # programs of one plan; the gradients of further specs are left to the rules
+MOST = 64  # programs of one plan; the gradients of further specs are left to the rules
 ALIGNED = 3
+LARGE = 1 << 62  # ints beyond do not fit into a word
 
 
 class Program:
@@ -42,7 +44,9 @@ class Program:
 
 
 class Step:
-    """A plan that ran: the sources of its operands, and the values that it gave."""
+    """A plan that ran: the sources of its operands, and the values that it gave. Without a plan: a
+    tensor was made, `sources` are its spec and bytes.
+    """
 
     __slots__ = ("plan", "sources", "first", "count", "drops")
 
@@ -52,7 +56,8 @@ class Step:
 
     def words(self) -> list[int]:
         """As native code reads it."""
-        head = [self.plan.block, len(self.sources), self.count, self.first, len(self.drops)]
+        block = 0 if self.plan is None else self.plan.block
+        head = [block, len(self.sources), self.count, self.first, len(self.drops)]
         return [*head, *self.sources, *self.drops]
 
 
@@ -72,6 +77,8 @@ class Tracer:
         self.sources: dict[int, int] = {}  # id of a tensor -> source
         self.count = len(grads)
         self.whole = True
+        self.storages: set[int] = set()  # those of all tensors above, by id
+        self.serial = engine.core.memory[SERIAL] >> SERIAL_BIT
         # Twins: one tensor may stand for a gradient and for a saved value, this time.
         self.grads = [self._twin(g, k << 2) for k, g in enumerate(grads)]
         self.saved = [
@@ -88,16 +95,29 @@ class Tracer:
     def _know(self, value: Any, source: int) -> None:
         self.keep.append(value)  # so that no other object gets its id
         self.sources[id(value)] = source
+        self.storages.add(id(value._storage))
 
     def source(self, value: Any) -> int:
         """Where an operand comes from; numbers are part of the program."""
         if isinstance(value, engine.Tensor):
             found = self.sources.get(id(value))
-            if found is None:
-                self.whole = False
-            return found or 0
+            return self._fresh(value) if found is None else found
         self.keep.append(value)
         return id(value) | native.CONSTANT_BIT
+
+    def _fresh(self, tensor: Any) -> int:
+        """The source of a tensor that no plan gave: one that was made meanwhile, with undefined
+        contents; of others nothing is known.
+        """
+        storage, spec = tensor._storage, tensor._spec
+        made_here = storage.flags >> SERIAL_BIT > self.serial and storage.owner is None
+        if not made_here or id(storage) in self.storages or tensor._offset:
+            self.whole = False
+            return 0
+        self.steps.append(Step(None, [id(spec), storage.nbytes], self.count, 1))
+        self._know(tensor, self.count << 2)
+        self.count += 1
+        return (self.count - 1) << 2
 
     def note(self, plan: Any, sources: list[int], results: Sequence[Any]) -> None:
         """A plan ran."""
@@ -129,28 +149,35 @@ class Tracer:
             core.set_mode(mode)
             self.whole = self.whole and core.world[OPAQUE] == looks
 
-    def program(self, node: Any, specs: Sequence[Any], results: Sequence[Any]) -> Program | None:
-        """The program, None if these plans are not all that the rules did."""
+    def program(
+        self, node: Any, specs: Sequence[Any], numbers: Sequence[int], results: Sequence[Any]
+    ) -> Program | None:
+        """The program, None if these plans are not all that the rules did. `numbers`: saved ints,
+        each after its place.
+        """
         ends = [native.NOTHING if r is None else self.source(r) for r in results]
         if not self.whole or self.count > native.MAX_VALUES:
             return None
         self._drop(ends)
-        sources = [*ends, *(s for step in self.steps for s in step.sources)]
+        plans = [step for step in self.steps if step.plan is not None]
+        sources = [*ends, *(s for step in plans for s in step.sources)]
         reads_saved = any(s & ALIGNED == native.SAVED_BIT for s in sources if s >= 0)
         words = [0, node._needs, 0, int(reads_saved), len(specs), self.count, len(self.steps)]
-        words += [0 if spec is None else id(spec) for spec in specs]
-        words += ends
+        words += [len(numbers) // 2, *(0 if spec is None else id(spec) for spec in specs)]
+        words += [*ends, *numbers]
         for step in self.steps:
             words += step.words()
-        constants = [value for value in self.keep if not isinstance(value, engine.Tensor)]
-        return Program(words, [*specs, *constants, *(step.plan for step in self.steps)])
+        constants = [v._spec if isinstance(v, engine.Tensor) else v for v in self.keep]
+        return Program(words, [*specs, *constants, *(step.plan for step in plans)])
 
     def _drop(self, ends: Sequence[int]) -> None:
         """Each value goes once nobody needs it any more."""
         needed = {source >> 2 for source in ends if source & ALIGNED == 0}
         for step in reversed(self.steps):
             own = range(step.first, step.first + step.count)
-            used = {source >> 2 for source in step.sources if source & ALIGNED == 0}
+            used = set()
+            if step.plan is not None:
+                used = {source >> 2 for source in step.sources if source & ALIGNED == 0}
             step.drops = sorted({*used, *own} - needed)
             needed |= used
 
@@ -170,13 +197,16 @@ def derive(node: Any, grads: list[Any]) -> list[Any]:
     grads = grads + [None] * (len(plan.outputs) - len(grads))
     saved = check_saved(node)
     specs = tuple([None if g is None else g._spec for g in grads])
-    key = (node._needs, *specs)
-    if key in plan.programs or len(plan.programs) >= MOST or depends_on_numbers(node, saved):
+    numbers = numbers_of(node, saved)
+    if numbers is None:
+        return without_graph(node, saved, grads)
+    key = (node._needs, *specs, *numbers)
+    if key in plan.programs or len(plan.programs) >= MOST:
         return without_graph(node, saved, grads)
     plan.programs[key] = None  # while it is made, and for good if it cannot be
     tracer = Tracer(grads, saved)
     results = tracer.run(node)
-    program = tracer.program(node, specs, results)
+    program = tracer.program(node, specs, numbers, results)
     if program is not None and gives_same(program, node, saved, grads, results):
         program.words[native.R_NEXT] = plan.words[B_BACKWARD]
         plan.programs[key] = program
@@ -185,16 +215,20 @@ def derive(node: Any, grads: list[Any]) -> list[Any]:
     return [own.get(id(r), r) for r in results]
 
 
-def depends_on_numbers(node: Any, saved: Sequence[Any]) -> bool:
-    """Whether the rules see Python numbers that differ from call to call, where they are no
-    operands of one kernel.
+def numbers_of(node: Any, saved: Sequence[Any]) -> list[int] | None:
+    """The ints that a node saved, each after its place: where they are no operands of one kernel
+    the rules may do anything with them, so a program is made for these. None for other numbers.
     """
     if type(node._plan.op) is Pointwise:
-        return False
-    return any(
-        value is not None and not isinstance(value, engine.Tensor)
-        for value in saved[: 2 * len(node._edges) : 2]
-    )
+        return []
+    found = []
+    for place in range(0, 2 * len(node._edges), 2):
+        value = saved[place]
+        if type(value) is int and abs(value) < LARGE:
+            found += [place, value]
+        elif value is not None and not isinstance(value, engine.Tensor):
+            return None
+    return found
 
 
 def gives_same(

@@ -7,6 +7,7 @@ output_padding, groups)
 from __future__ import annotations
 
 from flambeau.ops.attention import attention_weights as attention_weights
+from flambeau.ops.attention import direct_attention as direct_attention
 from flambeau.ops.attention import fused_attention as fused_attention
 from flambeau.ops.conv import convolution as convolution
 from flambeau.ops.grid_sample import grid_sample as grid_sample

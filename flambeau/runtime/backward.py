@@ -246,8 +246,8 @@ def run_node(work: i64p, at: i64) -> i64:
         return follow(work, node, None)
     block: i64p = ptr(as_integer(slot(slot(node, world[NODE_PLAN]), world[PLAN_BLOCK])))
     needs: i64p = node + world[NODE_NEEDS]
-    program = find_program(block, needs[0], entry)
     saved = slot(node, world[NODE_SAVED])
+    program = find_program(block, needs[0], entry, saved)
     if is_ready(program, saved) == 0:
         Py_IncRef(node)
         found = call(ptr(world[DERIVE]), node, take_grads(entry), None)

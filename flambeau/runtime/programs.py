@@ -5,7 +5,9 @@ one after the other. Made by autograd.programs, run by runtime.backward:
     run_values(program, inputs, values, saved, results)
 
 Programs hang on the forward plan's block (word B_BACKWARD), in a list. The words of one: its head,
-the specs of the gradients (0: none), the source of each input's gradient, and the steps. A source
+the specs of the gradients (0: none), the source of each input's gradient, the saved ints that it
+was made for (place, value), and the steps. A step without a plan makes a tensor with undefined
+contents: its operands are the spec and the bytes. A source
 says where a value comes from: a gradient or a step's result (by number), a saved value (by its
 place in the node's `_saved`), or an object of its own.
 """
@@ -14,10 +16,11 @@ from __future__ import annotations
 
 from flambeau.codegen.native import Extern, i32, i64, i64p, native, ptr, ptrp, stack, unlikely
 from flambeau.runtime.dispatch import run
-from flambeau.runtime.memory import DATA, NBYTES, Py_DecRef, Py_IncRef
+from flambeau.runtime.memory import DATA, NBYTES, Py_DecRef, Py_IncRef, new_storage
 from flambeau.runtime.objects import (
     NONE,
     SLOT_SPEC,
+    ZERO,
     PyLong_FromLongLong,
     PyTuple_GetItem,
     as_integer,
@@ -25,14 +28,16 @@ from flambeau.runtime.objects import (
     world,
 )  # fmt: skip
 from flambeau.runtime.pass_entries import GRAD, OTHERS
-from flambeau.runtime.plan_block import B_BACKWARD, B_INPUT, MAX_INPUTS
+from flambeau.runtime.plan_block import B_BACKWARD, B_INPUT, B_INPUTS, MAX_INPUTS
 from flambeau.runtime.plan_table import MAX_OPERANDS, PyList_GetItem, PyList_Size
-from flambeau.runtime.records import PyList_Append, PyList_New, none
+from flambeau.runtime.records import PyList_Append, PyList_New, new_tensor, none
 from flambeau.runtime.thread_modes import NO_GRAD
 
 memcmp = Extern("memcmp", i32, ptr, ptr, i64)
 
-R_NEXT, R_NEEDS, R_PYTHON, R_READS_SAVED, R_GRADS, R_VALUES, R_STEPS, R_HEAD = range(8)
+(
+    R_NEXT, R_NEEDS, R_PYTHON, R_READS_SAVED, R_GRADS, R_VALUES, R_STEPS, R_NUMBERS, R_HEAD,
+) = range(9)  # fmt: skip
 # words of a step: then its operands' sources and the values that nobody needs after it
 T_BLOCK, T_OPERANDS, T_RESULTS, T_FIRST, T_DROPS, T_HEAD = range(6)
 # low bits of a source; the address of an object is a multiple of 4
@@ -41,11 +46,23 @@ MAX_VALUES = 128
 
 
 @native
-def find_program(block: i64p, needs: i64, entry: i64p) -> i64p:
+def has_numbers(program: i64p, inputs: i64, saved: ptr) -> i64:
+    """Whether the ints that a node saved are those that a program was made for."""
+    numbers = program + R_HEAD + program[R_GRADS] + inputs
+    for i in range(program[R_NUMBERS]):
+        if i64(saved) == world[NONE]:
+            return 0
+        if as_integer(PyTuple_GetItem(saved, numbers[2 * i])) != numbers[2 * i + 1]:
+            return 0
+    return 1
+
+
+@native
+def find_program(block: i64p, needs: i64, entry: i64p, saved: ptr) -> i64p:
     """The program for the gradients that have arrived, or null."""
     program: i64p = ptr(block[B_BACKWARD])
     while program != None:  # noqa: E711
-        if program[R_NEEDS] == needs:
+        if program[R_NEEDS] == needs and has_numbers(program, block[B_INPUTS], saved):
             same = i64(0)
             for k in range(program[R_GRADS]):
                 grad = ptr(entry[GRAD])
@@ -81,13 +98,19 @@ def fetch(source: i64, values: ptrp, saved: ptr) -> ptr:
 def run_steps(program: i64p, inputs: i64, values: ptrp, saved: ptr) -> i64:
     """Runs the steps of a program for a node with so many inputs. 0: failed."""
     operands = stack(ptr, MAX_OPERANDS)
-    step = program + R_HEAD + program[R_GRADS] + inputs
+    step = program + R_HEAD + program[R_GRADS] + inputs + 2 * program[R_NUMBERS]
     for _step in range(program[R_STEPS]):
         block: i64p = ptr(step[T_BLOCK])
         sources = step + T_HEAD
-        for i in range(step[T_OPERANDS]):
-            operands[block[B_INPUT + 3 * i + 2]] = fetch(sources[i], values, saved)
-        result = run(block, operands, NO_GRAD)
+        result: ptr = None
+        if block == None:  # noqa: E711
+            result = new_storage(sources[1])
+            if result != None:  # noqa: E711
+                result = new_tensor(result, ptr(sources[0]), ptr(world[ZERO]))
+        else:
+            for i in range(step[T_OPERANDS]):
+                operands[block[B_INPUT + 3 * i + 2]] = fetch(sources[i], values, saved)
+            result = run(block, operands, NO_GRAD)
         if unlikely(result == None):  # noqa: E711
             return 0
         if step[T_RESULTS] == 1:
