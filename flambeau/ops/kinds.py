@@ -417,7 +417,9 @@ class View(Op):
         rest = {k: v for k, v in arguments.items() if k != self.first}
         shape, strides, offset = self.function(x._spec, **rest)
         output = Spec.of(tuple(shape), tuple(strides), x._spec.dtype, x._spec.device)
-        return self.plan(arguments, places, [self.first], [output]).use_view(offset)
+        plan = self.plan(arguments, places, [self.first], [output])
+        plan.node_name = self.node_of(arguments)
+        return plan.use_view(offset)
 
 
 def view(**options: Any) -> Callable[[Callable[..., Any]], View]:
