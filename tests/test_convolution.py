@@ -102,3 +102,11 @@ def test_sampling_at_the_pixels_gives_the_picture() -> None:
         for mode in ("bilinear", "nearest", "bicubic"):
             found = F.grid_sample(x, grid, mode, align_corners=align)
             assert torch.allclose(found, x, atol=1e-5), (mode, align)
+
+
+def test_maxima_of_windows_that_see_nothing_have_no_gradient() -> None:
+    """Dilation can step over the whole input: rows -1, 1 and 3 of an input of one row."""
+    x = torch.ones(1, 1, 1, 17, requires_grad=True)
+    y = F.max_pool2d(x, (3, 3), (4, 1), (1, 1), (2, 1), True)
+    assert torch.isinf(y).all()
+    assert (torch.autograd.grad(y, x, torch.ones_like(y))[0] == 0).all()
