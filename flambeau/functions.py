@@ -179,6 +179,25 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tens
     return F.pad(input, list(pad), "constant", value)
 
 
+INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
+BORDERS = ("zeros", "border", "reflection")
+
+
+def grid_sampler(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
+    """`nn.functional.grid_sample` with numbers for the modes.
+
+    >>> torch.grid_sampler(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 1, 2), 0, 0, False)
+    tensor([[[[1.]]]])
+    """
+    modes = INTERPOLATIONS[interpolation_mode], BORDERS[padding_mode]
+    return F.grid_sample(input, grid, *modes, align_corners)
+
+
+grid_sampler_2d = grid_sampler_3d = grid_sampler
+
+
 def convolution(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
     transposed: bool, output_padding: Any, groups: int,
@@ -274,15 +293,27 @@ def gradient(
     )
 
 
-def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
-    """The derivative along one dimension, for even steps or given coordinates."""
+def _even_derivative(x: Tensor, dim: int, spacing: complex, edge_order: int) -> Tensor:
+    """The derivative along one dimension, for even steps."""
     n = x.shape[dim]
+    inner = (x.narrow(dim, 2, n - 2) - x.narrow(dim, 0, n - 2)) / (2 * spacing)
+    a, b, c = (x.narrow(dim, i, 1) for i in (0, 1, 2 if n > 2 else 0))
+    d, e, f = (x.narrow(dim, n - i, 1) for i in (1, 2, 3 if n > 2 else 1))
+    if edge_order == 1:
+        return flambeau.cat([(b - a) / spacing, inner, (d - e) / spacing], dim)
+    first = (4 * b - 3 * a - c) / (2 * spacing)
+    last = (3 * d - 4 * e + f) / (2 * spacing)
+    return flambeau.cat([first, inner, last], dim)
+
+
+def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
+    """The derivative along one dimension, for given coordinates."""
+    n = x.shape[dim]
+    if not isinstance(spacing, flambeau.Tensor):
+        return _even_derivative(x, dim, spacing, edge_order)
     shape = [1] * x.dim()
     shape[dim] = -1
-    if isinstance(spacing, flambeau.Tensor):
-        steps = spacing.diff().reshape(shape)
-    else:
-        steps = x.new_full((n - 1,), spacing, dtype=flambeau.result_type(x, 1.0)).reshape(shape)
+    steps = spacing.diff().reshape(shape)
     slopes = x.diff(dim=dim) / steps
     before, after = steps.narrow(dim, 0, n - 2), steps.narrow(dim, 1, n - 2)
     left, right = slopes.narrow(dim, 0, n - 2), slopes.narrow(dim, 1, n - 2)
@@ -401,10 +432,10 @@ __all__ = sorted(
         *SAME, *LOSSES, *METHODS, "alpha_dropout", "as_strided_scatter", "batch_norm", "cond",
         "constant_pad_nd", "convolution", "dropout", "dropout_", "embedding",
         "feature_alpha_dropout", "feature_dropout", "frobenius_norm", "get_device_module",
-        "gradient", "group_norm", "gru_cell", "instance_norm", "is_warn_always_enabled",
-        "layer_norm", "lstm_cell", "norm_except_dim", "nuclear_norm", "rnn_relu_cell",
-        "rnn_tanh_cell", "set_default_tensor_type", "set_flush_denormal", "set_warn_always",
-        "sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sum",
-        "unsafe_split_with_sizes",
+        "gradient", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "group_norm", "gru_cell",
+        "instance_norm", "is_warn_always_enabled", "layer_norm", "lstm_cell", "norm_except_dim",
+        "nuclear_norm", "rnn_relu_cell", "rnn_tanh_cell", "set_default_tensor_type",
+        "set_flush_denormal", "set_warn_always", "sym_float", "sym_int", "sym_ite", "sym_max",
+        "sym_min", "sym_not", "sym_sum", "unsafe_split_with_sizes",
     ]
 )  # fmt: skip

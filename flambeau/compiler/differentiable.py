@@ -23,7 +23,7 @@ from flambeau.compiler.build import MISS, Program
 from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape, root_of, serial_of
-from flambeau.core import errors
+from flambeau.core import graph_errors
 from flambeau.core.spec import Spec
 from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
@@ -182,7 +182,7 @@ class CompiledFunction(Node):
                 "  call the function that was compiled instead: it can be differentiated twice"
             )
         if self.kept is None:
-            raise errors.second_backward()
+            raise graph_errors.second_backward()
         for tensor, version in zip(self.operands(), self.versions, strict=True):
             if tensor._storage.version != version:
                 maker, index = target(tensor._edge)

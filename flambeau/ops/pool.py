@@ -129,6 +129,17 @@ def spread_maxima(call, input, indices, shape):
     return by_planes(plan, address, params, out)
 
 
+def max_pool2d_with_indices_backward(
+    grad_output: Any, self: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+    ceil_mode: bool, indices: Any,
+) -> Any:  # fmt: skip
+    """The gradient of the input of a maximum, as `torch.ops.aten` has it: the places say all."""
+    if self.dim() == 3:
+        found = put_back(grad_output.unsqueeze(0), indices.unsqueeze(0), self.unsqueeze(0))
+        return found.squeeze(0)
+    return put_back(grad_output, indices, self)
+
+
 FRACTIONAL_NODES = {4: "FractionalMaxPool2DBackward0", 5: "FractionalMaxPool3DBackward0"}
 
 
@@ -276,3 +287,6 @@ def adaptive_max_pool_with_indices(call, input, sizes):
     address = kernel_address(pool_maximum, x.dtype.name, x.strides[-1] == 1)
     params = pool_params(x, out, adaptive_windows(x.shape[2:], sizes))
     return by_planes(plan, address, params, x)
+
+
+__all__ = ["max_pool2d_with_indices_backward"]

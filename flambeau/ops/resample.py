@@ -265,3 +265,29 @@ def resample(call, input, maps, transposed, value):
 def mirror(call, input, maps):
     """`resample` for padding that reflects or replicates: torch's gradient hangs on its input."""
     return resampled(call, input, maps, False, 0.0)
+
+
+def _upsample_bilinear2d_aa(
+    input: Any,
+    output_size: Any,
+    align_corners: bool,
+    scales_h: Any = None,
+    scales_w: Any = None,
+    scale_factors: Any = None,
+) -> Any:
+    """Bilinear resizing whose filter widens as the picture shrinks, as `torch.ops.aten` has it."""
+    if isinstance(scales_h, list | tuple):
+        scale_factors = scales_h
+    factors = scale_factors or (scales_h, scales_w)
+    if output_size is None:
+        output_size = [int(n * f) for n, f in zip(input.shape[2:], factors)]
+    maps = []
+    for old, new, factor in zip(input.shape[2:], output_size, factors):
+        scale = (
+            (old - 1) / max(new - 1, 1) if align_corners else 1 / factor if factor else old / new
+        )
+        maps.append(("widened linear", old, new, scale))
+    return resample.call(input, (None, None, *maps), False, 0.0)
+
+
+__all__ = ["_upsample_bilinear2d_aa"]
