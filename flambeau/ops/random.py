@@ -362,6 +362,7 @@ def likes(name: str, fill: Callable[..., Any]) -> Callable[..., Any]:
         return finish(
             fill(like(input, dtype, layout, device, memory_format), generator=generator),
             requires_grad,
+            pin_memory,
         )
 
     function.__name__, function.__doc__ = name, f"`{name[:-5]}` of the input's shape and dtype."
