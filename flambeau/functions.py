@@ -293,15 +293,27 @@ def gradient(
     )
 
 
-def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
-    """The derivative along one dimension, for even steps or given coordinates."""
+def _even_derivative(x: Tensor, dim: int, spacing: complex, edge_order: int) -> Tensor:
+    """The derivative along one dimension, for even steps."""
     n = x.shape[dim]
+    inner = (x.narrow(dim, 2, n - 2) - x.narrow(dim, 0, n - 2)) / (2 * spacing)
+    a, b, c = (x.narrow(dim, i, 1) for i in (0, 1, 2 if n > 2 else 0))
+    d, e, f = (x.narrow(dim, n - i, 1) for i in (1, 2, 3 if n > 2 else 1))
+    if edge_order == 1:
+        return flambeau.cat([(b - a) / spacing, inner, (d - e) / spacing], dim)
+    first = (4 * b - 3 * a - c) / (2 * spacing)
+    last = (3 * d - 4 * e + f) / (2 * spacing)
+    return flambeau.cat([first, inner, last], dim)
+
+
+def _derivative(x: Tensor, dim: int, spacing: Any, edge_order: int) -> Tensor:
+    """The derivative along one dimension, for given coordinates."""
+    n = x.shape[dim]
+    if not isinstance(spacing, flambeau.Tensor):
+        return _even_derivative(x, dim, spacing, edge_order)
     shape = [1] * x.dim()
     shape[dim] = -1
-    if isinstance(spacing, flambeau.Tensor):
-        steps = spacing.diff().reshape(shape)
-    else:
-        steps = x.new_full((n - 1,), spacing, dtype=flambeau.result_type(x, 1.0)).reshape(shape)
+    steps = spacing.diff().reshape(shape)
     slopes = x.diff(dim=dim) / steps
     before, after = steps.narrow(dim, 0, n - 2), steps.narrow(dim, 1, n - 2)
     left, right = slopes.narrow(dim, 0, n - 2), slopes.narrow(dim, 1, n - 2)

@@ -9,14 +9,17 @@ Bins are half open but for the last, which has its right edge. NumPy finds the b
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any
 
 from flambeau import return_types
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
+from flambeau.core.spec import Spec
 from flambeau.ops.arrays import as_array, from_array
-from flambeau.ops.kinds import composite
+from flambeau.ops.kernels.histograms import histogram_kernel
+from flambeau.ops.kinds import composite, structured
 from flambeau.ops.ranges import linspace
 from flambeau.ops.registry import is_tensor
 
@@ -57,8 +60,6 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     >>> torch.histc(torch.tensor([0.0, 0.5, 1.0]), bins=2)
     tensor([1., 2.])
     """
-    import numpy
-
     if not is_tensor(input):
         raise errors.argument_type_error("histc", "input", 1, "Tensor", input)
     if not input.dtype.is_floating_point:
@@ -76,16 +77,17 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"torch.histc: range of [{low:g}, {high:g}] is not finite")
-    input = input.detach().reshape(-1)
-    first, last = input.new_full((), low), input.new_full((), high)
-    places = as_array(
-        (input - first) * bins / (last - first)
-    )  # rounded step by step in the input's dtype, as torch does
-    inside = as_array((input >= first) & (input <= last))
-    counts = numpy.bincount(numpy.minimum(places[inside].astype("int64"), bins - 1), minlength=bins)
-    return from_array(
-        counts.astype("float32" if input.dtype.itemsize < 8 else "float64"), input.dtype
-    )
+    return count_even.call(input.detach().contiguous(), low, high, bins)
+
+
+@structured(public=None, methods=())
+def count_even(call, input, low, high, bins):
+    """How many elements of a contiguous tensor fall into each of equal intervals."""
+    spec = input._spec
+    plan = call.plan(["input"], [Spec.of((bins,), None, spec.dtype, spec.device)])
+    bounds = [struct.unpack("<q", struct.pack("<d", bound))[0] for bound in (low, high)]
+    params, kernel = [spec.numel, bins, *bounds], histogram_kernel(spec.dtype)
+    return plan.use_native(kernel, params, 1, spec.numel * 4, scratch=8 * bins)
 
 
 def check_bins(bins: Any, dim: int) -> None:

@@ -8,20 +8,21 @@ of tensors, block_diag.
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-from flambeau.core.dtype import int64
 from flambeau.core.shape import broadcast_shapes
 from flambeau.core.spec import Spec
-from flambeau.ops import creation, from_data
+from flambeau.ops import creation
 from flambeau.ops.join import cat, check_tensors, common_dtype, stack
 from flambeau.ops.kernels.phases import Phase, clear_then, phase_params
 from flambeau.ops.kernels.strided import Window, address, join_params
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into
+from flambeau.ops.ranges import arange
 from flambeau.ops.registry import is_tensor
 from flambeau.runtime.plan_block import MAX_INPUTS
 
@@ -232,10 +233,14 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return input.new_empty((0,))
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = list(choose(range(input.numel()), r))
-    places = from_data.tensor(rows, dtype=int64).reshape(len(rows), r)
-    return stack([input.index_select(0, places.select(1, k)) for k in range(r)], 1)
+    places = arange(input.numel())
+    grids = meshgrid.function(*[places] * r, indexing="ij")
+    pairs = itertools.pairwise(grids)
+    rising = [a <= b if with_replacement else a < b for a, b in pairs]
+    if not rising:
+        return input.reshape(-1, 1)
+    chosen = functools.reduce(lambda a, b: a & b, rising)
+    return stack([input.index_select(0, grid.masked_select(chosen)) for grid in grids], 1)
 
 
 @composite(methods=())

@@ -6,7 +6,6 @@ tensor([1, 1])
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 from flambeau.core import dtype as dtypes
@@ -14,13 +13,12 @@ from flambeau.core import errors
 from flambeau.core.promotion import promote_types
 from flambeau.core.spec import Spec
 from flambeau.ops import from_data
-from flambeau.ops.arrays import as_array, empty, from_array
 from flambeau.ops.join import stack
 from flambeau.ops.kernels.search import search_kernel
-from flambeau.ops.kinds import composite
+from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import into
 from flambeau.ops.reduce_at import plain
-from flambeau.ops.registry import engine, is_tensor
+from flambeau.ops.registry import is_tensor
 
 ISIN_SIGNATURES = [
     (
@@ -101,18 +99,21 @@ def search(boundaries: Any, values: Any, out_int32: bool, right: bool) -> Any:
             f"\"searchsorted_out_cpu\" not implemented for '{kind.scalar_name}'"
         )
     rows, wanted = plain(boundaries).to(kind).contiguous(), plain(values).to(kind).contiguous()
-    index = dtypes.int32 if out_int32 else dtypes.int64
-    result = empty(Spec.of(wanted.shape, None, index, wanted.device))
-    if wanted.numel() and wanted.device.type != "meta":
-        last = wanted.shape[-1] if wanted.ndim else 1
-        params = (ctypes.c_int64 * 3)(
-            rows.shape[-1], last, 1 if rows.ndim == 1 else wanted.numel() // max(last, 1)
-        )
-        kernel = search_kernel(kind.name, index.name, right)
-        engine.core.call_kernel(
-            kernel, ctypes.addressof(params), wanted.numel(), 1 << 14, rows, wanted, result
-        )
-    return result
+    return places_of.call(rows, wanted, out_int32, right)
+
+
+@structured(public=None, methods=())
+def places_of(call, rows, values, short, right):
+    """`search` of contiguous tensors of one dtype."""
+    table, wanted = rows._spec, values._spec
+    index = dtypes.int32 if short else dtypes.int64
+    plan = call.plan(["rows", "values"], [Spec.of(wanted.shape, None, index, wanted.device)])
+    if plan.is_meta:
+        return plan.use_native(0, ())
+    last = wanted.shape[-1] if wanted.ndim else 1
+    params = [table.shape[-1], last, 1 if table.ndim == 1 else wanted.numel // max(last, 1)]
+    kernel = search_kernel(table.dtype.name, index.name, right)
+    return plan.use_native(kernel, params, wanted.numel, wanted.numel * 8, 1 << 14)
 
 
 def as_values(input: Any, like: Any) -> Any:
@@ -189,8 +190,6 @@ def isin(
     >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([2, 5]))
     tensor([False,  True, False])
     """
-    import numpy
-
     if not is_tensor(elements) and not is_tensor(test_elements):
         raise errors.invalid_combination("isin", (elements, test_elements), {}, ISIN_SIGNATURES)
     pair = [
@@ -205,10 +204,16 @@ def isin(
     if pair[0].is_meta:
         return pair[0].new_empty(pair[0].shape, dtype=dtypes.bool_)
     kind = promote_types(pair[0].dtype, pair[1].dtype)
-    left, right = (as_array(plain(t).to(kind)) for t in pair)
-    result = from_array(
-        numpy.isin(left, right.reshape(-1), invert=invert).reshape(left.shape), dtypes.bool_
-    )
+    left, right = (plain(t).to(kind).contiguous() for t in pair)
+    if kind.is_floating_point:
+        right = right[right == right]  # NaN equals nothing
+    if right.numel():
+        ordered = right.reshape(-1).sort()[0]
+        places = search(ordered, left, False, False).clamp_(max=ordered.shape[0] - 1)
+        found = ordered.take(places) == left
+        result = found.logical_not() if invert else found
+    else:
+        result = left.new_full(left.shape, bool(invert), dtype=dtypes.bool_)
     return into(result, out)
 
 

@@ -274,8 +274,10 @@ def fill_diagonal_(input: Any, fill_value: Any, wrap: bool = False) -> Any:
     if input.ndim > 2 and len(set(shape)) > 1:
         raise RuntimeError("all dimensions of input must be of equal length")
     step = sum(strides)
-    size = min(shape)
-    main = input.as_strided((size,), (step,), input.storage_offset())
+    if input.ndim == 2:
+        main = input.diagonal()
+    else:
+        main = input.as_strided((shape[0],), (step,), input.storage_offset())
     main.fill_(fill_value)
     if wrap and input.ndim == 2 and shape[0] > shape[1] + 1:
         columns = shape[1]

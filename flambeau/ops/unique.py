@@ -12,8 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from flambeau.core import errors
+from flambeau.core.dtype import bool_
 from flambeau.core.shape import wrap_dim
 from flambeau.ops.arrays import as_array, from_array
+from flambeau.ops.creation import full, ones
+from flambeau.ops.join import cat
 from flambeau.ops.kinds import composite
 from flambeau.ops.registry import is_tensor
 from flambeau.ops.sort import sort
@@ -57,29 +60,27 @@ def runs(rows: Any) -> Any:
 
 def answer(
     input: Any,
-    dim: int | None,
+    dim: int,
     order: Any,
     new: Any,
-    shape: Any,
     return_inverse: bool,
     return_counts: bool,
 ) -> Any:
-    """The results, from the order of the elements (None: as they are) and the mask of those that
-    begin a run.
+    """The results for parts along `dim`, from their order (None: as they are) and the mask of those
+    that begin a run.
     """
     import numpy
 
     first = numpy.flatnonzero(new)
     places = first if order is None else order[first]
-    source = input.detach().reshape(-1) if dim is None else input.detach()
-    results = [source.index_select(dim or 0, from_array(places.astype("int64")))]
+    results = [input.detach().index_select(dim, from_array(places.astype("int64")))]
     if return_inverse:
         numbers = numpy.cumsum(new, dtype="int64") - 1
         if order is not None:
             inverse = numpy.empty_like(numbers)
             inverse[order] = numbers
             numbers = inverse
-        results.append(from_array(numbers).reshape(shape))
+        results.append(from_array(numbers))
     if return_counts:
         results.append(from_array(numpy.diff(numpy.append(first, len(new))).astype("int64")))
     return results[0] if len(results) == 1 else tuple(results)
@@ -99,23 +100,15 @@ def unique(
     >>> torch.unique(torch.tensor([3, 1, 3]), return_inverse=True)
     (tensor([1, 3]), tensor([1, 0, 1]))
     """
-    import numpy
-
     dim = check_unique("unique", input, dim)
     if dim is None:
         values, order = sort.call(input.detach().reshape(-1))
-        return answer(
-            input,
-            None,
-            as_array(order),
-            runs(as_array(values)),
-            tuple(input.shape),
-            return_inverse,
-            return_counts,
-        )
+        return of_vector(values, input, return_inverse, return_counts, order)
+    import numpy
+
     rows = as_rows(input, dim)
     order = numpy.lexsort(rows.T[::-1]) if rows.shape[1] else numpy.arange(len(rows))
-    return answer(input, dim, order, runs(rows[order]), (len(rows),), return_inverse, return_counts)
+    return answer(input, dim, order, runs(rows[order]), return_inverse, return_counts)
 
 
 @composite
@@ -128,6 +121,25 @@ def unique_consecutive(
     tensor([1, 2, 1])
     """
     dim = check_unique("unique_consecutive", input, dim)
-    rows = as_array(input).reshape(-1) if dim is None else as_rows(input, dim)
-    shape = tuple(input.shape) if dim is None else (len(rows),)
-    return answer(input, dim, None, runs(rows), shape, return_inverse, return_counts)
+    if dim is None:
+        return of_vector(input.detach().reshape(-1), input, return_inverse, return_counts)
+    rows = as_rows(input, dim)
+    return answer(input, dim, None, runs(rows), return_inverse, return_counts)
+
+
+def of_vector(
+    flat: Any, input: Any, return_inverse: bool, return_counts: bool, order: Any = None
+) -> Any:
+    """The results for all elements, in their own order or in the given one."""
+    count = flat.shape[0]
+    new = cat([ones(min(count, 1), dtype=bool_), flat[1:] != flat[:-1]])
+    results = [flat[new]]
+    if return_inverse:
+        numbers = new.cumsum(0) - 1
+        if order is not None:
+            numbers = numbers.scatter(0, order, numbers)
+        results.append(numbers.reshape(input.shape))
+    if return_counts:
+        places = cat([new.nonzero().reshape(-1), full((1,), count)])
+        results.append(places.diff())
+    return results[0] if len(results) == 1 else tuple(results)

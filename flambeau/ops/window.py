@@ -14,6 +14,7 @@ from operator import index as as_int
 from typing import Any
 
 from flambeau.autograd.inplace import share
+from flambeau.autograd.modes import is_grad_enabled
 from flambeau.core import errors
 from flambeau.core.layout import contiguous_format
 from flambeau.core.shape import wrap_dim
@@ -225,10 +226,11 @@ def strided_view(call: Any, input: Any, output: Spec, offset: int) -> Any:
     """The window itself: made at once, because its place depends on the storage
     and not only on the input's spec.
     """
-    plan = call.plan(["input"], [output], start=offset, base=input._offset)
     result = engine.core.make_tensor(input._storage, output, offset)
     share(result, input)
-    record(plan, [input], [result])
+    if input._node is not None and is_grad_enabled():
+        plan = call.plan(["input"], [output], start=offset, base=input._offset)
+        record(plan, [input], [result])
     return result
 
 

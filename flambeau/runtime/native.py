@@ -30,6 +30,7 @@ from flambeau.core.config import config
 from flambeau.core.device import device
 from flambeau.core.dtype import dtype
 from flambeau.core.errors import cannot_allocate
+from flambeau.core.layout import memory_format
 from flambeau.core.shape import Size
 from flambeau.core.spec import Spec
 from flambeau.runtime import (
@@ -200,7 +201,7 @@ class NativeCore:
             objects.SIZE_TYPE: Size, objects.DTYPE_TYPE: dtype, objects.STRING_TYPE: str,
             objects.DEVICE_TYPE: device, objects.NONE: None, objects.ELLIPSIS: Ellipsis,
             objects.TRUE: True, objects.ZERO: 0, objects.MISS: miss, objects.FALLBACK: fallback,
-            objects.FAIL: fail,
+            objects.FAIL: fail, objects.FORMAT_TYPE: memory_format,
         }  # fmt: skip
         self._keep.append(known)
         for word, value in known.items():

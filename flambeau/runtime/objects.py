@@ -26,7 +26,8 @@ PyLong_AsLongLongAndOverflow = Extern("PyLong_AsLongLongAndOverflow", i64, ptr, 
     REVISE, COMPLEX_TYPE,
     SLOT_MADE, NODE_ORDER, NODE_NEEDS, NODE_COUNT, NODE_CLASS, WATCHER, NODE_PLACE, LEAF_GRAD,
     LEAF_REFERENCE, ADD, ADD_IN_PLACE, DERIVE, ACCUMULATE, VISITOR, TRACER, OPAQUE, TAPE,
-) = range(60)  # fmt: skip
+    FORMAT_TYPE,
+) = range(61)  # fmt: skip
 world = Static("world", i64, 64)
 
 

@@ -31,6 +31,7 @@ from flambeau.runtime.objects import (
     DTYPE_TYPE,
     ELLIPSIS,
     FLOAT_TYPE,
+    FORMAT_TYPE,
     LIST_TYPE,
     LONG_TYPE,
     NONE,
@@ -189,6 +190,7 @@ def add_argument(x: ptr, key: i64p, operands: ptrp, counts: i64p, flags: i64, de
         or i64(x) == world[ELLIPSIS]
         or kind == world[DTYPE_TYPE]
         or kind == world[DEVICE_TYPE]
+        or kind == world[FORMAT_TYPE]
     ):
         key[n] = i64(x)
         counts[0] = n + 1
