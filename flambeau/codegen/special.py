@@ -9,6 +9,7 @@ from flambeau.codegen.exponential import (
     LOG2_E,
     NAN,
     clamp,
+    exp_below,
     nearest_integer,
     normal_exp2,
     polynomial,
@@ -48,6 +49,18 @@ LOG_ERFC = {
 }
 ERF_ONE = {"float32": 4.0, "float64": 6.0}
 # fmt: on
+# Phi(-t) exp(t**2 / 2) / u by u = 1 / (1 + 0.34 t); the form is that of Hastings (Approximations
+# for digital computers, 1955)
+MILLS_SCALE = 0.34
+MILLS = (
+    0.13612447679042816,
+    0.12873120605945587,
+    0.1606520265340805,
+    -0.03914981335401535,
+    0.27360039949417114,
+    -0.20612742006778717,
+    0.04616910591721535,
+)
 # log2(1 + f) / f and 2**r to the precision that a float32 power needs
 # fmt: off
 LOG2 = (
@@ -96,6 +109,18 @@ def _erf(x: Expr) -> Expr:
     exponent = polynomial(bound, [c * LOG2_E for c in LOG_ERFC[x.dtype]])
     large = (1 - normal_exp2(exponent)).copysign(x)
     return where(size < 1, small, where(x.isnan(), x, large))
+
+
+def normal_distribution(x: Expr) -> tuple[Expr, Expr]:
+    """Phi(x), the share of the standard normal distribution below a float32 x, to one unit in the
+    last place of 1; and exp(-x**2 / 2), from which it comes, its slope but for a constant.
+    """
+    size = x.abs()
+    bell = exp_below(size * size * -0.5)
+    u = 1 / fma(size, MILLS_SCALE, 1)
+    tail = bell * (u * polynomial(u, MILLS))
+    below: Expr = where(x < 0, tail, 1 - tail)
+    return below, bell
 
 
 def _giles(x: Expr) -> Expr:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from flambeau.codegen.expr import Expr
 from flambeau.codegen.expr import where as choose
+from flambeau.codegen.special import normal_distribution
 from flambeau.ops.arithmetic import conjugate
 from flambeau.ops.kinds import SAME, pointwise
 
@@ -164,7 +166,14 @@ def gelu(input, *, approximate="none"):
         return (
             0.5 * input * (1 + (ROOT_TWO_OVER_PI * (input + CUBIC * input * input * input)).tanh())
         )
-    return input * (0.5 * (1 + (input * ROOT_HALF).erf()))
+    return input * normal_parts(input)[0]
+
+
+def normal_parts(x: Any) -> tuple[Any, Any]:
+    """The standard normal distribution up to x, and exp(-x**2 / 2)."""
+    if isinstance(x, Expr) and x.dtype == "float32":
+        return normal_distribution(x)
+    return 0.5 * (1 + (x * ROOT_HALF).erf()), (-0.5 * x * x).exp()
 
 
 def gelu_slope(x: Any, approximate: str) -> Any:
@@ -173,7 +182,8 @@ def gelu_slope(x: Any, approximate: str) -> Any:
         t = (ROOT_TWO_OVER_PI * (x + CUBIC * x * x * x)).tanh()
         inner = ROOT_TWO_OVER_PI * (1 + 3 * CUBIC * x * x)
         return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner
-    return 0.5 * (1 + (x * ROOT_HALF).erf()) + x * NORMAL * (-0.5 * x * x).exp()
+    below, bell = normal_parts(x)
+    return below + x * NORMAL * bell
 
 
 def silu_slope(x: Any) -> Any:

@@ -9,6 +9,7 @@ Called by nn.functional:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -22,10 +23,11 @@ from flambeau.core.strides import broadcast_strides, contiguous_strides, element
 from flambeau.ops.kernels import attention as kernels
 from flambeau.ops.kernels import attention_native as native
 from flambeau.ops.kinds import structured
-from flambeau.ops.registry import engine
+from flambeau.ops.registry import engine, is_tensor
+from flambeau.ops.softmax import _safe_softmax
 from flambeau.runtime.plan_block import B_DIFFERENTIABLE
 
-HALVES = ("float16", "bfloat16")
+HALVES, KERNEL_DTYPES = ("float16", "bfloat16"), ("float32", "float64")
 COMPOSED = "UnsafeViewBackward0"  # torch's last node where it composes attention from products
 
 
@@ -200,10 +202,38 @@ def attention_weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: f
     if is_causal:
         allowed = query.new_ones((query.shape[-2], key.shape[-2]), dtype=bool_).tril()
         scores = scores.masked_fill(~allowed, -math.inf)
-    weights = scores.softmax(-1)
-    if mask is not None:
-        weights = weights.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
-    return weights
+    return _safe_softmax.call(scores, -1)
+
+
+@functools.lru_cache(maxsize=1024)
+def _fits(query: Spec, key: Spec, value: Spec, mask: Spec | None) -> bool:
+    """Whether operands of these specs go into the kernel as they are."""
+    lead, kind = query.shape[:-2], query.dtype
+    return (
+        kind.name in KERNEL_DTYPES
+        and query.ndim >= 3
+        and all(s.device.type == "cpu" and s.numel and s.dtype is kind for s in (query, key, value))
+        and lead == key.shape[:-2] == value.shape[:-2]
+        and key.shape[-1] == query.shape[-1]
+        and key.shape[-2] == value.shape[-2]
+        and (mask is None or mask.shape == (query.shape[-2], key.shape[-2]))
+        and (mask is None or mask.dtype is kind or mask.dtype is bool_)
+    )
+
+
+def direct_attention(
+    query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: Any
+) -> Any:
+    """Attention where the operands need no preparation; else None."""
+    if not (is_tensor(query) and is_tensor(key) and is_tensor(value)):
+        return None
+    if mask is not None and (not is_tensor(mask) or mask.requires_grad):
+        return None
+    if not _fits(query._spec, key._spec, value._spec, None if mask is None else mask._spec):
+        return None
+    return _scaled_dot_product_flash_attention_for_cpu.call(
+        query, key, value, 0.0, is_causal, attn_mask=mask, scale=scale
+    )[0]
 
 
 def fused_attention(

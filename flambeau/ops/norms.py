@@ -80,7 +80,7 @@ def norm_gradient(g: Any, y: Any, x: Any, p: float, dims: Any) -> Any:
     if p == 1:
         return x.sgn() * g
     if p == 2:
-        return x * (g / y).masked_fill(y == 0, 0)
+        return g * (x / y).masked_fill(y == 0, 0)
     if math.isinf(p):
         size = x.abs()
         hit = (size == y) | size.isnan()

@@ -65,11 +65,16 @@ def scaled_dot_product_attention(
     >>> torch.nn.functional.scaled_dot_product_attention(q, q, q).shape
     torch.Size([1, 2, 4])
     """
+    attention = flambeau.ops.nn
+    if dropout_p == 0.0:
+        result = attention.direct_attention(query, key, value, attn_mask, is_causal, scale)
+        if result is not None:
+            return result
     _check_attention(query, key, value, attn_mask)
     if not 0.0 <= dropout_p <= 1.0:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
     if dropout_p == 0.0:
-        result = flambeau.ops.nn.fused_attention(
+        result = attention.fused_attention(
             query, key, value, attn_mask, is_causal, scale, enable_gqa
         )
         if result is not None:
@@ -79,7 +84,7 @@ def scaled_dot_product_attention(
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
     if scale is None:
         scale = 1.0 / math.sqrt(query.size(-1))
-    weights = flambeau.ops.nn.attention_weights(query, key, attn_mask, is_causal, scale)
+    weights = attention.attention_weights(query, key, attn_mask, is_causal, scale)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
     return weights @ value
