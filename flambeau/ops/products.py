@@ -20,6 +20,7 @@ from flambeau.ops.kernels import gemm
 from flambeau.ops.plan import Plan
 from flambeau.ops.registry import engine
 from flambeau.runtime import blas
+from flambeau.runtime.threads import parallel_for
 
 Dimension = tuple[int, tuple[int, ...]]  # size, and strides of a, b, c and init
 
@@ -140,8 +141,9 @@ def use_product(
     task = product_of(a, b, c, init, alpha, beta)
     if task is None:
         return None
-    found = gemm.kernel(task, engine.core.threads())
-    return plan.use_native(found.address, found.params, found.items, found.work, found.grain)
+    return plan.use_native(
+        *gemm.kernel(task, engine.core.threads(), engine.core.address(parallel_for))
+    )
 
 
 def use_blas(plan: Plan, a: Spec, b: Spec, c: Spec) -> Plan | None:

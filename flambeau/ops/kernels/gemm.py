@@ -2,7 +2,7 @@
 and panels. Called by ops.matmul, ops.product_sums and ops.recurrent:
 
     task = Product("float32", m, n, k, batch=(1, 1), a=(0, 0, k, 1), b=(0, 0, n, 1), c=(0, 0, n))
-    plan.use_native(*kernel(task, threads))
+    plan.use_native(*kernel(task, threads, parallel))
 
 No operand is ever copied as a whole: the tiles read the left one with any strides, and panels of
 the right one are packed while they are in the cache. Halves and small integers are widened on the
@@ -77,6 +77,7 @@ class Kernel(NamedTuple):
     items: int
     work: int
     grain: int
+    scratch: int = 0
 
 
 def flipped(p: Product) -> Product:
@@ -86,14 +87,16 @@ def flipped(p: Product) -> Product:
     return p._replace(m=1, n=p.m, a=a, b=b, c=(*p.c[:2], 0), init=init, flipped=True)
 
 
-def kernel(p: Product, threads: int) -> Kernel:
-    """The kernel of a product, and its parameters."""
+def kernel(p: Product, threads: int, parallel: int = 0) -> Kernel:
+    """The kernel of a product, and its parameters; `parallel` is the address of the parallel loop,
+    which products of widened operands call.
+    """
     narrow = TYPES[p.dtype][0] is not TYPES[p.dtype][1]
     if uses_dot(p, narrow):
         return dot_kernel(p, threads)
     if p.n == 1 and (p.init is None or p.init[2] == 1):
         p = flipped(p)
-    return product_kernel(p, threads, narrow)
+    return narrow_kernel(p, threads, parallel) if narrow else product_kernel(p, threads)
 
 
 def uses_dot(p: Product, narrow: bool) -> bool:
@@ -168,61 +171,113 @@ def finished(p: Product, address: int, found: list[int], threads: int) -> Kernel
     return Kernel(address, found, items, macs >> 3, grain)
 
 
-def product_kernel(p: Product, threads: int, narrow: bool) -> Kernel:
-    """Product tiles: rows of c from elements of a and vectors of b."""
+class Tiling(NamedTuple):
+    """The tiles of a product: their dtype, elements in a pair, and the blocks of c."""
+
+    dtype: str
+    per: int
+    lanes: int
+    rows: tuple[int, int, int]
+    columns: tuple[int, int, int]
+
+    @property
+    def width(self) -> int:
+        """Columns of the widest panel."""
+        return self.columns[1] * self.lanes
+
+
+def tiling_of(p: Product) -> Tiling:
+    """Blocks that fill the registers, all of nearly the same size."""
     pairs = p.dtype == "bfloat16" and has_pairs()
-    dtype, per = PAIRS if pairs else TYPES[p.dtype][2], 2 if pairs else 1
+    dtype = PAIRS if pairs else TYPES[p.dtype][2]
     lanes, most = lanes_of(dtype), VECTORS[machine_vectors()[1]]
     rows = evenly(p.m, len(most))
     columns = evenly(-(-p.n // lanes), most[rows[1] - 1])
-    found = words(p)
-    width, size = columns[1] * lanes, struct.calcsize("d" if "64" in dtype else "f")
-    room = (native.WIDE_PANEL_BYTES if narrow else native.PANEL_BYTES) // size // width - lanes
-    found[native.DEPTH] = max(1, min(p.k + p.k % per, room // lanes * lanes * per))
-    found[native.PACK] = packing(p, narrow, per)
-    one_panel = narrow or found[native.PACK] != native.PACK_NONE
-    if narrow:
-        height = max(rows[1], min(64, native.BLOCK_BYTES // size // width))
-        deepest = native.LEFT_BYTES // size // height // lanes * lanes * per
-        found[native.STRIP] = height // rows[1]
-        found[native.DIRECT] = int(pairs and p.a[3] == 1 and not (p.a[2] % 2 or p.k % 2))
-        if not found[native.DIRECT]:
-            found[native.DEPTH] = min(found[native.DEPTH], deepest)
-    shallow = p.m <= 3 and not one_panel and columns[0] > 1
-    if shallow:
-        found[native.DEPTH] = min(max(1, p.k), SHALLOW)
-    divided(
-        found,
-        rows,
-        columns,
-        split(p, threads, rows[0], columns[0], one_panel, 1 if shallow else PER_THREAD),
-    )
+    return Tiling(dtype, 2 if pairs else 1, lanes, rows, columns)
+
+
+def deepest(p: Product, tiling: Tiling, room: int) -> int:
+    """Steps along k for which a panel takes at most `room` bytes."""
+    size, lanes = struct.calcsize("d" if "64" in tiling.dtype else "f"), tiling.lanes
+    steps = (room // size // tiling.width - lanes) // lanes * lanes * tiling.per
+    return max(1, min(p.k + p.k % tiling.per, steps))
+
+
+def use_tiles(found: list[int], p: Product, tiling: Tiling, masked: bool) -> None:
+    """Notes the tiles that the blocks need; `masked`: the last panel ends within a vector."""
+    rows, columns, lanes = tiling.rows, tiling.columns, tiling.lanes
     last = columns[1] if columns[2] == columns[0] else columns[1] - 1
-    partial = bool(p.n % lanes) and not narrow
+    partial = masked and bool(p.n % lanes)
     # where masks cost nothing, panels like the last one share its tile
     shared = partial and machine_vectors()[0] == 64
     for high in range(2):
         height = rows[1] - high
         if height and (not high or rows[2] < rows[0]):
-            for kind, (vectors, masked, used) in enumerate((
+            for kind, (vectors, edge, used) in enumerate((
                 (columns[1], False, columns[2] > 1 or columns[2] and columns[0] > columns[2]),
                 (columns[1] - 1, shared, columns[0] - columns[2] > 1),
                 (last, partial, True),
             )):  # fmt: skip
                 if used:
-                    tile = Tile(dtype, lanes, height, vectors, masked)
+                    tile = Tile(tiling.dtype, lanes, height, vectors, edge)
                     found[high * native.TILE_KINDS + kind] = product_address(tile)
+
+
+def product_kernel(p: Product, threads: int) -> Kernel:
+    """Product tiles: rows of c from elements of a and vectors of b."""
+    tiling, found = tiling_of(p), words(p)
+    rows, columns = tiling.rows, tiling.columns
+    found[native.DEPTH] = deepest(p, tiling, native.PANEL_BYTES)
+    found[native.PACK] = packing(p, False, 1)
+    one_panel = found[native.PACK] != native.PACK_NONE
+    share = PER_THREAD
+    if p.m <= 3 and not one_panel and columns[0] > 1:
+        found[native.DEPTH], share = min(max(1, p.k), SHALLOW), 1
+    divided(found, rows, columns, split(p, threads, rows[0], columns[0], one_panel, share))
+    use_tiles(found, p, tiling, True)
+    use_packer(found, p.dtype, False)
+    return finished(p, code(native.product, p.dtype, False), found, threads)
+
+
+def narrow_kernel(p: Product, threads: int, parallel: int) -> Kernel:
+    """Product tiles on widened operands; `parallel` is the address of the parallel loop."""
+    tiling, found = tiling_of(p), words(p)
+    rows, columns, per = tiling.rows, tiling.columns, tiling.per
+    pairs, batch = per > 1, p.batch[0] * p.batch[1]
+    found[native.DEPTH] = deepest(p, tiling, native.WIDE_PANEL_BYTES)
+    found[native.PACK] = packing(p, True, per)
+    groups, group, chunks, chunk = split(p, threads, rows[0], columns[0], True)
+    strip = max(1, min(64, native.BLOCK_ELEMENTS // tiling.width) // rows[1])
+    strip = min(strip, chunk)
+    chunk = -(-chunk // strip) * strip
+    chunks = -(-rows[0] // chunk)
+    divided(found, rows, columns, (groups, group, chunks, chunk))
+    found[native.STRIP], found[native.STRIPS] = strip, -(-rows[0] // strip)
+    packed, left = -(-p.k // per), 0
+    if not pairs or p.a[3] != 1 or p.a[2] % 2 or p.k % 2:  # else its pairs lie side by side
+        found[native.WIDENER] = code(native.widen_left, p.dtype, pairs)
+        left = p.m * packed * batch
+    if found[native.STRIPS] > 1:
+        found[native.READY] = -(-max(1, packed) // tiling.lanes) * tiling.lanes
+    found[native.RIGHT_AT] = -(-left // 16) * 16
+    found[native.RIGHT_SIZE] = -(-p.n // tiling.lanes) * tiling.lanes * found[native.READY]
+    use_tiles(found, p, tiling, False)
     use_packer(found, p.dtype, pairs)
-    return finished(
-        p, code(native.narrow_product if narrow else native.product, p.dtype, pairs), found, threads
-    )
+    last = finished(p, code(native.narrow_product, p.dtype, pairs), found, threads)
+    for place, value in (
+        (native.BATCH, batch), (native.ITEMS, last.items), (native.GRAIN, last.grain),
+        (native.PARALLEL, parallel),
+    ):  # fmt: skip
+        found[place] = value
+    scratch = 4 * (found[native.RIGHT_AT] + batch * found[native.RIGHT_SIZE]) + 64
+    return last._replace(items=1, grain=1, scratch=scratch)
 
 
 def ready(p: Product) -> tuple[list[int], int]:
     """(words, elements of the panels) of a product whose right operand is packed once, for many
     runs over any of the blocks of rows.
     """
-    found, lanes = product_kernel(p, 1, False).params, lanes_of(TYPES[p.dtype][2])
+    found, lanes = product_kernel(p, 1).params, lanes_of(TYPES[p.dtype][2])
     if found[native.PACK] == native.PACK_NONE:
         found[native.PACK] = native.PACK_ROWS
         use_packer(found, p.dtype, False)

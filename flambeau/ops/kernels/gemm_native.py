@@ -41,11 +41,11 @@ BFLOAT, PAIRS, PER = False, False, 1  # template: bfloat16; multiplied in pairs;
 LANES = 16  # template: results in a vector
 PANEL_BYTES = 1 << 16  # a packed panel: with the left operand's rows it fits the second-level cache
 WIDE_PANEL_BYTES = 1 << 17  # of widened elements: packed for many rows
-LEFT_BYTES = 1 << 16
-BLOCK_BYTES = 1 << 14  # results before they are narrowed
+BLOCK_ELEMENTS = 1 << 12  # results before they are narrowed
 ProductTile = Signature(void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64)
 DotTile = Signature(void, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr)
 Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
+Parallel = Signature(void, ptr, ptrp, i64p, i64, i64)
 Packer = Signature(void, ptr, ptr, i64, i64, i64, ptr)
 
 # words of the parameters; strides in elements, `numbers` are the bits of two float64
@@ -53,13 +53,16 @@ Packer = Signature(void, ptr, ptr, i64, i64, i64, ptr)
     TILES, TRANSPOSER, M, N, K, A_ROW, A_STEP, B_STEP, B_COLUMN, C_ROW, INIT_ROW, INIT, ALPHA, BETA,
     INNER, A_OUTER, A_INNER, B_OUTER, B_INNER, C_OUTER, C_INNER, INIT_OUTER, INIT_INNER,
     GROUPS, GROUP, CHUNKS, CHUNK, ROWS, TALL, BLOCKS, VECTORS, WIDE, PANELS, DEPTH, PACK, FLIPPED,
-    READY, STRIP, DIRECT, PACKER,
-) = (0, *range(6, 45))  # fmt: skip
-WORDS = 45
+    READY, STRIP, WIDENER, PACKER,
+    STRIPS, BATCH, ITEMS, GRAIN, PARALLEL, RIGHT_AT, RIGHT_SIZE,
+) = (0, *range(6, 52))  # fmt: skip
+WORDS = 52
 TILE_KINDS = 3  # tiles for a wide panel, for a narrow one, for the last; first those of tall blocks
 PACK_NONE, PACK_ROWS, PACK_COLUMNS = 0, 1, 2
 # work[]: where the item's matrices begin, and its blocks and panels
-ITEM_A, ITEM_B, ITEM_C, ITEM_INIT, FIRST_BLOCK, LAST_BLOCK, FIRST_PANEL, LAST_PANEL = range(8)
+ITEM_A, ITEM_B, ITEM_C, ITEM_INIT, FIRST_BLOCK, LAST_BLOCK, FIRST_PANEL, LAST_PANEL, ITEM_BATCH = (
+    range(9)
+)
 
 
 @native
@@ -70,6 +73,7 @@ def find_item(item: i64, buffers: ptrp, params: i64p, work: i64p) -> void:
         part, inner = inner % params[GROUPS], inner // params[GROUPS]
     if params[CHUNKS] > 1:
         chunk, inner = inner % params[CHUNKS], inner // params[CHUNKS]
+    work[ITEM_BATCH] = inner
     if inner >= params[INNER]:
         outer, inner = inner // params[INNER], inner % params[INNER]
     given = params[INIT]
@@ -225,7 +229,7 @@ def read_numbers(params: i64p, numbers: pointer(C)) -> void:
 @native
 def product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Items of a product in one dtype."""
-    memory, numbers, work = stack(u8, PANEL_BYTES + 64), stack(C, 4), stack(i64, 8)
+    memory, numbers, work = stack(u8, PANEL_BYTES + 64), stack(C, 4), stack(i64, 9)
     panel: pointer(C) = ptr((i64(memory) + 63) & -64)
     read_numbers(params, numbers)
     for item in range(start, stop):
@@ -313,21 +317,49 @@ def write_narrow(
 
 
 @native
+def place_of(base: pointer(X), batch: i64, params: i64p, steps: i64p) -> pointer(X):
+    """Where a matrix of the batch begins; `steps` are its two batch strides."""
+    outer, inner = i64(0), batch
+    if batch >= params[INNER]:
+        outer, inner = batch // params[INNER], batch % params[INNER]
+    return base + (outer * steps[0] + inner * steps[1])
+
+
+@native
+def widen_left(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Strips of rows of the left operands, widened, one after the other."""
+    given = params[INIT]
+    base: pointer(X) = buffers[given + params[FLIPPED]]
+    left: pointer(P) = buffers[given + 3]
+    pairs = (params[K] + PER - 1) // PER
+    for item in range(start, stop):
+        batch, first = item // params[STRIPS], (item % params[STRIPS]) * params[STRIP]
+        last = first + params[STRIP] if first + params[STRIP] < params[BLOCKS] else params[BLOCKS]
+        top = first_of(first, params[TALL], params[ROWS])
+        rows = first_of(last, params[TALL], params[ROWS]) - top
+        a = place_of(base, batch, params, params + A_OUTER) + top * params[A_ROW]
+        pack_left(left + (batch * params[M] + top) * pairs, a, rows, params[K], params)
+
+
+@native
+def pack_right(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Panels of the right operands, for many strips."""
+    given = params[INIT]
+    base: pointer(X) = buffers[given + 1 - params[FLIPPED]]
+    panels: pointer(P) = buffers[given + 3]
+    for item in range(start, stop):
+        batch, index = item // params[PANELS], item % params[PANELS]
+        b = place_of(base, batch, params, params + B_OUTER)
+        pack_ready(index, b, panels + (params[RIGHT_AT] + batch * params[RIGHT_SIZE]), params)
+
+
+@native
 def run_strip(
-    first: i64, last: i64, done: i64, count: i64, a: pointer(X), left: pointer(P),
+    first: i64, last: i64, done: i64, count: i64, source: pointer(P), row_step: i64, step: i64,
     panel: pointer(P), block: pointer(C), kind: i64, width: i64, params: i64p, ones: pointer(C),
 ) -> void:  # fmt: skip
     """Steps `done` to `done + count` of a strip of blocks times one panel, into `block`."""
     top = first_of(first, params[TALL], params[ROWS])
-    pairs = (count + PER - 1) // PER
-    source, row_step, step = left, pairs, i64(1)
-    if params[DIRECT] != 0:
-        source, row_step = ptr(a), params[A_ROW] // PER
-    else:
-        rows = first_of(last, params[TALL], params[ROWS]) - top
-        pack_left(left, a, rows, count, params)
-        if params[A_ROW] == 1:
-            row_step, step = i64(1), rows
     for one in range(first, last):
         row = first_of(one, params[TALL], params[ROWS]) - top
         target = block + row * width
@@ -335,12 +367,12 @@ def run_strip(
         if done > 0:
             before = target
         ProductTile(params[TILES + kind + (0 if one < params[TALL] else TILE_KINDS)])(
-            source + row * row_step,
+            source + (row * row_step + done // PER * step),
             row_step,
             step,
             panel,
             width,
-            pairs,
+            (count + PER - 1) // PER,
             target,
             width,
             before,
@@ -351,15 +383,13 @@ def run_strip(
 
 
 @native
-def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Items of a product in a wider dtype than that of its operands; an item is one panel, which
-    strips of rows go through.
-    """
-    memory = stack(u8, WIDE_PANEL_BYTES + LEFT_BYTES + BLOCK_BYTES + 64)
-    numbers, ones, work = stack(C, 4), stack(C, 2), stack(i64, 8)
-    panel: pointer(P) = ptr((i64(memory) + 63) & -64)
-    left: pointer(P) = ptr(panel) + WIDE_PANEL_BYTES
-    block: pointer(C) = ptr(left) + LEFT_BYTES
+def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Items of a widened product: a panel, which strips of rows go through."""
+    memory, block = stack(u8, WIDE_PANEL_BYTES + 64), stack(C, BLOCK_ELEMENTS)
+    numbers, ones, work = stack(C, 4), stack(C, 2), stack(i64, 9)
+    own: pointer(P) = ptr((i64(memory) + 63) & -64)
+    scratch: pointer(P) = buffers[params[INIT] + 3]
+    pairs = (params[K] + PER - 1) // PER
     read_numbers(params, numbers)
     ones[0] = C(1)
     ones[1] = C(1)
@@ -374,49 +404,61 @@ def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             kind, columns = i64(2), params[N] - column
         b: pointer(X) = ptr(work[ITEM_B])
         b = b + column * params[B_COLUMN]
-        once = params[K] <= params[DEPTH]
-        if once:
-            pack_panel(panel, b, width, columns, params[K], params)
-        for first in range(work[FIRST_BLOCK], work[LAST_BLOCK], params[STRIP]):
-            last = (
-                first + params[STRIP]
-                if first + params[STRIP] < work[LAST_BLOCK]
-                else work[LAST_BLOCK]
-            )
+        packed = scratch + (params[RIGHT_AT] + work[ITEM_BATCH] * params[RIGHT_SIZE])
+        packed = packed + column * params[READY]
+        first = work[FIRST_BLOCK]
+        while first < work[LAST_BLOCK]:
+            last = first + params[STRIP]
+            if last > work[LAST_BLOCK]:
+                last = work[LAST_BLOCK]
             top = first_of(first, params[TALL], params[ROWS])
             rows = first_of(last, params[TALL], params[ROWS]) - top
-            a: pointer(X) = ptr(work[ITEM_A])
-            a = a + top * params[A_ROW]
+            left = scratch + (work[ITEM_BATCH] * params[M] + top) * pairs
+            row_step, step = pairs, i64(1)
+            if params[WIDENER] == 0:
+                left, row_step = ptr(work[ITEM_A]), params[A_ROW] // PER
+                left = left + top * row_step
+            elif params[A_ROW] == 1:
+                row_step, step = i64(1), rows
             done = i64(0)
             while True:
                 rest = params[K] - done
                 count = rest if rest < params[DEPTH] else params[DEPTH]
-                if not once:
-                    pack_panel(panel, b + done * params[B_STEP], width, columns, count, params)
+                panel = packed + done // PER * width
+                if params[READY] == 0:
+                    panel = own
+                    pack_panel(own, b + done * params[B_STEP], width, columns, count, params)
                 run_strip(
-                    first,
-                    last,
-                    done,
-                    count,
-                    a + done * params[A_STEP],
-                    left,
-                    panel,
-                    block,
-                    kind,
-                    width,
-                    params,
-                    ones,
-                )
+                    first, last, done, count, left, row_step, step, panel, block, kind, width,
+                    params, ones,
+                )  # fmt: skip
                 done += count
                 if done >= params[K]:
                     break
             write_narrow(block, width, top, rows, column, columns, work, params, numbers)
+            first = last
+
+
+@native
+def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """A product in a wider dtype than that of its operands: these are widened, or packed in pairs,
+    before; a panel that only one strip meets is packed there.
+    """
+    grain = params[GRAIN]
+    if params[WIDENER] != 0:
+        strips = params[BATCH] * params[STRIPS]
+        Parallel(params[PARALLEL])(ptr(params[WIDENER]), buffers, params, strips, grain)
+    if params[READY] != 0:
+        Parallel(params[PARALLEL])(
+            pack_right, buffers, params, params[BATCH] * params[PANELS], grain
+        )
+    Parallel(params[PARALLEL])(narrow_items, buffers, params, params[ITEMS], grain)
 
 
 @native
 def dot_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Items of a product whose operands are contiguous along k: VECTORS counts columns here."""
-    numbers, work = stack(C, 4), stack(i64, 8)
+    numbers, work = stack(C, 4), stack(i64, 9)
     read_numbers(params, numbers)
     for item in range(start, stop):
         find_item(item, buffers, params, work)
