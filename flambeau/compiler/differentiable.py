@@ -114,10 +114,10 @@ class DifferentiableProgram:
 
     def record(self, roots: Sequence[Any], grads: Sequence[Any]) -> tuple[Tape, list[Any]]:
         """Runs the graph backwards on a tape; the gradients at the boundary."""
-        edges = [(x._edge, g) for x, g in zip(roots, grads, strict=True)]
+        edges = [x._edge for x in roots]
         with Tape() as tape, ending_at(self.boundary):
             found = backward_engine.run(
-                edges, retain_graph=True, inputs=list(self.boundary), accumulate=False
+                edges, list(grads), retain_graph=True, inputs=list(self.boundary), accumulate=False
             )
             outside = {id(g) for g in grads}
             for i, grad in enumerate(found):
@@ -206,10 +206,11 @@ class CompiledFunction(Node):
         again = self.pair.again(self.leaves)()
         results = [again] if isinstance(again, engine.Tensor) else list(again)
         pairs = [(results[i], g) for i, g in zip(self.pair.live, grads, strict=True)]
-        edges = [(result._edge, g) for result, g in pairs if g is not None]
+        edges = [result._edge for result, g in pairs if g is not None]
         with ending_at(self._edges):
             return backward_engine.run(
                 edges,
+                [g for _, g in pairs if g is not None],
                 retain_graph=True,
                 create_graph=True,
                 inputs=list(self._edges),
