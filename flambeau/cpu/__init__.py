@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 
@@ -30,3 +31,9 @@ def synchronize(device: Any = None) -> None:
 
 def set_device(device: Any) -> None:
     """There is only one."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return importlib.import_module("flambeau.cpu.amp")
+    raise AttributeError(f"module 'torch.cpu' has no attribute '{name}'")

@@ -9,6 +9,7 @@ No GPU is used yet, so `is_available()` is False and everything that needs one s
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,3 +113,9 @@ def device(device: Any) -> Iterator[None]:
     if device not in (None, -1):
         raise AssertionError(MISSING)
     yield
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return importlib.import_module("flambeau.cuda.amp")
+    raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

@@ -11,7 +11,7 @@ in ops/ hold nothing but such functions:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from flambeau.autograd.inplace import check_modifiable, modify
@@ -32,7 +32,7 @@ from flambeau.core.strides import (
 )
 from flambeau.ops.arrays import run_numpy
 from flambeau.ops.plan import NUMBER_DTYPES, Folding, Formula, Operand, Plan
-from flambeau.ops.registry import Op, Places, engine, is_tensor
+from flambeau.ops.registry import Op, Places, is_tensor
 from flambeau.ops.rules import Rules
 
 SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
@@ -417,7 +417,9 @@ class View(Op):
         rest = {k: v for k, v in arguments.items() if k != self.first}
         shape, strides, offset = self.function(x._spec, **rest)
         output = Spec.of(tuple(shape), tuple(strides), x._spec.dtype, x._spec.device)
-        return self.plan(arguments, places, [self.first], [output]).use_view(offset)
+        plan = self.plan(arguments, places, [self.first], [output])
+        plan.node_name = self.node_of(arguments)
+        return plan.use_view(offset)
 
 
 def view(**options: Any) -> Callable[[Callable[..., Any]], View]:
@@ -495,12 +497,3 @@ def composite(function: Callable[..., Any] | None = None, **options: Any) -> Any
     if function is None:
         return lambda f: composite(f, **options)
     return Composite(function, **options)
-
-
-__all__ = [
-    "Dims",
-    "Sizes",
-    "BOOL_RESULT", "CPU", "COMPLEX_TO_FLOAT", "Call", "FLOAT", "INT_TO_LONG", "Mapping", "NONE",
-    "Op", "SAME", "Spec", "composite", "engine", "pointwise", "reduced_dims", "reduction",
-    "structured", "view",
-]  # fmt: skip

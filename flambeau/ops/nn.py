@@ -23,6 +23,7 @@ from flambeau.ops.pool import max_pool_with_indices as max_pool_with_indices
 from flambeau.ops.pool import take_maxima as take_maxima
 from flambeau.ops.recurrent import recurrent_backward as recurrent_backward
 from flambeau.ops.recurrent import recurrent_forward as recurrent_forward
+from flambeau.ops.recurrent import steps_apart as steps_apart
 from flambeau.ops.resample import mirror as mirror
 from flambeau.ops.resample import resample as resample
 

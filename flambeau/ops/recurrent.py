@@ -25,7 +25,7 @@ from flambeau.ops.kernels import gemm
 from flambeau.ops.kernels import recurrent_native as native
 from flambeau.ops.kernels.gemm_native import BLOCKS
 from flambeau.ops.kernels.gemm_tiles import lanes_of
-from flambeau.ops.kinds import Call, structured
+from flambeau.ops.kinds import Call, structured, view
 from flambeau.ops.registry import engine
 from flambeau.runtime.threads import parallel_for
 
@@ -382,3 +382,16 @@ def recurrent_backward(
     added = "hidden" in kind.backward.writes
     options = {"left": "products", "right": "moved", "added": added, "copies": copies}
     return layer.run(plan, {**places, "scratch": scratch}, options)
+
+
+def _layer_node(input: Any, steps: int, mode: str) -> str:
+    """torch's name of the node at a layer's end: oneDNN runs its LSTM, the others end in stack."""
+    return "MkldnnRnnLayerBackward0" if mode == "LSTM" else "StackBackward0"
+
+
+@view(public=None, methods=(), node=_layer_node, grad=lambda g: g.flatten(0, 1))
+def steps_apart(input, steps, mode):
+    """The outputs of a layer, (steps * N, H), as (steps, N, H)."""
+    rows, width = input.shape
+    step, along = input.strides
+    return (steps, rows // max(steps, 1), width), (rows // max(steps, 1) * step, step, along), 0

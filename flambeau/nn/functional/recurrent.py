@@ -243,7 +243,10 @@ def _run_layer(
     else:
         weights = (w_hh, b_hh, w_hr)
         output, *state = _run_steps(mode, gates, lengths, state, weights, reverse)
-    return (output if packed else output.unflatten(0, input.shape[:2])), tuple(state)
+    if not packed:
+        kind = mode if native and mode == "LSTM" and output.dtype == flambeau.float32 else ""
+        output = flambeau.ops.nn.steps_apart(output, input.size(0), kind)
+    return output, tuple(state)
 
 
 def recurrent(
