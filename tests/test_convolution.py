@@ -110,3 +110,10 @@ def test_maxima_of_windows_that_see_nothing_have_no_gradient() -> None:
     y = F.max_pool2d(x, (3, 3), (4, 1), (1, 1), (2, 1), True)
     assert torch.isinf(y).all()
     assert (torch.autograd.grad(y, x, torch.ones_like(y))[0] == 0).all()
+
+
+def test_power_means_of_zeros_have_no_gradient() -> None:
+    x = torch.tensor([[[0.0, 0.0, 3.0, 4.0]]], requires_grad=True)
+    y = F.lp_pool1d(x, 2, 2)
+    gradient = torch.autograd.grad(y.sum(), x)[0]
+    assert torch.allclose(gradient, torch.tensor([[[0.0, 0.0, 0.6, 0.8]]]))
