@@ -73,6 +73,12 @@ def attention() -> Program:
     return trainer(module, loss, lambda: (torch.randn(6, 3, 16),))
 
 
+@program
+def transformer() -> Program:
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)  # with dropout
+    return trainer(nn.TransformerEncoder(layer, 2), squares, lambda: (torch.randn(3, 6, 16),))
+
+
 class Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()

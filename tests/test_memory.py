@@ -141,22 +141,42 @@ def test_a_training_loop_is_flat() -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize("length", [100_000])
-def test_deep_graphs_are_freed_without_recursion(length: int) -> None:
+class Same(torch.autograd.Function):
+    """A node written in Python that saves its input."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * 1
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 1
+
+
+DEEP = {
+    "pointwise": (lambda y: y * 1.0, 100_000),
+    "view": (lambda y: y[0:].view(3), 50_000),
+    "in place": (lambda y: y.mul_(1.0), 50_000),
+    "several results": (lambda y: y.expand(2, 3).max(0)[0], 20_000),
+    "function": (Same.apply, 20_000),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_graphs_are_freed_without_recursion(name: str) -> None:
+    function, length = DEEP[name]
     gc.collect()
     before = used()
     x = torch.ones(3, requires_grad=True)
-    y = x
-    for _ in range(length):
-        y = y + 1
-    y.sum().backward()
-    assert x.grad.tolist() == [1, 1, 1]
-    del y
-    z = x
-    for _ in range(length):
-        z = z * 1.0
-    del z  # a graph that never ran backward
-    del x
+    for backward in (True, False):
+        y = x * 1
+        for _ in range(length):
+            y = function(y)
+        if backward:
+            y.sum().backward()
+            assert x.grad.tolist() == [1, 1, 1]
+    del x, y
     gc.collect()
     assert used() - before <= 1024
 

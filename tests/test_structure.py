@@ -41,8 +41,8 @@ def case(launches: int, bytes: int) -> Callable[[Any], Any]:
 
 def recorded(step: Callable[[], Any]) -> Any:
     """The recording of one step, plans made and state there."""
-    step()
-    step()
+    for _ in range(4):  # a compiled step watches a few calls before it replays
+        step()
     with record() as kernels:
         step()
     return kernels
@@ -122,6 +122,19 @@ def attention_backward() -> Callable[[], Any]:
     return step
 
 
+@case(launches=2, bytes=5 * PLANE)
+def gelu_backward() -> Callable[[], Any]:
+    x, g = matrix(requires_grad=True), matrix()
+    return lambda: torch.autograd.grad(nn.functional.gelu(x), x, g)
+
+
+@case(launches=1, bytes=2 * PLANE)
+def compiled_chain() -> Callable[[], Any]:
+    """Four operations in one kernel."""
+    x, chain = matrix(), torch.compile(lambda x: ((x * 2).exp() + 1).tanh())
+    return lambda: chain(x)
+
+
 @case(launches=3, bytes=7 * PLANE)
 def accumulated_gradient() -> Callable[[], Any]:
     """Forward, the gradient, and its sum with what is in `x.grad`."""
@@ -154,6 +167,12 @@ def mlp_training_step() -> Callable[[], Any]:
         optimizer.step()
 
     return step
+
+
+@case(launches=18, bytes=315_000)
+def compiled_training_step() -> Callable[[], Any]:
+    """What a replay launches is counted too."""
+    return torch.compile(mlp_training_step())
 
 
 @case(launches=4, bytes=8 * PARAMETERS)

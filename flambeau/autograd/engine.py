@@ -1,6 +1,6 @@
 """The backward pass: what native code (runtime.backward), which walks the graph, needs from Python.
 
-    run([(loss._node, ones)], retain_graph=False, create_graph=False)
+    run([loss._node], [ones], retain_graph=False, create_graph=False)
 
 Called by Tensor.backward and autograd.grad. Ordinary nodes never come here: they run as programs
 (autograd.programs). With `create_graph` the rules work on recorded tensors, so the result can be
@@ -21,23 +21,22 @@ from flambeau.core import graph_errors
 from flambeau.runtime.pass_entries import CREATE, LIMITED, RETAIN, VISIT_ALL
 from flambeau.runtime.system import engine
 
-Root = tuple[Any, Any]  # (edge, gradient)
 _leaf_lock = threading.RLock()  # two threads' passes may reach the same leaf
 
 
 def run(
-    roots: Sequence[Root],
+    edges: list[Any],
+    grads: list[Any],
     retain_graph: bool = False,
     create_graph: bool = False,
     inputs: Sequence[Any] | None = None,
     accumulate: bool = True,
 ) -> list[Any]:
-    """Carries the roots' gradients through the graph.
+    """Carries gradients from the edges where the pass begins through the graph; empties `grads`.
 
     inputs: edges to stop at; with `accumulate` leaves among them get their `.grad`, else the
     gradients are returned in order.
     """
-    edges, grads = [edge for edge, _ in roots], [grad for _, grad in roots]
     flags = RETAIN if retain_graph else 0
     if create_graph:
         flags |= CREATE | VISIT_ALL

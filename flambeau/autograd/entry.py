@@ -69,21 +69,18 @@ def first_gradient(output: Any, grad: Any, position: int) -> Any:
     return grad if grad.dtype is output.dtype else grad.to(output.dtype)
 
 
-def roots_of(outputs: Sequence[Any], grads: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """(edge, gradient) of every root."""
+def roots_of(outputs: Sequence[Any], grads: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The edges where a pass begins, and the gradients there."""
     if len(grads) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
     firsts = [
         first_gradient(*pair, position)
         for position, pair in enumerate(zip(outputs, grads, strict=True))
     ]
-    roots = []
-    for position, (output, grad) in enumerate(zip(outputs, firsts, strict=True)):
-        edge = edge_of(output)
-        if edge is None:
-            raise errors.no_gradient(position)
-        roots.append((edge, grad))
-    return roots
+    edges = [edge_of(output) for output in outputs]
+    if None in edges:
+        raise errors.no_gradient(edges.index(None))
+    return edges, firsts
 
 
 def backward(
@@ -128,7 +125,7 @@ def backward(
             UserWarning,
             stacklevel=3,
         )
-    run(roots_of(outputs, grads), keep, create_graph, edges)
+    run(*roots_of(outputs, grads), keep, create_graph, edges)
 
 
 def backward_of(
@@ -137,10 +134,10 @@ def backward_of(
     """`tensor.backward(...)`: the plain case without detours."""
     if gradient is None and not create_graph and inputs is None:
         edge = tensor._node
-        grad = first_gradient(tensor, None, 0)
+        grads = [first_gradient(tensor, None, 0)]
         if edge is None:
             raise errors.no_gradient(0)
-        run([(edge, grad)], bool(retain_graph))
+        run([edge], grads, bool(retain_graph))
     else:
         backward(tensor, gradient, retain_graph, create_graph, inputs=inputs)
 
@@ -212,7 +209,7 @@ def grad(
 
 
 def gradients_at(
-    places: Sequence[Any], roots: Sequence[Any], keep: bool, create: bool
+    places: Sequence[Any], roots: tuple[list[Any], list[Any]], keep: bool, create: bool
 ) -> list[Any]:
     """The gradients that arrive at tensors or edges."""
     if not places:
@@ -220,7 +217,7 @@ def gradients_at(
     edges = [edge_of(place) for place in places]
     if any(edge is None for edge in edges):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    return run(roots, keep, create, edges, accumulate=False)
+    return run(*roots, keep, create, edges, accumulate=False)
 
 
 def batched(

@@ -28,7 +28,7 @@ from flambeau.autograd.inplace import adopt, check_modifiable, share
 from flambeau.autograd.modes import enable_grad, is_grad_enabled, no_grad
 from flambeau.autograd.nodes import AccumulateGrad, Node, edge_to, target
 from flambeau.autograd.saved import Packed, modified_error, pack, restore, state
-from flambeau.core import errors
+from flambeau.core import errors, graph_errors
 from flambeau.core.graph_errors import BY_FUNCTION
 from flambeau.core.spec import Spec
 from flambeau.runtime.system import engine
@@ -115,7 +115,7 @@ class BackwardCFunction(Node, FunctionCtx):
     def saved_tensors(self) -> tuple[Any, ...]:
         """What forward saved, with its place in the graph."""
         if self._kept is None:
-            raise errors.second_backward()
+            raise graph_errors.second_backward()
         return tuple(self._saved_one(*each) for each in self._kept)
 
     saved_variables = saved_tensors

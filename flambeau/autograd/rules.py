@@ -14,7 +14,7 @@ from typing import Any
 from flambeau.autograd import fused
 from flambeau.autograd.nodes import Flat, Node
 from flambeau.autograd.saved import modified, restored
-from flambeau.core import errors
+from flambeau.core import graph_errors
 from flambeau.ops.kinds import Pointwise
 from flambeau.ops.rules import INCOMING, SAVED, Joint
 from flambeau.runtime.system import engine
@@ -24,7 +24,7 @@ def check_saved(node: Node) -> Any:
     """What a node saved; torch's errors when it is gone or was changed."""
     saved = node._saved
     if saved is None:
-        raise errors.second_backward()
+        raise graph_errors.second_backward()
     if not engine.core.check_saved(saved):
         raise modified(node)
     return saved

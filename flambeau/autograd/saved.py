@@ -248,7 +248,7 @@ def saved_attribute(node: Node, attribute: str) -> Any:
 def saved_tensor(node: Node, place: int) -> Any:
     """One saved value, with its graph; torch's errors when it is gone or was changed."""
     if node._saved is None:
-        raise errors.second_backward()
+        raise graph_errors.second_backward()
     value = node._saved[place]
     if type(value) is Packed:
         value = value.tensor()
@@ -274,7 +274,7 @@ class SavedTensor:
         """Packs the tensor now, unpacks it whenever it is needed."""
         node, place = self._node, self._place
         if node._saved is None:
-            raise errors.second_backward()
+            raise graph_errors.second_backward()
         if node._saved[place + 1] is None:
             if type(node._saved[place]) is Packed:
                 raise RuntimeError(

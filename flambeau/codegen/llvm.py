@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import sys
@@ -207,12 +208,15 @@ def load(
         return found
 
 
+@functools.cache
+def _libraries() -> tuple[Any, ...]:
+    """The C API of Python, and what is linked into this process."""
+    return ctypes.pythonapi, ctypes.CDLL(None) if sys.platform != "win32" else ctypes.cdll.msvcrt
+
+
 def c_function(symbol: str) -> int:
     """Address of a function of Python's C API or of the C library."""
-    for library in (
-        ctypes.pythonapi,
-        ctypes.CDLL(None) if sys.platform != "win32" else ctypes.cdll.msvcrt,
-    ):
+    for library in _libraries():
         function = getattr(library, symbol, None)
         if function is not None:
             address = ctypes.cast(function, ctypes.c_void_p).value

@@ -23,7 +23,7 @@ from flambeau.compiler.build import MISS, Program
 from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import Survey, Unsupported
 from flambeau.compiler.tape import Tape, root_of, serial_of
-from flambeau.core import errors
+from flambeau.core import graph_errors
 from flambeau.core.spec import Spec
 from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
@@ -114,10 +114,10 @@ class DifferentiableProgram:
 
     def record(self, roots: Sequence[Any], grads: Sequence[Any]) -> tuple[Tape, list[Any]]:
         """Runs the graph backwards on a tape; the gradients at the boundary."""
-        edges = [(x._edge, g) for x, g in zip(roots, grads, strict=True)]
+        edges = [x._edge for x in roots]
         with Tape() as tape, ending_at(self.boundary):
             found = backward_engine.run(
-                edges, retain_graph=True, inputs=list(self.boundary), accumulate=False
+                edges, list(grads), retain_graph=True, inputs=list(self.boundary), accumulate=False
             )
             outside = {id(g) for g in grads}
             for i, grad in enumerate(found):
@@ -182,7 +182,7 @@ class CompiledFunction(Node):
                 "  call the function that was compiled instead: it can be differentiated twice"
             )
         if self.kept is None:
-            raise errors.second_backward()
+            raise graph_errors.second_backward()
         for tensor, version in zip(self.operands(), self.versions, strict=True):
             if tensor._storage.version != version:
                 maker, index = target(tensor._edge)
@@ -206,10 +206,11 @@ class CompiledFunction(Node):
         again = self.pair.again(self.leaves)()
         results = [again] if isinstance(again, engine.Tensor) else list(again)
         pairs = [(results[i], g) for i, g in zip(self.pair.live, grads, strict=True)]
-        edges = [(result._edge, g) for result, g in pairs if g is not None]
+        edges = [result._edge for result, g in pairs if g is not None]
         with ending_at(self._edges):
             return backward_engine.run(
                 edges,
+                [g for _, g in pairs if g is not None],
                 retain_graph=True,
                 create_graph=True,
                 inputs=list(self._edges),

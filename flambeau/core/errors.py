@@ -454,16 +454,6 @@ def scalar_outputs_only(shape: Sequence[int]) -> RuntimeError:
     return RuntimeError(with_hint(text, hint))
 
 
-def second_backward() -> RuntimeError:
-    return RuntimeError(
-        "Trying to backward through the graph a second time (or directly access saved tensors "
-        "after they have already been freed). Saved intermediate values of the graph are freed "
-        "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
-        "backward through the graph a second time or if you need to access saved tensors after "
-        "calling backward."
-    )
-
-
 def no_gradient(position: int = 0) -> RuntimeError:
     text = f"element {position} of tensors does not require grad and does not have a grad_fn"
     hint = "no input had requires_grad=True, or it was computed under no_grad() or detached"

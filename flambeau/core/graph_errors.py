@@ -105,3 +105,13 @@ def too_many_modes() -> RuntimeError:
         "too many threads are inside no_grad, inference_mode, saved_tensors_hooks or a backward "
         "pass at the same time"
     )
+
+
+def second_backward() -> RuntimeError:
+    return RuntimeError(
+        "Trying to backward through the graph a second time (or directly access saved tensors "
+        "after they have already been freed). Saved intermediate values of the graph are freed "
+        "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
+        "backward through the graph a second time or if you need to access saved tensors after "
+        "calling backward."
+    )

@@ -158,18 +158,42 @@ def _batch_norm_running(call, input, factor, shift, weight, bias, running_mean, 
     return plan.use_kernel(loops)
 
 
+@structured(public=None, methods=())
+def _running_factors(call, running_mean, running_var, weight, bias, eps):
+    """What the running statistics, weight and bias do to a channel: a factor and a shift; and 1 /
+    sqrt(variance + eps). Constants for the graph: the rule sees what they come from.
+    """
+    given = [running_var, running_mean, *(t for t in (weight, bias) if t is not None)]
+    names = ["running_var", "running_mean", "weight", "bias"]
+    kind = given[2].dtype if len(given) > 2 else running_var.dtype
+    outputs = [running_var._spec.like((running_var.numel(),), None, kind)] * 3
+    plan = call.plan(names, outputs)
+    compute = compute_name(kind)
+    values = {
+        name: Expr.input(i, t.dtype.name).to(compute)
+        for i, (name, t) in enumerate(zip(plan.names, given, strict=True))
+    }
+    scale = (values["running_var"] + float(eps)).rsqrt()
+    factor = scale * values["weight"] if "weight" in values else scale
+    shift = -values["running_mean"] * factor
+    shift = shift + values["bias"] if "bias" in values else shift
+    specs = [operand.spec for operand in plan.inputs] + outputs
+    loops = plan_pointwise(
+        (factor, shift, scale),
+        [t.dtype.name for t in given],
+        [kind.name] * 3,
+        outputs[0].shape,
+        [byte_strides(spec, outputs[0].shape) for spec in specs],
+    )
+    return plan.use_kernel(loops)
+
+
 def evaluate(
     input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float
 ) -> Any:
     """The output with the running statistics."""
-    scale = (running_var.detach() + eps).rsqrt()
-    factor = scale if weight is None else scale * weight.detach()
-    shift = -running_mean.detach() * factor
-    if bias is not None:
-        shift = shift + bias.detach()
-    return _batch_norm_running.call(
-        input, factor, shift, weight, bias, running_mean.detach(), scale
-    )
+    factor, shift, scale = _running_factors.call(running_mean, running_var, weight, bias, eps)
+    return _batch_norm_running.call(input, factor, shift, weight, bias, running_mean, scale)
 
 
 # ---- torch's names -------------------------------------------------------------------------------
@@ -233,9 +257,11 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]])
     """
-    return native_batch_norm.call(
-        input, weight, bias, running_mean, running_var, training, momentum, eps
-    )[0]
+    spec = batch_norm.check_tensor(input, "input")._spec
+    check_channels(spec, training, running_mean, running_var, weight, bias)
+    if training:
+        return train(input, weight, bias, running_mean, running_var, momentum, eps)[0]
+    return evaluate(input, weight, bias, running_mean, running_var, eps)
 
 
 @composite(methods=())

@@ -178,6 +178,7 @@ def empty_strided(
     >>> torch.empty_strided((2, 3), (1, 2)).stride()
     (1, 2)
     """
+    check_layout(layout)
     if len(size) != len(stride):
         raise RuntimeError(
             f"dimensionality of sizes ({len(size)}) must match dimensionality of strides "
@@ -188,6 +189,7 @@ def empty_strided(
             Spec.of(tuple(size), tuple(stride), check_dtype("empty_strided", dtype), place(device))
         ),
         requires_grad,
+        pin_memory,
     )
 
 

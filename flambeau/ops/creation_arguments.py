@@ -132,7 +132,10 @@ def missing_device(found: device_type) -> device_type:
 def finish(tensor: Any, requires_grad: bool, pin_memory: bool = False) -> Any:
     """Applies `requires_grad` to a new tensor."""
     if pin_memory:
-        raise RuntimeError("Need to provide pin_memory allocator to use pin memory.")
+        raise RuntimeError(
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory "
+            "allocator is available on this system."
+        )
     if requires_grad and tensor.dtype.category < 2:
         raise errors.differentiable_dtypes_only()
     if requires_grad:

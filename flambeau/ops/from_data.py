@@ -16,7 +16,7 @@ from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array
 from flambeau.ops.creation import filled, number_dtype
-from flambeau.ops.creation_arguments import blank, finish, place
+from flambeau.ops.creation_arguments import blank, check_layout, finish, place
 from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.sequences import array_from, as_number
 from flambeau.runtime import sequences
@@ -262,8 +262,9 @@ def scalar_tensor(
     >>> torch.scalar_tensor(2)
     tensor(2.)
     """
+    check_layout(layout)
     made = empty_of(Spec.of((), None, dtype or dtypes.get_default_dtype(), place(device))).fill_(s)
-    return finish(made, requires_grad)
+    return finish(made, requires_grad, pin_memory)
 
 
 __all__ = [

@@ -72,6 +72,8 @@ def gather(call, input, dim, index, *, sparse_grad=False):
     >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 0, torch.tensor([[1, 0]]))
     tensor([[3, 2]])
     """
+    if sparse_grad:
+        raise errors.unsupported("gather(sparse_grad=True)")
     spec, at = (
         call.op.check_tensor(input, "input")._spec,
         call.op.check_tensor(index, "index")._spec,

@@ -393,7 +393,8 @@ def group_norm(
     tensor([[-1.0000,  1.0000]])
     """
     spec = group_norm.check_tensor(input, "input")._spec
-    check_groups(spec, weight, bias, num_groups)
+    if spec.ndim < 2:
+        check_groups(spec, weight, bias, num_groups)
     samples, count = spec.shape[:2]
     places = math.prod(spec.shape[2:])
     return native_group_norm.call(input, weight, bias, samples, count, places, num_groups, eps)[0]

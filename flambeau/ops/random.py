@@ -21,6 +21,7 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.device import get_default_device
 from flambeau.core.spec import CPU, Spec
+from flambeau.core.strides import is_non_overlapping_and_dense
 from flambeau.generator import default_generator
 from flambeau.ops import draws
 from flambeau.ops.arrays import empty as empty_of
@@ -121,8 +122,19 @@ def draw_into(
     spec = tensor._spec
     if spec.contiguous and op.takes(spec.dtype):
         return op.in_place.call(tensor, stream_of(generator).address, *numbers)
+    if op is not draws.normal and is_drawn_in_memory_order(tensor) and op.takes(spec.dtype):
+        row = Spec.of((spec.numel,), None, spec.dtype, spec.device)
+        alias = engine.core.make_tensor(tensor._storage, row, tensor._offset)
+        op.in_place.call(alias, stream_of(generator).address, *numbers)
+        return tensor
     options = numbers if options is None else options
     return sample(tensor, getattr(streams(), op.kernel), generator, *options)
+
+
+def is_drawn_in_memory_order(tensor: Any) -> bool:
+    """Whether the elements lie without gaps, in whatever order, and no graph is concerned."""
+    spec = tensor._spec
+    return tensor._edge is None and is_non_overlapping_and_dense(spec.shape, spec.strides)
 
 
 def real_of(value: Any) -> float:
@@ -350,6 +362,7 @@ def likes(name: str, fill: Callable[..., Any]) -> Callable[..., Any]:
         return finish(
             fill(like(input, dtype, layout, device, memory_format), generator=generator),
             requires_grad,
+            pin_memory,
         )
 
     function.__name__, function.__doc__ = name, f"`{name[:-5]}` of the input's shape and dtype."

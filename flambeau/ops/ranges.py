@@ -17,7 +17,7 @@ from flambeau.core.spec import CPU, Spec
 from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array, raw_array
 from flambeau.ops.creation import zeros
-from flambeau.ops.creation_arguments import blank, finish, number_of, place
+from flambeau.ops.creation_arguments import blank, check_layout, finish, number_of, place
 from flambeau.ops.kernels.counting import counting_address
 from flambeau.ops.overwrite import Overwrite
 
@@ -47,24 +47,8 @@ def arange(
             made = blank.call((bounds,), dtypes.int64, "arange")
             counted.in_place.call(made, 0, 1)
             return finish(made, requires_grad, pin_memory)
-    if len(bounds) > 3:
-        raise TypeError("arange() takes at most 3 numbers")
-    if len(bounds) == 1 and end is None:
-        first, last, by = start or 0, bounds[0], step
-    elif len(bounds) == 1:
-        first, last, by = bounds[0], end, step
-    else:
-        values = [*bounds, None, None, None]
-        first = start if values[0] is None else values[0]
-        last = end if values[1] is None else values[1]
-        by = step if values[2] is None else values[2]
-    first, last, by = (
-        number_of(0 if first is None else first),
-        number_of(last),
-        number_of(1 if by is None else by),
-    )
-    if last is None:
-        raise TypeError('arange() missing 1 required positional arguments: "end"')
+    check_layout(layout)
+    first, last, by = range_of(bounds, start, end, step)
     if dtype is None:
         dtype = (
             dtypes.int64
@@ -92,7 +76,26 @@ def arange(
         counted.in_place.call(made, number(first), number(by))
     elif where.type != "meta" and count:
         write(made, lambda numpy: first + numpy.arange(count, dtype=counting_dtype(dtype)) * by)
-    return finish(made, requires_grad)
+    return finish(made, requires_grad, pin_memory)
+
+
+def range_of(bounds: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
+    """First number, bound and step of `arange`, in any mixture of positions and keywords."""
+    if len(bounds) > 3:
+        raise TypeError("arange() takes at most 3 numbers")
+    if len(bounds) == 1 and end is None:
+        first, last, by = start or 0, bounds[0], step
+    elif len(bounds) == 1:
+        first, last, by = bounds[0], end, step
+    else:
+        values = [*bounds, None, None, None]
+        first = start if values[0] is None else values[0]
+        last = end if values[1] is None else values[1]
+        by = step if values[2] is None else values[2]
+    if last is None:
+        raise TypeError('arange() missing 1 required positional arguments: "end"')
+    first, by = 0 if first is None else first, 1 if by is None else by
+    return number_of(first), number_of(last), number_of(by)
 
 
 def check_countable(kernel: str, dtype: Any, complex_too: bool = True) -> None:
@@ -143,7 +146,7 @@ def linspace(
     )
     if made.device.type != "meta" and steps:
         write(made, lambda numpy: spaced(numpy, start, end, steps, dtype))
-    return finish(made, requires_grad)
+    return finish(made, requires_grad, pin_memory)
 
 
 def sequence_dtype(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> Any:
@@ -220,7 +223,7 @@ def logspace(
                 ),
             ),
         )
-    return finish(made, requires_grad)
+    return finish(made, requires_grad, pin_memory)
 
 
 def eye(
@@ -240,6 +243,7 @@ def eye(
     tensor([[1., 0.],
             [0., 1.]])
     """
+    check_layout(layout)
     columns = n if m is None else m
     for name, value in (("n", n), ("m", columns)):
         if value < 0:
@@ -250,7 +254,7 @@ def eye(
         made = zeros(n, columns, dtype=dtype, **({} if device is None else {"device": device}))
     if n and columns:
         made.diagonal()._fill_(1)
-    return finish(made, requires_grad)
+    return finish(made, requires_grad, pin_memory)
 
 
 def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Any:

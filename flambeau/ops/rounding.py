@@ -13,6 +13,11 @@ from flambeau.ops.arithmetic import is_complex
 from flambeau.ops.kinds import BOOL_RESULT, FLOAT, pointwise
 
 
+def nothing(g: Any) -> Any:
+    """The gradient of a function of steps: zero, also where an infinite one arrives."""
+    return choose(g == 0, g, 0)
+
+
 def check_rounding(name: str) -> Any:
     """A check that refuses complex numbers, with torch's words for it."""
 
@@ -31,7 +36,7 @@ def rounding(name: str, text: str) -> Any:
 
     body.__name__, body.__doc__ = name, text
     return pointwise(
-        grad=lambda g: g * 0,
+        grad=nothing,
         check=check_rounding(name),
         kernel=f"{name}_vml_cpu",
         takes="if",
@@ -45,7 +50,7 @@ ceil = rounding("ceil", "The least integer not below the element.")
 trunc = rounding("trunc", "The element without its fractional part.")
 
 
-@pointwise(grad=lambda g: g * 0, numbers="static", kernel="round_vml_cpu", takes="if")
+@pointwise(grad=nothing, numbers="static", kernel="round_vml_cpu", takes="if")
 def round(input, *, decimals=0):
     """The nearest integer, ties to even; to `decimals` places after the point.
 
@@ -79,7 +84,7 @@ def check_sign(input: Any) -> None:
         )
 
 
-@pointwise(grad=lambda g: g * 0, check=check_sign)
+@pointwise(grad=nothing, check=check_sign)
 def sign(input):
     """-1, 0 or 1.
 

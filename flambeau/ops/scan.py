@@ -256,13 +256,24 @@ def cummin(call, input, dim):
 # ---- in place ------------------------------------------------------------------------------------
 
 
+def check_same(target: Any, dtype: Any) -> None:
+    """torch's error for another dtype than that of the tensor written over."""
+    if dtype is not None and dtype is not target.dtype:
+        raise RuntimeError(
+            f"Bad in-place call: input tensor dtype {target.dtype.c_name} and output tensor "
+            f"dtype {dtype.c_name} should match"
+        )
+
+
 def cumsum_(self: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums, written over the tensor."""
+    check_same(self, dtype)
     return self.copy_(cumsum.call(self, dim, dtype=self.dtype))
 
 
 def cumprod_(self: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products, written over the tensor."""
+    check_same(self, dtype)
     return self.copy_(cumprod.call(self, dim, dtype=self.dtype))
 
 

@@ -16,6 +16,7 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core import layout as layouts
 from flambeau.ops.creation import ones
+from flambeau.ops.creation_arguments import finish
 from flambeau.ops.join import cat
 from flambeau.ops.ranges import arange
 
@@ -51,12 +52,12 @@ def make(
         )
     kind = dtype or dtypes.get_default_dtype()
     if length <= 1:
-        return ones(length, dtype=kind, device=device, requires_grad=requires_grad)
+        return finish(ones(length, dtype=kind, device=device), requires_grad, pin_memory)
     if kind.is_complex:
         raise errors.not_implemented_for("arange_cpu", kind.scalar_name)
     count = length + 1 if periodic else length
     window = formula(arange(count, dtype=kind, device=device), count)
-    return (window.narrow(0, 0, length) if periodic else window).requires_grad_(requires_grad)
+    return finish(window.narrow(0, 0, length) if periodic else window, requires_grad, pin_memory)
 
 
 def raised_cosine(alpha: float, beta: float) -> Callable[[Any, int], Any]:

@@ -23,7 +23,7 @@ from flambeau.runtime.arrivals import (
     reach_leaf,
     take_grads,
 )
-from flambeau.runtime.execution import is_unchanged
+from flambeau.runtime.execution import PyEval_RestoreThread, PyEval_SaveThread, is_unchanged
 from flambeau.runtime.memory import (
     Py_DecRef,
     Py_IncRef,
@@ -99,6 +99,7 @@ from flambeau.runtime.thread_modes import NO_GRAD, set_thread_mode, thread_mode
 
 PyMem_Free = Extern("PyMem_Free", void, ptr)
 PyErr_CheckSignals = Extern("PyErr_CheckSignals", i32)
+TURN = 512  # nodes, about 100 us
 PyBool_FromLong = Extern("PyBool_FromLong", ptr, i64)
 
 
@@ -339,8 +340,12 @@ def run_pass(self: ptr, args: ptrp, nargs: i64) -> ptr:
         mark_needed(work, roots, inputs)
     if done:
         done = start_pass(work, roots, args[2])
+    steps = i64(0)
     while done and work[READY] > 0:
         done = run_entry(work, pop(work))
+        steps += 1
+        if steps % TURN == 0:  # short kernels keep the GIL: let other threads have it
+            PyEval_RestoreThread(PyEval_SaveThread())
     finish_pass(work)
     set_thread_mode(mode)
     visitor = ptr(work[VISIT])

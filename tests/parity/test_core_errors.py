@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flambeau.core import errors
+from flambeau.core import errors, graph_errors
 
 
 def differentiable(*sizes):
@@ -91,7 +91,7 @@ CASES = {
     "leaf": (lambda: differentiable(2).add_(1), errors.leaf_modified()),
     "leaf view": (lambda: differentiable(2)[:1].add_(1), errors.leaf_view_modified()),
     "implicit": (lambda: differentiable(2).backward(), errors.scalar_outputs_only((2,))),
-    "second backward": (second_backward, errors.second_backward()),
+    "second backward": (second_backward, graph_errors.second_backward()),
     "no gradient": (lambda: Z(()).backward(), errors.no_gradient()),
     "modified": (
         modified_output,

@@ -143,9 +143,10 @@ def group_norm(
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.dim()}"
         )
-    samples, channels = input.shape[:2]
-    size = [samples * channels // num_groups, num_groups, *input.shape[2:]]
-    _check_values_per_channel(size, size)
+    if input.numel() == num_groups:
+        samples, channels = input.shape[:2]
+        size = [samples * channels // num_groups, num_groups, *input.shape[2:]]
+        _check_values_per_channel(size, size)
     return flambeau.group_norm(input, num_groups, weight, bias, eps)
 
 

@@ -43,6 +43,7 @@ THREADED_FROM = 1 << 20
 PER_THREAD = 4  # items that a thread should find, so that the threads end together
 # rows of the result from which a panel of the right operand is packed even if it could be read
 PACKED_FROM = 96
+STRIP = 8  # blocks of rows of a widened operand; more of them share packed panels
 SHALLOW = 16  # steps along k at a time when few rows meet a wide right operand
 TINY = 64  # elements up to which a panel is gathered one by one
 DOT_FROM = 32  # shortest k for which sums over lanes pay
@@ -203,11 +204,11 @@ def deepest(p: Product, tiling: Tiling, room: int) -> int:
     return max(1, min(p.k + p.k % tiling.per, steps))
 
 
-def use_tiles(found: list[int], p: Product, tiling: Tiling, masked: bool) -> None:
-    """Notes the tiles that the blocks need; `masked`: the last panel ends within a vector."""
+def use_tiles(found: list[int], p: Product, tiling: Tiling) -> None:
+    """Notes the tiles that the blocks need."""
     rows, columns, lanes = tiling.rows, tiling.columns, tiling.lanes
     last = columns[1] if columns[2] == columns[0] else columns[1] - 1
-    partial = masked and bool(p.n % lanes)
+    partial = bool(p.n % lanes)
     # where masks cost nothing, panels like the last one share its tile
     shared = partial and machine_vectors()[0] == 64
     for high in range(2):
@@ -220,7 +221,7 @@ def use_tiles(found: list[int], p: Product, tiling: Tiling, masked: bool) -> Non
             )):  # fmt: skip
                 if used:
                     tile = Tile(tiling.dtype, lanes, height, vectors, edge)
-                    found[high * native.TILE_KINDS + kind] = product_address(tile)
+                    found[high * native.TILE_KINDS + kind] = product_address(tile, p.dtype)
 
 
 def product_kernel(p: Product, threads: int) -> Kernel:
@@ -234,7 +235,7 @@ def product_kernel(p: Product, threads: int) -> Kernel:
     if p.m <= 3 and not one_panel and columns[0] > 1:
         found[native.DEPTH], share = min(max(1, p.k), SHALLOW), 1
     divided(found, rows, columns, split(p, threads, rows[0], columns[0], one_panel, share))
-    use_tiles(found, p, tiling, True)
+    use_tiles(found, p, tiling)
     use_packer(found, p.dtype, False)
     return finished(p, code(native.product, p.dtype, False), found, threads)
 
@@ -244,24 +245,20 @@ def narrow_kernel(p: Product, threads: int, parallel: int) -> Kernel:
     tiling, found = tiling_of(p), words(p)
     rows, columns, per = tiling.rows, tiling.columns, tiling.per
     pairs, batch = per > 1, p.batch[0] * p.batch[1]
-    found[native.DEPTH] = deepest(p, tiling, native.WIDE_PANEL_BYTES)
     found[native.PACK] = packing(p, True, per)
-    groups, group, chunks, chunk = split(p, threads, rows[0], columns[0], True)
-    strip = max(1, min(64, native.BLOCK_ELEMENTS // tiling.width) // rows[1])
-    strip = min(strip, chunk)
-    chunk = -(-chunk // strip) * strip
-    chunks = -(-rows[0] // chunk)
-    divided(found, rows, columns, (groups, group, chunks, chunk))
-    found[native.STRIP], found[native.STRIPS] = strip, -(-rows[0] // strip)
+    parts = split(p, threads, rows[0], columns[0], True)
+    divided(found, rows, columns, parts)
+    found[native.STRIP] = min(rows[0], STRIP)
+    found[native.STRIPS] = -(-rows[0] // found[native.STRIP])
     packed, left = -(-p.k // per), 0
     if not pairs or p.a[3] != 1 or p.a[2] % 2 or p.k % 2:  # else its pairs lie side by side
         found[native.WIDENER] = code(native.widen_left, p.dtype, pairs)
         left = p.m * packed * batch
-    if found[native.STRIPS] > 1:
+    if rows[0] > STRIP or p.k > deepest(p, tiling, native.WIDE_PANEL_BYTES):
         found[native.READY] = -(-max(1, packed) // tiling.lanes) * tiling.lanes
     found[native.RIGHT_AT] = -(-left // 16) * 16
     found[native.RIGHT_SIZE] = -(-p.n // tiling.lanes) * tiling.lanes * found[native.READY]
-    use_tiles(found, p, tiling, False)
+    use_tiles(found, p, tiling)
     use_packer(found, p.dtype, pairs)
     last = finished(p, code(native.narrow_product, p.dtype, pairs), found, threads)
     for place, value in (

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from flambeau.codegen.native import (
     Signature,
-    bf16,
-    bitcast,
     copy_memory,
     f32,
     f64,
@@ -34,14 +32,13 @@ from flambeau.codegen.native import (
     void,
 )
 from flambeau.codegen.native import f64p as f64p
-from flambeau.ops.kernels.conv_padding import narrow, widen
+from flambeau.ops.kernels.conv_padding import widen
 
 X, C, P = f32, f32, f32  # template: types of elements, of arithmetic, of packed elements
 BFLOAT, PAIRS, PER = False, False, 1  # template: bfloat16; multiplied in pairs; elements of a pair
 LANES = 16  # template: results in a vector
 PANEL_BYTES = 1 << 16  # a packed panel: with the left operand's rows it fits the second-level cache
 WIDE_PANEL_BYTES = 1 << 17  # of widened elements: packed for many rows
-BLOCK_ELEMENTS = 1 << 12  # results before they are narrowed
 ProductTile = Signature(void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64)
 DotTile = Signature(void, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr)
 Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
@@ -247,12 +244,14 @@ def product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 @native
 def pack_left(left: pointer(P), a: pointer(X), rows: i64, count: i64, params: i64p) -> void:
-    """Rows of a, widened; along the dimension that is contiguous."""
-    step, row = params[A_STEP], params[A_ROW]
+    """Rows of a, widened, in the order in which they lie: row after row, or, where columns are
+    contiguous, column after column of all rows.
+    """
+    step, row, pitch = params[A_STEP], params[A_ROW], params[M]
     pairs = (count + PER - 1) // PER
-    if row == 1:  # the columns of a are contiguous: (k, rows)
+    if row == 1:
         for k in range(0, count, PER):
-            source, target = a + k * step, left + (k // PER) * rows
+            source, target = a + k * step, left + (k // PER) * pitch
             if PAIRS:
                 odd = k + 1 == count
                 for i in range(rows):
@@ -287,36 +286,6 @@ def pack_left(left: pointer(P), a: pointer(X), rows: i64, count: i64, params: i6
 
 
 @native
-def shortened(value: C) -> X:
-    """A result in the dtype of c; the processor that multiplies pairs rounds to bfloat16 too."""
-    if PAIRS:
-        return bitcast(u16, bf16(value))
-    else:
-        return narrow(value)
-
-
-@native
-def write_narrow(
-    block: pointer(C), pitch: i64, row: i64, rows: i64, column: i64, columns: i64, work: i64p,
-    params: i64p, numbers: pointer(C),
-) -> void:  # fmt: skip
-    """c = alpha * block + beta * init, in the dtype of c."""
-    alpha, beta = numbers[0], numbers[1]
-    c: pointer(X) = ptr(work[ITEM_C])
-    init: pointer(X) = ptr(work[ITEM_INIT])
-    for i in range(rows):
-        source = block + i * pitch
-        target = c + ((row + i) * params[C_ROW] + column)
-        if init == None:  # noqa: E711
-            for j in range(columns):
-                target[j] = shortened(alpha * source[j])
-        else:
-            before = init + ((row + i) * params[INIT_ROW] + column)
-            for j in range(columns):
-                target[j] = shortened(alpha * source[j] + beta * widen(before[j]))
-
-
-@native
 def place_of(base: pointer(X), batch: i64, params: i64p, steps: i64p) -> pointer(X):
     """Where a matrix of the batch begins; `steps` are its two batch strides."""
     outer, inner = i64(0), batch
@@ -327,7 +296,7 @@ def place_of(base: pointer(X), batch: i64, params: i64p, steps: i64p) -> pointer
 
 @native
 def widen_left(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Strips of rows of the left operands, widened, one after the other."""
+    """Strips of rows of the left operands, widened."""
     given = params[INIT]
     base: pointer(X) = buffers[given + params[FLIPPED]]
     left: pointer(P) = buffers[given + 3]
@@ -338,7 +307,8 @@ def widen_left(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         top = first_of(first, params[TALL], params[ROWS])
         rows = first_of(last, params[TALL], params[ROWS]) - top
         a = place_of(base, batch, params, params + A_OUTER) + top * params[A_ROW]
-        pack_left(left + (batch * params[M] + top) * pairs, a, rows, params[K], params)
+        shift = top if params[A_ROW] == 1 else top * pairs
+        pack_left(left + (batch * params[M] * pairs + shift), a, rows, params[K], params)
 
 
 @native
@@ -354,45 +324,18 @@ def pack_right(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 @native
-def run_strip(
-    first: i64, last: i64, done: i64, count: i64, source: pointer(P), row_step: i64, step: i64,
-    panel: pointer(P), block: pointer(C), kind: i64, width: i64, params: i64p, ones: pointer(C),
-) -> void:  # fmt: skip
-    """Steps `done` to `done + count` of a strip of blocks times one panel, into `block`."""
-    top = first_of(first, params[TALL], params[ROWS])
-    for one in range(first, last):
-        row = first_of(one, params[TALL], params[ROWS]) - top
-        target = block + row * width
-        before: pointer(C) = None
-        if done > 0:
-            before = target
-        ProductTile(params[TILES + kind + (0 if one < params[TALL] else TILE_KINDS)])(
-            source + (row * row_step + done // PER * step),
-            row_step,
-            step,
-            panel,
-            width,
-            (count + PER - 1) // PER,
-            target,
-            width,
-            before,
-            width,
-            ones,
-            LANES,
-        )
-
-
-@native
 def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Items of a widened product: a panel, which strips of rows go through."""
-    memory, block = stack(u8, WIDE_PANEL_BYTES + 64), stack(C, BLOCK_ELEMENTS)
-    numbers, ones, work = stack(C, 4), stack(C, 2), stack(i64, 9)
+    """Items of a widened product: a panel that blocks of rows go through."""
+    memory, numbers, work = stack(u8, WIDE_PANEL_BYTES + 64), stack(C, 4), stack(i64, 9)
     own: pointer(P) = ptr((i64(memory) + 63) & -64)
     scratch: pointer(P) = buffers[params[INIT] + 3]
     pairs = (params[K] + PER - 1) // PER
+    row_step, step = pairs, i64(1)
+    if params[WIDENER] == 0:
+        row_step = params[A_ROW] // PER
+    elif params[A_ROW] == 1:
+        row_step, step = i64(1), params[M]
     read_numbers(params, numbers)
-    ones[0] = C(1)
-    ones[1] = C(1)
     for item in range(start, stop):
         find_item(item, buffers, params, work)
         index = work[FIRST_PANEL]
@@ -402,47 +345,44 @@ def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         columns = width
         if index == params[PANELS] - 1:
             kind, columns = i64(2), params[N] - column
-        b: pointer(X) = ptr(work[ITEM_B])
-        b = b + column * params[B_COLUMN]
-        packed = scratch + (params[RIGHT_AT] + work[ITEM_BATCH] * params[RIGHT_SIZE])
-        packed = packed + column * params[READY]
-        first = work[FIRST_BLOCK]
-        while first < work[LAST_BLOCK]:
-            last = first + params[STRIP]
-            if last > work[LAST_BLOCK]:
-                last = work[LAST_BLOCK]
-            top = first_of(first, params[TALL], params[ROWS])
-            rows = first_of(last, params[TALL], params[ROWS]) - top
-            left = scratch + (work[ITEM_BATCH] * params[M] + top) * pairs
-            row_step, step = pairs, i64(1)
-            if params[WIDENER] == 0:
-                left, row_step = ptr(work[ITEM_A]), params[A_ROW] // PER
-                left = left + top * row_step
-            elif params[A_ROW] == 1:
-                row_step, step = i64(1), rows
-            done = i64(0)
-            while True:
-                rest = params[K] - done
-                count = rest if rest < params[DEPTH] else params[DEPTH]
-                panel = packed + done // PER * width
-                if params[READY] == 0:
-                    panel = own
-                    pack_panel(own, b + done * params[B_STEP], width, columns, count, params)
-                run_strip(
-                    first, last, done, count, left, row_step, step, panel, block, kind, width,
-                    params, ones,
-                )  # fmt: skip
-                done += count
-                if done >= params[K]:
-                    break
-            write_narrow(block, width, top, rows, column, columns, work, params, numbers)
-            first = last
+        panel = own
+        if params[READY] != 0:
+            panel = scratch + (params[RIGHT_AT] + work[ITEM_BATCH] * params[RIGHT_SIZE])
+            panel = panel + column * params[READY]
+        else:
+            b: pointer(X) = ptr(work[ITEM_B])
+            b = b + column * params[B_COLUMN]
+            pack_panel(own, b, width, columns, params[K], params)
+        left = scratch + work[ITEM_BATCH] * params[M] * pairs
+        if params[WIDENER] == 0:
+            left = ptr(work[ITEM_A])
+        c: pointer(X) = ptr(work[ITEM_C])
+        init: pointer(X) = ptr(work[ITEM_INIT])
+        for block in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
+            row = first_of(block, params[TALL], params[ROWS])
+            before = init
+            if init != None:  # noqa: E711
+                before = init + (row * params[INIT_ROW] + column)
+            ProductTile(params[TILES + kind + (0 if block < params[TALL] else TILE_KINDS)])(
+                left + row * row_step,
+                row_step,
+                step,
+                panel,
+                width,
+                pairs,
+                c + (row * params[C_ROW] + column),
+                params[C_ROW],
+                before,
+                params[INIT_ROW],
+                numbers,
+                columns - width + LANES,
+            )
 
 
 @native
 def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """A product in a wider dtype than that of its operands: these are widened, or packed in pairs,
-    before; a panel that only one strip meets is packed there.
+    before; a panel that few rows meet is packed where it is used.
     """
     grain = params[GRAIN]
     if params[WIDENER] != 0:

@@ -2,7 +2,7 @@
 
 Three pieces, each compiled for the sizes that a plan needs, and found by address:
 
-    product_address(Tile("float32", 16, rows=8, vectors=3))     # elements of a times rows of b
+    product_address(Tile("float32", 16, 8, 3), "float16")       # elements of a times rows of b
     dot_address(Tile("float32", 16, 4, 6), "float16")           # both contiguous along k
     transposer_address("float32", "float32")                    # rows of b as columns of a panel
 
@@ -115,12 +115,12 @@ class Writer:
         count = f"<{', '.join(f'i32 {i}' for i in range(lanes))}>"
         return self.text(f"icmp slt <{lanes} x i32> {count}, {limit}")
 
-    def load(self, place: str, mask: str | None, operand: bool = False) -> str:
-        """A vector of results, or of an operand; lanes beyond the mask are zero."""
-        vector = self.operand if operand else self.vector
+    def load(self, place: str, mask: str | None) -> str:
+        """A vector of an operand; lanes beyond the mask are zero."""
+        vector = self.operand
         if mask is None:
             return self.text(f"load {vector}, ptr {place}, align {self.size}")
-        suffix = f"v{self.tile.lanes}i32" if operand and self.pairs else self.suffix
+        suffix = f"v{self.tile.lanes}i32" if self.pairs else self.suffix
         return self.text(
             self.call(
                 vector,
@@ -129,22 +129,6 @@ class Writer:
                 f"i32 {self.size}",
                 f"<{self.tile.lanes} x i1> {mask}",
                 f"{vector} zeroinitializer",
-            )
-        )
-
-    def store(self, value: str, place: str, mask: str | None) -> None:
-        """Stores a vector, or the lanes under the mask."""
-        if mask is None:
-            self.text.do(f"store {self.vector} {value}, ptr {place}, align {self.size}")
-            return
-        self.text.do(
-            self.call(
-                "void",
-                f"llvm.masked.store.{self.suffix}.p0",
-                f"{self.vector} {value}",
-                f"ptr {place}",
-                f"i32 {self.size}",
-                f"<{self.tile.lanes} x i1> {mask}",
             )
         )
 
@@ -172,7 +156,7 @@ def product_loop(w: Writer) -> list[list[str]]:
     values = []
     for j in range(tile.vectors):
         last = edge if j == tile.vectors - 1 else None
-        values.append(w.load(w.place("%line", j * tile.lanes, w.factor), last, True))
+        values.append(w.load(w.place("%line", j * tile.lanes, w.factor), last))
     for pointer, row in zip(rows, sums, strict=True):
         one = text(f"load {w.factor}, ptr {w.place(pointer, '%along', w.factor)}, align {w.size}")
         factor = splat(text, one, w.factor, tile.lanes)
@@ -186,44 +170,44 @@ def product_loop(w: Writer) -> list[list[str]]:
     return sums
 
 
-def store_rows(w: Writer, sums: list[list[str]]) -> None:
+def store_rows(w: Writer, stored: str, sums: list[list[str]]) -> None:
     """Writes alpha * sums + beta * init; init is not read when it is null."""
-    text, tile = w.text, w.tile
+    text, tile, memory = w.text, w.tile, STORED[stored][0]
     edge = w.mask("%width") if tile.masked else None
     alpha, beta = (
         splat(text, text(f"load {w.scalar}, ptr {w.place('%numbers', i)}"), w.scalar, tile.lanes)
         for i in range(2)
     )
     scaled = [[w.times(total, alpha) for total in row] for row in sums]
-    targets = [w.place("%c", text(f"mul nsw i64 %c.row, {r}")) for r in range(tile.rows)]
+    targets = [w.place("%c", text(f"mul nsw i64 %c.row, {r}"), memory) for r in range(tile.rows)]
     text.do(f"br i1 {text('icmp eq ptr %init, null')}, label %plain, label %added")
     for label in ("plain", "added"):
         text.label(label)
         for r, row in enumerate(scaled):
-            before = (
-                w.place("%init", text(f"mul nsw i64 %init.row, {r}")) if label == "added" else ""
-            )
+            if label == "added":
+                before = w.place("%init", text(f"mul nsw i64 %init.row, {r}"), memory)
             for j, total in enumerate(row):
                 mask = edge if j == tile.vectors - 1 else None
                 if label == "added":
-                    start = w.load(w.place(before, j * tile.lanes), mask)
+                    start = load_stored(w, stored, w.place(before, j * tile.lanes, memory), mask)
+                    start = widened(text, stored, w.scalar, tile.lanes, start)
                     v = w.vector
                     if w.floating:
                         name = f"llvm.fma.{w.suffix}"
                         total = text(w.call(v, name, f"{v} {beta}", f"{v} {start}", f"{v} {total}"))
                     else:
                         total = text(f"add {v} {total}, {w.times(beta, start)}")
-                w.store(total, w.place(targets[r], j * tile.lanes), mask)
+                store_stored(w, stored, total, w.place(targets[r], j * tile.lanes, memory), mask)
         text.do("ret void")
 
 
-def product_tile(tile: Tile, name: str) -> str:
+def product_tile(tile: Tile, stored: str, name: str) -> str:
     """IR of `name(a, row of a, step of a, b, step of b, count, c, row of c, init, row of init,
-    numbers, width)`: steps are along k, `numbers` are alpha and beta.
+    numbers, width)`: steps are along k, `numbers` are alpha and beta; c and init are `stored`.
     """
     w = Writer(tile)
     w.text.label("entry")
-    store_rows(w, product_loop(w))
+    store_rows(w, stored, product_loop(w))
     return w.function(
         name,
         "ptr readonly %a, i64 %a.row, i64 %a.step, ptr readonly %b, i64 %b.step, i64 %count, "
@@ -232,10 +216,10 @@ def product_tile(tile: Tile, name: str) -> str:
 
 
 @functools.cache
-def product_address(tile: Tile) -> int:
-    """Machine code of a product tile."""
-    name = f"gemm_product_{tile.name}_1"
-    return load(name, lambda: product_tile(tile, name))[name]
+def product_address(tile: Tile, stored: str) -> int:
+    """Machine code of a product tile whose results are stored as that dtype."""
+    name = f"gemm_product_{stored}_{tile.name}_2"
+    return load(name, lambda: product_tile(tile, stored, name))[name]
 
 
 # how a stored dtype is read: (LLVM's type in memory, bytes)
@@ -264,6 +248,9 @@ def narrowed(text: Text, stored: str, scalar: str, count: int, value: str) -> st
     memory, source = f"<{count} x {STORED[stored][0]}>", f"<{count} x {scalar}>"
     if memory == source:
         return value
+    if stored == "bfloat16" and has_pairs():  # such a processor rounds too
+        short = text(f"fptrunc {source} {value} to <{count} x bfloat>")
+        return text(f"bitcast <{count} x bfloat> {short} to {memory}")
     if stored != "bfloat16":
         step = "fptrunc" if stored == "float16" else "trunc"
         return text(f"{step} {source} {value} to {memory}")
@@ -279,21 +266,45 @@ def narrowed(text: Text, stored: str, scalar: str, count: int, value: str) -> st
     return text(f"trunc {wide} {kept} to {memory}")
 
 
+def short_name(memory: str) -> str:
+    """An LLVM type in the names of intrinsics."""
+    return {"half": "f16", "float": "f32", "double": "f64"}.get(memory, memory)
+
+
 def load_stored(w: Writer, stored: str, place: str, mask: str | None) -> str:
     """A vector of a stored dtype as it lies in memory; lanes beyond the mask are zero."""
     memory, size = STORED[stored]
-    lanes, short = w.tile.lanes, {"half": "f16", "float": "f32", "double": "f64"}
+    lanes = w.tile.lanes
     vector = f"<{lanes} x {memory}>"
     if mask is None:
         return w.text(f"load {vector}, ptr {place}, align {size}")
     return w.text(
         w.call(
             vector,
-            f"llvm.masked.load.v{lanes}{short.get(memory, memory)}.p0",
+            f"llvm.masked.load.v{lanes}{short_name(memory)}.p0",
             f"ptr {place}",
             f"i32 {size}",
             f"<{lanes} x i1> {mask}",
             f"{vector} zeroinitializer",
+        )
+    )
+
+
+def store_stored(w: Writer, stored: str, value: str, place: str, mask: str | None) -> None:
+    """Stores a vector of results as a stored dtype: all lanes, or those under the mask."""
+    memory, size = STORED[stored]
+    lanes, value = w.tile.lanes, narrowed(w.text, stored, w.scalar, w.tile.lanes, value)
+    if mask is None:
+        w.text.do(f"store <{lanes} x {memory}> {value}, ptr {place}, align {size}")
+        return
+    w.text.do(
+        w.call(
+            "void",
+            f"llvm.masked.store.v{lanes}{short_name(memory)}.p0",
+            f"<{lanes} x {memory}> {value}",
+            f"ptr {place}",
+            f"i32 {size}",
+            f"<{lanes} x i1> {mask}",
         )
     )
 

@@ -291,7 +291,8 @@ def spread_maximum(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             target[i] = narrow(C(0))
         for i in range(inner):
             where = places[i]
-            target[where] = narrow(widen(target[where]) + widen(g[i]))
+            if where >= 0 and where < outer:  # a window that saw nothing has no place
+                target[where] = narrow(widen(target[where]) + widen(g[i]))
 
 
 @native
@@ -306,7 +307,8 @@ def take_maximum(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         target: XP = buffers[2]
         x, places, target = x + item * outer, places + item * inner, target + item * inner
         for i in range(inner):
-            target[i] = x[places[i]]
+            where = places[i]
+            target[i] = x[where] if where >= 0 and where < outer else narrow(C(0))
 
 
 _ = (KERNEL_COLUMNS, LINE)

@@ -203,6 +203,9 @@ def check_multinomial(type: dtype, shape: tuple[int, ...], samples: int, replace
 
 def check_weights(weights: np.ndarray, samples: int, replacement: bool) -> None:
     """The values of `multinomial`'s weights (rows, categories), as floats."""
+    good = ((weights >= 0) & (weights < np.inf)).all()
+    if good and (weights.sum(axis=1) > 0).all():
+        return
     if replacement and samples > 1:
         for row in weights:  # torch reports the first bad entry, row by row
             bad = row[~((row >= 0) & np.isfinite(row))]
@@ -214,7 +217,7 @@ def check_weights(weights: np.ndarray, samples: int, replacement: bool) -> None:
             if not row.sum() > 0:
                 raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
         return
-    if not ((weights >= 0) & (weights < np.inf)).all():
+    if not good:
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if (weights.sum(axis=1) == 0).any():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")

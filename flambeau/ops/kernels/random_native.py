@@ -50,6 +50,7 @@ u128 = Type("u128", "i128", "int", 128, signed=False)
 PI = 3.141592653589793
 CHUNK = WORDS  # words drawn at a time: they are still in the first-level cache when they are used
 PAIRS = WORDS // 2
+SEARCHES = 8  # searches side by side: each one alone waits for memory at every step
 BLOCK = 16  # from this many elements on, contiguous normals are made in blocks
 
 
@@ -369,6 +370,39 @@ def permutation_large(state: u32p, out: i64p, count: i64) -> void:
         out[other] = i
 
 
+# ---- categories -------------------------------------------------------------------------------
+@native
+def categories(
+    state: u32p, out: i64p, weights: pointer(T), sums: pointer(T), rows: i64, width: i64, count: i64
+) -> void:
+    """For each row `count` categories by its weights: the first place where the running sum, in
+    parts of the whole, reaches a uniform of 53 bits.
+    """
+    points, lows = stack(f64, SEARCHES), stack(i64, SEARCHES)
+    for row in range(rows):
+        total = T(0)
+        for k in range(width):
+            total = total + weights[row * width + k]
+            sums[k] = total
+        for k in range(width):
+            sums[k] = sums[k] / total
+        sums[width - 1] = T(1)
+        for first in range(0, count, SEARCHES):
+            several = SEARCHES if count - first > SEARCHES else count - first
+            for j in range(several):
+                points[j] = next_unit64(state)
+                lows[j] = 0
+            rest = width
+            while rest > 0:  # without branches on what is found: they cannot be predicted
+                half = rest >> 1
+                for j in range(several):
+                    passes = f64(sums[lows[j] + half]) < points[j]
+                    lows[j] = lows[j] + ((rest - half) if passes else i64(0))
+                rest = half
+            for j in range(several):
+                out[row * count + first + j] = lows[j]
+
+
 # Compiling takes 50-100 ms a unit, once: what is used together is together. `fill_words` is there
 # so that the engine's source is part of the units' cache keys.
 UNIFORM = Unit("random_uniform", [fill_words, uniform32, uniform64, narrow_bfloat16])
@@ -384,6 +418,10 @@ FLOAT_UNITS = {
         [fill_words, exponential, cauchy, geometric],
         T=type,
     )
+    for size, type in ((4, f32), (8, f64))
+}
+CATEGORY_UNITS = {
+    size: Unit(f"random_categories{8 * size}", [fill_words, categories], T=type)
     for size, type in ((4, f32), (8, f64))
 }
 BIT_UNITS = {

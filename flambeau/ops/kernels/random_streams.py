@@ -21,10 +21,12 @@ import math
 import numpy as np
 
 from flambeau.codegen.native import Unit
+from flambeau.ops.arrays import as_array, from_array
 from flambeau.ops.kernels import random_native as loops
 from flambeau.ops.kernels import random_rejection as rejection
 from flambeau.ops.kernels.random_checks import division
 from flambeau.ops.kernels.random_native import BLOCK
+from flambeau.ops.sort import topk
 from flambeau.runtime.binding import link
 from flambeau.runtime.mt19937 import MT19937
 
@@ -190,15 +192,10 @@ def multinomial(
     """
     wide = _widen(weights) if bfloat16 else weights
     if replacement and array.shape[1] > 1:
-        units = np.empty(array.shape, np.float64)
-        uniform(engine, units)
-        for row, samples, points in zip(wide, array, units, strict=True):
-            cumulative = np.add.accumulate(
-                row, dtype=np.float64 if row.itemsize == 8 else np.float32
-            )
-            cumulative /= cumulative[-1]
-            cumulative[-1] = 1
-            samples[...] = np.searchsorted(cumulative.astype(np.float64), points, side="left")
+        rows = np.ascontiguousarray(wide, np.float64 if wide.itemsize == 8 else np.float32)
+        sums = np.empty(rows.shape[1], rows.dtype)
+        loop = link(loops.CATEGORY_UNITS[rows.itemsize]).categories
+        loop(engine.address, array, rows, sums, *rows.shape, array.shape[1])
         return
     times = np.empty(weights.shape, weights.dtype)
     exponential(engine, times, bfloat16=bfloat16)
@@ -210,7 +207,7 @@ def multinomial(
     if array.shape[1] == 1:
         array[...] = keys.argmax(axis=1, keepdims=True)
     else:
-        array[...] = np.argsort(-keys, axis=1, kind="stable")[:, : array.shape[1]]
+        array[...] = as_array(topk.call(from_array(keys), array.shape[1])[1])
 
 
 def poisson(engine: MT19937, array: Array, rates: Array) -> None:

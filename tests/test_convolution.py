@@ -1,0 +1,119 @@
+"""Convolution, padding and sampling against NumPy: the native kernels beside the plain forms, on
+shapes chosen so that each way of computing is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import flambeau as torch
+import flambeau.nn.functional as F
+from flambeau.ops.kernels import conv_arrays
+
+# input, weight, stride, padding, dilation, groups: many channels and borders (point tiles), few
+# channels, 1 x 1 without copies, depthwise, one and three dimensions, long rows
+CASES = [
+    ((2, 16, 9, 9), (64, 16, 3, 3), 1, 1, 1, 1),
+    ((3, 8, 7, 7), (40, 8, 3, 3), 2, 1, 1, 1),
+    ((1, 3, 20, 20), (7, 3, 5, 5), 2, 2, 1, 1),
+    ((2, 64, 20, 20), (24, 64, 1, 1), 1, 0, 1, 1),
+    ((2, 12, 11, 13), (12, 1, 3, 3), 1, 1, 1, 12),
+    ((2, 12, 11, 13), (12, 1, 3, 3), 2, 1, 1, 12),
+    ((2, 64, 10, 10), (64, 32, 3, 3), 1, 2, 2, 2),
+    ((2, 6, 300), (5, 6, 7), 3, 3, 1, 1),
+    ((1, 40, 700), (33, 40, 3), 1, 1, 1, 1),
+    ((1, 4, 5, 6, 7), (36, 4, 3, 3, 3), 1, 1, 1, 1),
+    ((2, 4, 5, 6, 7), (3, 4, 3, 2, 1), 2, 1, 1, 1),
+]
+
+
+def numbers(*shape: int) -> Any:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "x".join(map(str, case[0])))
+def test_convolution_and_gradients(case: Any) -> None:
+    shape, kernel, *steps, groups = case
+    ndim = len(shape) - 2
+    stride, padding, dilation = ((value,) * ndim for value in steps)
+    x, w = numbers(*shape), numbers(*kernel)
+    convolve = (F.conv1d, F.conv2d, F.conv3d)[ndim - 1]
+    ours = [torch.tensor(a, requires_grad=True) for a in (x, w)]
+    y = convolve(*ours, None, stride, padding, dilation, groups)
+    expected = conv_arrays.forward(x, w, stride, padding, dilation, groups)
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-4, atol=1e-4)
+    g = numbers(*y.shape)
+    by_input, by_weight = torch.autograd.grad(y, ours, torch.tensor(g))
+    options = (stride, padding, dilation, groups)
+    rest = [
+        n - ((m - 1) * s - 2 * p + d * (k - 1) + 1)
+        for n, m, s, p, d, k in zip(
+            shape[2:], y.shape[2:], stride, padding, dilation, kernel[2:], strict=True
+        )
+    ]
+    expected = conv_arrays.transposed_forward(g, w, *options, rest)
+    np.testing.assert_allclose(by_input.numpy(), expected, rtol=1e-4, atol=1e-4)
+    expected = conv_arrays.weight_forward(x, g, kernel[2:], *options)
+    np.testing.assert_allclose(by_weight.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_channels_last_and_views_are_read_as_they_lie() -> None:
+    x, w = torch.tensor(numbers(2, 16, 9, 9)), torch.tensor(numbers(32, 16, 3, 3))
+    expected = F.conv2d(x, w, padding=1)
+    last = F.conv2d(x.contiguous(memory_format=torch.channels_last), w, padding=1)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(last, expected, atol=1e-4)
+    wide = torch.zeros(2, 16, 9, 18)
+    wide[..., ::2] = x
+    assert torch.allclose(F.conv2d(wide[..., ::2], w, padding=1), expected, atol=1e-4)
+    flipped = w.transpose(2, 3).contiguous().transpose(2, 3)
+    assert torch.allclose(F.conv2d(x, flipped, padding=1), expected, atol=1e-4)
+
+
+def test_double_gradients() -> None:
+    x = torch.randn(2, 3, 5, 5, dtype=torch.float64, requires_grad=True)
+    w = torch.randn(4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x, w: F.conv2d(x, w, stride=2, padding=1), (x, w))
+    for mode in ("reflect", "replicate", "circular"):
+        assert torch.autograd.gradgradcheck(lambda x, m=mode: F.pad(x, (1, 2, 2, 1), m), (x,))
+    for mode in ("bilinear", "bicubic"):
+        resize = lambda x, m=mode: F.interpolate(x, (7, 4), mode=m)
+        assert torch.autograd.gradcheck(resize, (x,))
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+def test_padding(mode: str) -> None:
+    x = numbers(2, 3, 5, 6)
+    names = {"edge": "replicate", "wrap": "circular"}
+    ours = F.pad(torch.tensor(x), (2, 1, 0, 3), names.get(mode, mode))
+    assert (ours.numpy() == np.pad(x, ((0, 0), (0, 0), (0, 3), (2, 1)), mode)).all()
+    whole = F.pad(torch.tensor(x).to(torch.int16), (2, 1, 0, 3), names.get(mode, mode))
+    assert whole.dtype == torch.int16
+
+
+def test_sampling_at_the_pixels_gives_the_picture() -> None:
+    x = torch.tensor(numbers(1, 2, 4, 5))
+    identity = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    for align in (False, True):
+        grid = F.affine_grid(identity, (1, 2, 4, 5), align_corners=align)
+        for mode in ("bilinear", "nearest", "bicubic"):
+            found = F.grid_sample(x, grid, mode, align_corners=align)
+            assert torch.allclose(found, x, atol=1e-5), (mode, align)
+
+
+def test_maxima_of_windows_that_see_nothing_have_no_gradient() -> None:
+    """Dilation can step over the whole input: rows -1, 1 and 3 of an input of one row."""
+    x = torch.ones(1, 1, 1, 17, requires_grad=True)
+    y = F.max_pool2d(x, (3, 3), (4, 1), (1, 1), (2, 1), True)
+    assert torch.isinf(y).all()
+    assert (torch.autograd.grad(y, x, torch.ones_like(y))[0] == 0).all()
+
+
+def test_power_means_of_zeros_have_no_gradient() -> None:
+    x = torch.tensor([[[0.0, 0.0, 3.0, 4.0]]], requires_grad=True)
+    y = F.lp_pool1d(x, 2, 2)
+    gradient = torch.autograd.grad(y.sum(), x)[0]
+    assert torch.allclose(gradient, torch.tensor([[[0.0, 0.0, 0.6, 0.8]]]))
