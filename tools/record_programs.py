@@ -1,6 +1,6 @@
 """Records what torch prints for the programs under tests/programs/.
 
-    python tools/record_programs.py [NAME ...]      # torch 2.13 must be installed
+python tools/record_programs.py [NAME ...]      # torch 2.13 must be installed
 """
 
 from __future__ import annotations
