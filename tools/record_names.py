@@ -81,8 +81,11 @@ def is_own(value: Any) -> bool:
 
 
 def has(place: Any, name: str) -> bool:
-    """Whether the namespace has the name; what is made on demand counts."""
-    return place is not None and hasattr(place, name)
+    """Whether the namespace has the name; what is made on demand counts, a refusal does not."""
+    try:
+        return place is not None and hasattr(place, name)
+    except NotImplementedError:
+        return False
 
 
 def rows() -> Iterable[list[str]]:
