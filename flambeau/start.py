@@ -45,7 +45,7 @@ OP_MODULES = (
     "linalg.least_squares", "linalg.norms", "linalg.functions", "linalg.products", "linalg.ldl",
     "linalg.distances", "linalg.lowrank", "fft", "fft_many", "fft_helpers", "windows", "stft",
     "settings", "values", "duplication", "losses", "classification", "normalization",
-    "batch_normalization", "rms_normalization", "attention", "conv", "pool", "resample",
+    "batch_normalization", "rms_normalization", "attention", "dropout", "conv", "pool", "resample",
     "grid_sample",
     "recurrent", "nn",
     "autocast",

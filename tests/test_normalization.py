@@ -162,3 +162,13 @@ def test_nodes_are_named_as_in_torch() -> None:
     assert F.batch_norm(x, w, w).grad_fn.name() == "NativeBatchNormBackward0"
     assert F.batch_norm(x, None, None, training=True).grad_fn.name() == "NativeBatchNormBackward0"
     assert F.instance_norm(x).grad_fn.name() == "ViewBackward0"
+
+
+def test_native_dropout_gives_its_mask() -> None:
+    x = torch.ones(1000, requires_grad=True)
+    output, mask = torch.native_dropout(x, 0.25, True)
+    assert mask.dtype == torch.bool and 650 < mask.sum() < 850
+    np.testing.assert_allclose(output.detach().numpy(), mask.numpy() / 0.75, rtol=1e-6)
+    output.sum().backward()
+    backward = torch.ops.aten.native_dropout_backward(torch.ones(1000), mask, 1 / 0.75)
+    np.testing.assert_allclose(x.grad.numpy(), backward.numpy())

@@ -17,27 +17,19 @@ Function = Callable[[Any], Any]
 MOVES: list[tuple[str, Function, tuple[int, ...]]] = [
     ("sort", lambda x: x.sort(), (1_000_000,)),
     ("sort rows", lambda x: x.sort(1), (1024, 1024)),
-    ("sort columns", lambda x: x.sort(0), (1024, 1024)),
     ("argsort", lambda x: x.argsort(), (1000,)),
-    ("argsort rows", lambda x: x.argsort(1), (65_536, 16)),
     ("topk 10 rows", lambda x: x.topk(10, 1), (1024, 1024)),
-    ("topk 10", lambda x: x.topk(10), (1_000_000,)),
     ("kthvalue rows", lambda x: x.kthvalue(100, 1), (1024, 1024)),
-    ("median", lambda x: x.median(), (1_000_000,)),
     ("median rows", lambda x: x.median(1), (1024, 1024)),
     ("nonzero", lambda x: (x > 1).nonzero(), (1000, 1000)),
     ("masked_select", lambda x: x[x > 0], (1000, 1000)),
     ("masked_fill", lambda x: x.masked_fill(x > 0, 0.0), (1000, 1000)),
     ("contiguous of t", lambda x: x.t().contiguous(), (2048, 2048)),
     ("contiguous of permute", lambda x: x.permute(0, 2, 1, 3).contiguous(), (32, 128, 8, 64)),
-    ("contiguous of channels", lambda x: x.permute(0, 3, 1, 2).contiguous(), (16, 64, 64, 32)),
     ("contiguous of expand", lambda x: x.expand(1000, 1000).contiguous(), (1000, 1)),
-    ("flip", lambda x: x.flip(1), (1000, 1000)),
     ("roll", lambda x: x.roll(3, 1), (1000, 1000)),
-    ("repeat", lambda x: x.repeat(4, 4), (250, 250)),
     ("repeat_interleave", lambda x: x.repeat_interleave(4, 0), (250, 1000)),
     ("tril", lambda x: x.tril(), (1000, 1000)),
-    ("strided slice", lambda x: x[::2, ::2].clone(), (2000, 2000)),
 ]
 
 
@@ -62,12 +54,6 @@ def scatter_add(torch: Any) -> Step:
     return lambda: out.scatter_add_(1, index, x)
 
 
-def scatter(torch: Any) -> Step:
-    x, index = torch.randn(1024, 1024), torch.randint(0, 1024, (1024, 1024))
-    out = torch.zeros(1024, 1024)
-    return lambda: out.scatter_(1, index, x)
-
-
 def index_select(torch: Any) -> Step:
     x, index = torch.randn(10_000, 64), torch.randint(0, 10_000, (100_000,))
     return lambda: x.index_select(0, index)
@@ -85,12 +71,6 @@ def advanced_index(torch: Any) -> Step:
     return lambda: x[rows, columns]
 
 
-def index_put(torch: Any) -> Step:
-    x, values = torch.randn(1000, 1000), torch.randn(100_000)
-    rows, columns = torch.randint(0, 1000, (100_000,)), torch.randint(0, 1000, (100_000,))
-    return lambda: x.index_put_((rows, columns), values)
-
-
 def index_put_accumulate(torch: Any) -> Step:
     x, values = torch.randn(1000, 1000), torch.randn(100_000)
     rows, columns = torch.randint(0, 1000, (100_000,)), torch.randint(0, 1000, (100_000,))
@@ -105,11 +85,6 @@ def mask_assignment(torch: Any) -> Step:
         x[mask] = 1.0
 
     return step
-
-
-def take(torch: Any) -> Step:
-    x, index = torch.randn(1_000_000), torch.randint(0, 1_000_000, (100_000,))
-    return lambda: x.take(index)
 
 
 def embedding(torch: Any) -> Step:
@@ -131,11 +106,6 @@ def embedding_gradient(torch: Any) -> Step:
 def cat_rows(torch: Any) -> Step:
     parts = [torch.randn(100, 1000) for _ in range(10)]
     return lambda: torch.cat(parts)
-
-
-def cat_columns(torch: Any) -> Step:
-    parts = [torch.randn(1000, 100) for _ in range(10)]
-    return lambda: torch.cat(parts, 1)
 
 
 def stack_last(torch: Any) -> Step:
@@ -168,18 +138,14 @@ BUILDERS: dict[str, Callable[[Any], Step]] = {
     "searchsorted 1000000": searchsorted,
     "gather 1024x1024": gather,
     "scatter_add_ 1024x1024": scatter_add,
-    "scatter_ 1024x1024": scatter,
     "index_select 100000x64": index_select,
     "index_add_ 100000x64": index_add,
     "x[rows, columns] 100000": advanced_index,
-    "index_put_ 100000": index_put,
     "index_put_ accumulate 100000": index_put_accumulate,
     "x[mask] = 1 1000x1000": mask_assignment,
-    "take 100000": take,
     "embedding 64x256x64": embedding,
     "embedding with gradient 64x256x64": embedding_gradient,
     "cat rows 10x100x1000": cat_rows,
-    "cat columns 10x1000x100": cat_columns,
     "stack last 4x250000": stack_last,
     "one_hot 10000x100": one_hot,
     "gather 10x10": small_gather,

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from flambeau.ops.registry import OPS
 from flambeau.runtime.system import engine
 
 #: names of the C++ library for functions that are public under another one
-NAMES = {
-    "_softmax": "softmax", "_log_softmax": "log_softmax", "_to_copy": "clone", "alias": "detach",
-}  # fmt: skip
+NAMES = {"_to_copy": "clone", "alias": "detach"}
+#: ops that have no other public name
+ONLY_HERE = ("_batch_norm_with_update", "native_dropout_backward")
 
 
 class OpOverloadPacket:
@@ -65,6 +66,8 @@ def __getattr__(name: str) -> Any:
     engine.start()
     wanted = NAMES.get(name) or name
     function = engine.functions.get(wanted) or getattr(engine.Tensor, wanted, None)
+    if name in ONLY_HERE:
+        function = OPS[name].call
     if function is None:
         raise AttributeError(f"'_OpNamespace' 'aten' object has no attribute '{name}'")
     packet = OpOverloadPacket(name, function)

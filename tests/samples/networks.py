@@ -27,6 +27,9 @@ SAMPLES: dict[str, list[Callable[..., Any]]] = {
         lambda x, w, matrix: F.bilinear(x, w, torch.stack((matrix, matrix.t())))
     ],
     "nn.functional.glu": [lambda cube: F.glu(cube)],
+    "_safe_softmax": [lambda x: torch._safe_softmax(x, 1)],
+    "_softmax": [lambda x: torch._softmax(x, 1, False)],
+    "_log_softmax": [lambda x: torch._log_softmax(x, 1, False)],
     "nn.functional.softmin": [lambda x: F.softmin(x, 1)],
     "nn.functional.tanhshrink": [lambda x: F.tanhshrink(x)],
     "nn.functional.softsign": [lambda x: F.softsign(x)],

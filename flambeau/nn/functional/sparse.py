@@ -139,20 +139,23 @@ def _check_bags(
         )
 
 
-def _bag_starts(input: Tensor, offsets: Tensor, include_last_offset: bool) -> list[int]:
+def _bag_starts(input: Tensor, offsets: Tensor, include_last_offset: bool) -> Tensor:
     """Where each bag starts, and the end of the last one."""
-    starts = offsets.tolist()
-    if starts and starts[0] != 0:
-        raise RuntimeError(
-            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-            f"position 0. However, got {starts[0]}"
-        )
-    if starts and starts[-1] > input.numel():
-        raise RuntimeError(
-            f"offsets[-1] can not be greater than input's length {input.numel()} but got "
-            f"offsets[-1] of {starts[-1]}"
-        )
-    return starts if include_last_offset else [*starts, input.numel()]
+    if offsets.numel():
+        first, last = int(offsets[0]), int(offsets[-1])
+        if first != 0:
+            raise RuntimeError(
+                "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start "
+                f"from position 0. However, got {first}"
+            )
+        if last > input.numel():
+            raise RuntimeError(
+                f"offsets[-1] can not be greater than input's length {input.numel()} but got "
+                f"offsets[-1] of {last}"
+            )
+    if include_last_offset:
+        return offsets
+    return flambeau.cat([offsets, offsets.new_full((1,), input.numel())])
 
 
 def embedding_bag(
@@ -196,7 +199,7 @@ def embedding_bag(
         raise NotImplementedError("embedding_bag: sparse=True (a sparse gradient)")
     if offsets is None:
         rows, length = input.shape
-        starts = [row * length for row in range(rows + 1)]
+        starts = flambeau.arange(rows + 1, device=input.device) * length
         input = input.reshape(-1)
         per_sample_weights = None if per_sample_weights is None else per_sample_weights.reshape(-1)
     else:
@@ -206,10 +209,13 @@ def embedding_bag(
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
     padding = -1 if padding_idx is None else padding_idx % weight.size(0)
-    rows = _Lookup.apply(weight, input, padding, scale_grad_by_freq)
+    if padding >= 0 or scale_grad_by_freq:
+        entries = _Lookup.apply(weight, input, padding, scale_grad_by_freq)
+    else:
+        entries = weight.index_select(0, input)
     if per_sample_weights is not None:
-        rows = rows * per_sample_weights.unsqueeze(1)
-    return _reduce_bags(rows, input != padding, starts, mode)
+        entries = entries * per_sample_weights.unsqueeze(1)
+    return _reduce_bags(entries, None if padding < 0 else input != padding, starts, mode)
 
 
 def _check_range(indices: Tensor, rows: int) -> None:
@@ -222,29 +228,30 @@ def _check_range(indices: Tensor, rows: int) -> None:
         )
 
 
-def _reduce_bags(rows: Tensor, counted: Tensor, starts: list[int], mode: str) -> Tensor:
-    """Reduce the runs of `rows` that begin at `starts`; entries not `counted` are left out."""
-    lengths = [stop - start for start, stop in zip(starts, starts[1:])]
-    bags = len(lengths)
+def _reduce_bags(rows: Tensor, counted: Tensor | None, starts: Tensor, mode: str) -> Tensor:
+    """Reduce the runs of `rows` that begin at `starts`; entries not `counted` are left out (None:
+    all are counted).
+    """
     if mode == "max":
-        return _max_of_bags(rows, counted, starts, lengths)
-    bag = flambeau.arange(bags).repeat_interleave(flambeau.tensor(lengths, dtype=flambeau.int64))
-    bag = bag.to(rows.device)
-    first, last = starts[0] if starts else 0, starts[-1] if starts else 0
-    rows, counted = rows[first:last], counted[first:last]
-    rows = rows.masked_fill(~counted.unsqueeze(1), 0)
+        return _max_of_bags(rows, counted, starts.tolist())
+    lengths = starts.diff()
+    bags = lengths.numel()
+    bag = flambeau.arange(bags, device=rows.device).repeat_interleave(lengths)
+    rows = rows[: bag.numel()]
+    counts = lengths.to(rows.dtype)
+    if counted is not None:
+        counted = counted[: bag.numel()]
+        rows = rows.masked_fill(~counted.unsqueeze(1), 0)
+        counts = rows.new_zeros(bags).index_add(0, bag, counted.to(rows.dtype))
     sums = rows.new_zeros((bags, rows.size(1))).index_add(0, bag, rows)
-    if mode == "sum":
-        return sums
-    counts = rows.new_zeros(bags).index_add(0, bag, counted.to(rows.dtype))
-    return sums / counts.clamp(min=1).unsqueeze(1)
+    return sums if mode == "sum" else sums / counts.clamp(min=1).unsqueeze(1)
 
 
-def _max_of_bags(rows: Tensor, counted: Tensor, starts: list[int], lengths: list[int]) -> Tensor:
+def _max_of_bags(rows: Tensor, counted: Tensor | None, starts: list[int]) -> Tensor:
     """The maximum over each bag; zero for an empty one."""
     results = []
-    for start, length in zip(starts, lengths):
-        part = rows[start : start + length][counted[start : start + length]]
+    for start, stop in zip(starts, starts[1:]):
+        part = rows[start:stop] if counted is None else rows[start:stop][counted[start:stop]]
         results.append(part.max(0)[0] if part.size(0) else rows.new_zeros(rows.size(1)))
     return flambeau.stack(results) if results else rows.new_zeros((0, rows.size(1)))
 
