@@ -28,7 +28,7 @@ every_pointwise = pytest.mark.parametrize("sample", POINTWISE, ids=str)
 # what cannot be known without looking at the values
 DATA_DEPENDENT = frozenset(
     "nonzero argwhere masked_select unique unique_consecutive bincount histogram histogramdd equal "
-    "allclose cov-1 getitem-4 getitem-5 nn.functional.gaussian_nll_loss".split()
+    "allclose segment_reduce cov-1 getitem-4 getitem-5 nn.functional.gaussian_nll_loss".split()
 )
 # ops that read memory in the order in which it lies
 LAYOUT_DEPENDENT = frozenset(
@@ -55,6 +55,9 @@ ELSEWHERE = (
     "_draw_",  # random numbers: test_random_streams, test_random_ops
     "blank",  # memory for zeros, ones ...: every test
     "take_maxima",  # the second derivative of max pooling: test_gradients
+    "_segment_reduce",  # segment_reduce
+    "recurrent_",  # nn.LSTM, nn.GRU, nn.RNN: test_layers
+    "steps_apart",  # the same
     "_batch_norm_with_update",  # native_batch_norm with one more result
     "native_dropout",  # random; its gradient is one product: test_normalization
 )

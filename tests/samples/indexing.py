@@ -72,6 +72,18 @@ SAMPLES: dict[str, list[Callable[..., Any]]] = {
     "diagonal_scatter": [lambda matrix, vector: matrix.diagonal_scatter(vector)],
     "select_scatter": [lambda x, channels: x.select_scatter(channels, 1, 2)],
     "slice_scatter": [lambda x, z: x.slice_scatter(z, 1, 1, 2)],
+    "segment_reduce": [
+        lambda sorted, bits: torch.segment_reduce(sorted, "sum", lengths=bits),
+        lambda sorted, bits: torch.segment_reduce(sorted, "mean", lengths=bits[:2]),
+    ],
+    "_unsafe_masked_index": [
+        lambda vector, flags, bits: torch._unsafe_masked_index(vector, flags, [bits], 0.5)
+    ],
+    "_unsafe_masked_index_put_accumulate": [
+        lambda vector, flags, bits, y: torch._unsafe_masked_index_put_accumulate(
+            vector, flags, [bits], y
+        )
+    ],
     "searchsorted": [lambda sorted, x: torch.searchsorted(sorted, x)],
     "bucketize": [lambda x, sorted: torch.bucketize(x, sorted, right=True)],
     "isin": [lambda integers, bits: torch.isin(integers, bits)],

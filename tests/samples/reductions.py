@@ -44,6 +44,7 @@ SAMPLES: dict[str, list[Callable[..., Any]]] = {
     "mode": [lambda integers: integers.mode(1)],
     "quantile": [lambda x: x.quantile(0.3), lambda x, fraction: x.quantile(fraction[0], 1)],
     "nanquantile": [lambda x: x.nanquantile(0.6, 1)],
+    "hash_tensor": [lambda integers: torch.hash_tensor(integers, 1)],
     "equal": [lambda x, w: torch.equal(x, w)],
     "allclose": [lambda x, w: torch.allclose(x, w)],
     "cumsum": [lambda cube: cube.cumsum(1), lambda x: x.cumsum(-1)],

@@ -89,6 +89,7 @@ SAMPLES: dict[str, list[Callable[..., Any]]] = {
     "meshgrid": [lambda y, vector: torch.meshgrid(y, vector, indexing="ij")],
     "cartesian_prod": [lambda y, channels: torch.cartesian_prod(y, channels)],
     "combinations": [lambda y: torch.combinations(y, 2)],
+    "_chunk_cat": [lambda x, matrix: torch._chunk_cat([x, matrix], 0, 2)],
     "block_diag": [lambda x, matrix: torch.block_diag(x, matrix)],
     # repetitions and orders
     "repeat": [lambda x: x.repeat(2, 1, 3)],
