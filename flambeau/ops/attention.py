@@ -243,9 +243,11 @@ def fused_attention(
     kind = query.dtype
     if query.ndim < 3 or not kind.is_floating_point or not query.is_cpu or not query.shape[-1]:
         return None
-    if key.shape[-1] != query.shape[-1] or key.shape[-2] != value.shape[-2] or not key.numel():
+    if key.shape[-1] != query.shape[-1] or key.shape[-2] != value.shape[-2]:
         return None
-    if mask is not None and (mask.requires_grad or not (mask.is_cpu and value.numel())):
+    if not (query.numel() and key.numel() and value.numel()):
+        return None
+    if mask is not None and (mask.requires_grad or not mask.is_cpu):
         return None
     if kind.name in HALVES:
         query, key, value = query.float(), key.float(), value.float()
