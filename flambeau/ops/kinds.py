@@ -33,7 +33,6 @@ from flambeau.core.strides import (
 from flambeau.ops.arrays import run_numpy
 from flambeau.ops.plan import NUMBER_DTYPES, Folding, Formula, Operand, Plan
 from flambeau.ops.registry import Op, Places, is_tensor
-from flambeau.ops.rules import Rules
 
 SAME, FLOAT, BOOL_RESULT = Promotion.SAME, Promotion.FLOAT, Promotion.BOOL_RESULT
 INT_TO_LONG, COMPLEX_TO_FLOAT = Promotion.INT_TO_LONG, Promotion.COMPLEX_TO_FLOAT
@@ -96,15 +95,13 @@ class Pointwise(Op):
         self.promote, self.numbers, self.inplace = promote, numbers, inplace
         self.result, self.reflected, self.check, self.target = result, reflected, check, target
         self.strides, self.base = strides, self
-        positional = [
-            p.name for p in self.parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty
-        ]
-        self.promotes = tuple(positional if promotes is None else promotes)
+        required = len(self.positional) - len(function.__defaults__ or ())
+        self.promotes = tuple(self.positional[:required] if promotes is None else promotes)
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         arguments = super().bind(args, kwargs)
         if self.reflected:
-            first, second = self.parameters[0].name, self.parameters[1].name
+            first, second = self.positional[:2]
             arguments[first], arguments[second] = arguments[second], arguments[first]
         return arguments
 
@@ -185,7 +182,9 @@ class Pointwise(Op):
             plain_numbers=self.plain_numbers,
             target=True,
             name=self.name + "_",
-            public=self.name + "_" if self.public and len(self.parameters) == 1 else None,
+            public=self.name + "_"
+            if self.public and len(self.positional) + len(self.named) == 1
+            else None,
             methods=in_place_names(self.methods),
         )
         # native code asks the rules whether gradients are concerned
@@ -434,16 +433,7 @@ class Structured(Op):
     It is called as `function(call, **arguments)` where `call` is a `Call`.
     """
 
-    own_signature = True
-
-    def __init__(self, function: Callable[..., Any], **common: Any):
-        super().__init__(function, **common)
-        self.parameters = self.parameters[1:]
-        self.signature = self.signature.replace(parameters=self.parameters)
-        self.first = self.parameters[0].name
-        self.positional = self.positional[1:]
-        if self.rules is not None:
-            self.rules = Rules(self.first, common["grad"])
+    own_parameters, own_signature = 1, True
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         return self.function(Call(self, arguments, places), **arguments)

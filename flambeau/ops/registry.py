@@ -15,6 +15,7 @@ doors:
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import warnings
@@ -30,7 +31,7 @@ from flambeau.ops.arrays import from_array
 from flambeau.ops.observe import NAN_RESULT, nan_error
 from flambeau.ops.overriding import override_of
 from flambeau.ops.plan import Operand, Plan
-from flambeau.ops.rules import Gradient, Rules
+from flambeau.ops.rules import Gradient, Rules, parameter_names
 from flambeau.return_types import ReturnType
 from flambeau.runtime import dispatch as d
 from flambeau.runtime import plan_block as fields
@@ -65,6 +66,7 @@ class Op:
     out_check: Callable[[Any, Sequence[Any], Any], None] | None = None
     # what to raise when a kernel reports a code, beside its plan
     failure: Callable[[Plan, int], Exception]
+    own_parameters = 0  # how many of the function's parameters come before those of calls
     own_signature = False  # whether a hidden op (`_index_put`) has other arguments than torch's
     takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
@@ -81,11 +83,9 @@ class Op:
     ):
         self.function = function
         self.name = name or function.__name__
-        self.signature = inspect.signature(function)
-        self.parameters = list(self.signature.parameters.values())
-        self.first = self.parameters[0].name if self.parameters else ""
-        self.positional = [p.name for p in self.parameters if p.kind is not p.KEYWORD_ONLY]
-        self.named = [p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY]
+        self.positional, self.named = parameter_names(function)
+        del self.positional[: self.own_parameters]
+        self.first = (self.positional or self.named or [""])[0]
         self.rules = Rules(self.first, grad) if grad is not None else None
         self.methods = (self.name,) if methods is None else tuple(methods)
         self.public = self.name if public == "" else public
@@ -99,6 +99,17 @@ class Op:
             raise errors.InternalError(f"op {self.name} is registered twice")
         OPS[self.name] = self
         NUMBERED.append(self)
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """The parameters of calls; read when a call is first bound, which is slow."""
+        found = inspect.signature(self.function)
+        return found.replace(parameters=list(found.parameters.values())[self.own_parameters :])
+
+    @functools.cached_property
+    def parameters(self) -> list[inspect.Parameter]:
+        """The same as a list."""
+        return list(self.signature.parameters.values())
 
     def node_of(self, arguments: dict[str, Any]) -> str:
         """The name of a call's graph node: torch numbers the overloads of an op."""
