@@ -64,7 +64,9 @@ def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
     if kind is not dtype:
         array = array.astype(dtype.numpy_name)
     if array.flags.c_contiguous and array.dtype.isnative:
-        spec = Spec.of(array.shape, None, dtype, CPU)
+        # NumPy's own strides: those of dimensions of size 1, and of empty arrays, may be any
+        strides = tuple([step // array.itemsize for step in array.strides])
+        spec = Spec.of(array.shape, strides, dtype, CPU)
         storage = engine.core.make_borrowed(array.ctypes.data, array.nbytes, array, 0)
         return engine.core.make_tensor(storage, spec, 0)
     if any(s < 0 or s % array.itemsize for s in array.strides) or not array.dtype.isnative:

@@ -85,7 +85,8 @@ def max_plan(
     out = result_spec(x, space)
     outputs = [out, out.like(out.shape, out.strides, dtypes.int64)] if places else [out]
     plan = call.plan(("input",), outputs)
-    plan.node_name = f"MaxPool{max(2, len(kernel))}DWithIndicesBackward0"
+    name = f"MaxPool{len(kernel)}DWithIndicesBackward0"
+    plan.node_name = "SqueezeBackward1" if len(kernel) == 1 else name
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
     address = kernel_address(pool_maximum, x.dtype.name, x.strides[-1] == 1, places)
@@ -241,8 +242,8 @@ def adaptive_windows(space: Sizes, sizes: Sizes) -> Windows:
 def adaptive_avg_pool(call, input, sizes):
     """Averages of windows that divide the input evenly into `sizes`."""
     x = input._spec
-    if len(sizes) == 2 and tuple(sizes) == (1, 1) and x.numel:
-        return input.mean((-1, -2), True)
+    if len(sizes) > 1 and tuple(sizes) == (1,) * len(sizes) and x.numel:
+        return input.mean(tuple(range(-1, -1 - len(sizes), -1)), True)
     out = x.like((*x.shape[:2], *sizes)) if len(sizes) == 3 else result_spec(x, sizes)
     plan = call.plan(("input",), [out])
     names = {1: "SqueezeBackward1", 2: "AdaptiveAvgPool2DBackward0"}
