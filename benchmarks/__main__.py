@@ -103,7 +103,7 @@ def summarise(groups: dict[str, dict[str, Any]]) -> None:
         ratios = report.ratios(results)
         if ratios:
             behind = sum(ratio < 1 for ratio in ratios)
-            count = f"{len(ratios)} of {len(results)} rows"
+            count = f"{len(ratios)} steady of {len(results)} rows"
             mean = geometric_mean(ratios)
             print(f"{group:8s} geometric mean {mean:.2f} over {count}, {behind} behind")
 
@@ -117,6 +117,7 @@ def everything(session: Session, command: str) -> dict[str, Any]:
         "versions": session.versions,
         "machine": machine.describe(),
         "threads": options.threads,
+        "load": machine.load(),
         "ceilings": machine.ceilings(options.threads)._asdict(),
         "startup": session.startup(),
         "memory": session.memory(),

@@ -37,6 +37,13 @@ def describe() -> str:
     return f"{processor()}, {cores} processors, {system}, Python {platform.python_version()}"
 
 
+def load() -> str:
+    """How many processes wanted to run during the last minutes, where the system says so."""
+    if not hasattr(os, "getloadavg"):
+        return "an unknown number of"
+    return f"{os.getloadavg()[1]:.1f}"
+
+
 def processor() -> str:
     """The name under which the processor is sold."""
     if sys.platform == "linux":

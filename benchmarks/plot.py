@@ -1,6 +1,6 @@
 """Draws the sweep: a panel per family, a point per row.
 
-    draw(figures["families"], Path("docs/performance.svg"))
+    draw(figures["families"], Path("docs/performance.svg"), is_steady)
 
 Across: how long torch takes for the row, which is its size in the unit that matters. Upwards: how
 many times faster Flambeau is. Points below the line at 1 are behind.
@@ -9,14 +9,17 @@ many times faster Flambeau is. Points below the line at 1 are behind.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 AHEAD, BEHIND = "#2a6f97", "#c1440e"
 
 
-def draw(families: dict[str, dict[str, Any]], target: Path) -> None:
-    """Writes the picture; its format follows from the name."""
+def draw(
+    families: dict[str, dict[str, Any]], target: Path, steady: Callable[[dict[str, Any]], bool]
+) -> None:
+    """Writes the picture of the steady rows; its format follows from the name."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -31,7 +34,7 @@ def draw(families: dict[str, dict[str, Any]], target: Path) -> None:
     for panel in panels.flat[len(families) :]:
         panel.set_visible(False)
     for panel, (family, results) in zip(panels.flat, families.items()):
-        points = [(r["theirs"] * 1e6, r["ratio"]) for r in results.values() if "ratio" in r]
+        points = [(r["theirs"] * 1e6, r["ratio"]) for r in results.values() if steady(r)]
         panel.axhline(1.0, color="0.5", linewidth=1)
         colors = [AHEAD if ratio >= 1 else BEHIND for _, ratio in points]
         panel.scatter([x for x, _ in points], [y for _, y in points], s=14, c=colors)

@@ -22,13 +22,15 @@ from benchmarks.rows import COMPILED, GROUPS, table
 from benchmarks.startup import LABELS
 
 WORST = 5  # rows of a family that its line names
+# A row is steady when the ratios of its rounds lie within this factor; only steady rows count.
+STEADY = 2.5
 
 
 def write(figures: dict[str, Any], folder: Path, readme: Path | None = None) -> None:
     """Writes performance.md (its generated part), performance.svg and performance.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "performance.json").write_text(json.dumps(figures, indent=1) + "\n")
-    draw(figures["families"], folder / "performance.svg")
+    draw(figures["families"], folder / "performance.svg", is_steady)
     page = folder / "performance.md"
     text = page.read_text(encoding="utf-8") if page.exists() else empty_page("figures")
     page.write_text(replaced(text, "figures", whole(figures)), encoding="utf-8")
@@ -81,15 +83,21 @@ def conditions(figures: dict[str, Any]) -> list[str]:
         f"Measured on {figures['date']} with {figures['versions']}, on {figures['machine']}, "
         f"{figures['threads']} threads. A large copy moves {ceilings['copy'] / 1e9:.1f} GB/s there "
         f"(bytes read and written), a large float32 matrix product runs at "
-        f"{ceilings['multiply'] / 1e9:.0f} GFLOP/s.",
+        f"{ceilings['multiply'] / 1e9:.0f} GFLOP/s. The machine's load was {figures['load']} "
+        "processes for its processors, the measurement among them.",
         "",
         f"Command: `{figures['command']}`",
     ]
 
 
+def is_steady(result: dict[str, Any]) -> bool:
+    """Whether both sides could run the row, undisturbed enough for the figure to mean something."""
+    return "ratio" in result and result["greatest"] <= STEADY * result["least"]
+
+
 def ratios(results: dict[str, Any]) -> list[float]:
-    """The ratios of the rows that both sides could run."""
-    return [result["ratio"] for result in results.values() if "ratio" in result]
+    """The ratios of the steady rows."""
+    return [result["ratio"] for result in results.values() if is_steady(result)]
 
 
 def summary(figures: dict[str, Any]) -> list[str]:
@@ -109,10 +117,12 @@ def summary(figures: dict[str, Any]) -> list[str]:
         found = ratios(results)
         if found:
             behind = sum(ratio < 1 for ratio in found)
-            rows.append([name, f"{geometric_mean(found):.2f}", str(len(found)), str(behind)])
+            counts = str(len(found)), str(behind), str(len(results) - len(found))
+            rows.append([name, f"{geometric_mean(found):.2f}", *counts])
     for (label, _, _), ours, theirs in zip(LABELS, *figures["startup"]):
-        rows.append([label, f"{theirs / ours:.1f}", "1", str(int(theirs < ours))])
-    return lines_of(["work", "times better than torch", "rows", "of them behind"], rows)
+        rows.append([label, f"{theirs / ours:.1f}", "1", str(int(theirs < ours)), "0"])
+    header = ["work", "times better than torch", "rows", "of them behind", "too disturbed to count"]
+    return lines_of(header, rows)
 
 
 def startup(figures: dict[str, Any]) -> list[str]:
@@ -175,7 +185,8 @@ def row_cells(name: str, result: dict[str, Any]) -> list[str]:
         return [name, result["error"].replace("|", "\\|")]
     span = f"{result['least']:.2f} to {result['greatest']:.2f}"
     times = in_units(result["ours"]), in_units(result["theirs"])
-    return [name, *times, f"{result['ratio']:.2f}", span]
+    shown = f"{result['ratio']:.2f}" if is_steady(result) else f"({result['ratio']:.2f})"
+    return [name, *times, shown, span]
 
 
 def family_lines(families: dict[str, dict[str, Any]]) -> list[str]:
@@ -185,11 +196,12 @@ def family_lines(families: dict[str, dict[str, Any]]) -> list[str]:
         found = ratios(results)
         if not found:
             continue
-        ranked = sorted((r["ratio"], name) for name, r in results.items() if "ratio" in r)
+        ranked = sorted((r["ratio"], name) for name, r in results.items() if is_steady(r))
         worst = ", ".join(f"{name} {ratio:.2f}" for ratio, name in ranked[:WORST])
         behind = sum(ratio < 1 for ratio in found)
-        rows.append([family, worst, str(len(found)), f"{geometric_mean(found):.2f}", str(behind)])
-    header = ["family", "least ratios", "rows", "geometric mean", "behind"]
+        counts = str(behind), str(len(results) - len(found))
+        rows.append([family, worst, str(len(found)), f"{geometric_mean(found):.2f}", *counts])
+    header = ["family", "least ratios", "rows", "geometric mean", "behind", "disturbed"]
     return lines_of(header, rows)
 
 
