@@ -55,10 +55,10 @@ newaxis = None
 #: submodules, imported when first named
 SUBMODULES = (
     "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
-    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library", "linalg",
-    "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing", "profiler",
-    "random", "return_types", "serialization", "signal", "special", "testing", "torch_version",
-    "types", "utils", "version",
+    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library",
+    "linalg", "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing",
+    "profiler", "random", "return_types", "serialization", "signal", "sparse", "special",
+    "testing", "torch_version", "types", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {
@@ -69,6 +69,10 @@ LAZY = {
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
     "default_generator": "random", "autocast": "amp", "GradScaler": "amp", "vmap": "func",
+    "sparse_coo_tensor": "sparse", "sparse_csr_tensor": "sparse", "sparse_csc_tensor": "sparse",
+    "sparse_bsr_tensor": "sparse", "sparse_bsc_tensor": "sparse",
+    "sparse_compressed_tensor": "sparse", "spmm": "sparse", "smm": "sparse", "hspmm": "sparse",
+    "sspaddmm": "sparse", "saddmm": "sparse", "dsmm": "sparse", "hsmm": "sparse",
 }  # fmt: skip
 
 del globals()["tensor"]  # the submodule of that name: `flambeau.tensor` is the function

@@ -9,6 +9,7 @@ ops.random draws from it; runtime.mt19937 is the engine inside.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from flambeau.core import errors
@@ -119,4 +120,6 @@ def default_generator() -> Generator:
     """The generator that functions use when they are given none."""
     if not _default:
         _default.append(Generator())
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: _default[0].engine.unlock())
     return _default[0]

@@ -106,6 +106,12 @@ def test_queries_without_keys_give_zeros() -> None:
     assert not any(leaf.grad.numpy().any() for leaf in leaves)
 
 
+def test_nothing_to_attend_from_or_to() -> None:
+    some, none = torch.randn(2, 4, 5, 8), torch.randn(2, 4, 0, 8)
+    assert F.scaled_dot_product_attention(none, some, some).shape == (2, 4, 0, 8)
+    assert not F.scaled_dot_product_attention(some, none, none).numpy().any()
+
+
 def test_half_precision_and_threads() -> None:
     q, k, v = operands((4, 8, 100, 100, 16, 16), torch.float32)
     exact = reference(q, k, v)

@@ -6,6 +6,7 @@ pytest tests/test_random_ops.py
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -110,3 +111,15 @@ def test_sizes_that_are_tensors() -> None:
     for n in (2, 3):
         assert torch.zeros(torch.tensor(n)).shape == (n,)
         assert torch.rand(1, torch.tensor(n)).shape == (1, n)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_fork_during_a_draw_leaves_no_lock() -> None:
+    """The child of a process whose other thread is drawing draws too."""
+    engine = torch.default_generator.engine
+    with engine.locked():  # as a thread that does not exist in the child
+        child = os.fork()
+        if child == 0:
+            torch.rand(3)
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0

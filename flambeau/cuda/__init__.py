@@ -9,6 +9,7 @@ No GPU is used yet, so `is_available()` is False and everything that needs one s
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 from collections.abc import Iterator
 from typing import Any
@@ -115,7 +116,46 @@ def device(device: Any) -> Iterator[None]:
     yield
 
 
+#: what only a GPU can answer
+NEEDS_DEVICE = frozenset(
+    """CUDAGraph CUDAPluggableAllocator ExternalStream MemPool StreamContext
+    caching_allocator_alloc caching_allocator_delete can_device_access_peer clock_rate cudart
+    current_blas_handle default_stream get_per_process_memory_fraction get_rng_state
+    get_stream_from_external graph graph_pool_handle initial_seed list_gpu_processes
+    make_graphed_callables memory_snapshot memory_summary memory_usage power_draw set_stream
+    set_per_process_memory_fraction temperature utilization""".split()
+)
+#: what is there only with a GPU, and quiet without
+QUIET = {
+    "get_arch_list": [], "get_gencode_flags": "", "get_rng_state_all": [], "memory_stats": {},
+    "memory_cached": 0, "max_memory_cached": 0, "is_current_stream_capturing": False, "seed": None,
+    "set_rng_state_all": None, "reset_accumulated_memory_stats": None, "get_sync_debug_mode": 0,
+    "reset_max_memory_allocated": None, "reset_max_memory_cached": None, "is_tf32_supported": False,
+    "set_sync_debug_mode": None,
+}  # fmt: skip
+
+
+def _quiet(name: str, answer: Any) -> Any:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return copy.copy(answer)
+
+    function.__name__, function.__doc__ = name, f"`{name}`, where there is no GPU."
+    return function
+
+
+@contextlib.contextmanager
+def stream(stream: Any) -> Iterator[None]:
+    """Work on a stream for a block; None does nothing."""
+    if stream is not None:
+        raise AssertionError(MISSING)
+    yield
+
+
 def __getattr__(name: str) -> Any:
     if name == "amp":
         return importlib.import_module("flambeau.cuda.amp")
+    if name in NEEDS_DEVICE:
+        return _needs_device(name)
+    if name in QUIET:
+        return _quiet(name, QUIET[name])
     raise AttributeError(f"module 'torch.cuda' has no attribute '{name}'")

@@ -27,7 +27,8 @@ from flambeau.ops.registry import engine, is_tensor
 from flambeau.ops.softmax import _safe_softmax
 from flambeau.runtime.plan_block import B_DIFFERENTIABLE
 
-HALVES, KERNEL_DTYPES = ("float16", "bfloat16"), ("float32", "float64")
+HALVES = ("float16", "bfloat16")
+KERNEL_DTYPES = ("float32", "float64", *HALVES)
 COMPOSED = "UnsafeViewBackward0"  # torch's last node where it composes attention from products
 
 
@@ -163,6 +164,12 @@ def _scaled_dot_product_flash_attention_for_cpu(
     >>> torch._scaled_dot_product_flash_attention_for_cpu(q, q, q)[1]
     tensor([[[0.6931, 0.6931]]])
     """
+    kind = query.dtype
+    if kind.name in HALVES:  # scores are computed in float32
+        wide = (query.float(), key.float(), value.float())
+        mask = attn_mask.float() if attn_mask is not None and attn_mask.dtype is kind else attn_mask
+        results = call.op.call(*wide, dropout_p, is_causal, attn_mask=mask, scale=scale)
+        return results[0].to(kind), results[1]
     specs = [x._spec for x in (query, key, value)]
     output = laid_out(specs[0], value.shape[-1])
     sums = specs[0].like(tuple(query.shape[:-1]))
@@ -240,17 +247,19 @@ def fused_attention(
     query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: Any, enable_gqa: bool
 ) -> Any:
     """Attention by its kernel; None where it does not apply."""
-    kind = query.dtype
-    if query.ndim < 3 or not kind.is_floating_point or not query.is_cpu or not query.shape[-1]:
+    if (
+        query.ndim < 3
+        or query.dtype.name not in KERNEL_DTYPES
+        or not query.is_cpu
+        or not query.shape[-1]
+    ):
         return None
-    if key.shape[-1] != query.shape[-1] or key.shape[-2] != value.shape[-2] or not key.numel():
+    if key.shape[-1] != query.shape[-1] or key.shape[-2] != value.shape[-2]:
         return None
-    if mask is not None and (mask.requires_grad or not (mask.is_cpu and value.numel())):
+    if not (query.numel() and key.numel() and value.numel()):
         return None
-    if kind.name in HALVES:
-        query, key, value = query.float(), key.float(), value.float()
-        mask = mask if mask is None or mask.dtype is not kind else mask.float()
-        return fused_attention(query, key, value, mask, is_causal, scale, enable_gqa).to(kind)
+    if mask is not None and (mask.requires_grad or not mask.is_cpu):
+        return None
     grouped = enable_gqa and query.shape[-3] != key.shape[-3]
     if grouped:  # several heads of the query share one of the key
         heads, groups = query.shape[-3], key.shape[-3]

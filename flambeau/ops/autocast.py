@@ -28,7 +28,7 @@ from flambeau.runtime.thread_modes import AUTOCAST
 #: products: exact enough in half precision, and where the time goes
 LOWER = {
     "mm", "bmm", "matmul", "addmm", "_linear", "convolution", "prelu_kernel", "baddbmm", "addbmm",
-    "linalg_vecdot", "linalg_multi_dot",
+    "linalg_vecdot", "linalg_multi_dot", "_scaled_dot_product_flash_attention_for_cpu",
 }  # fmt: skip
 #: sums of many terms and what is sensitive to rounding
 FLOAT32 = {

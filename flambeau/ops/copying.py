@@ -74,6 +74,10 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Writes the values of `src`, broadcast and converted, into the tensor."""
     if not is_tensor(src):
         raise errors.argument_type_error("copy_", "other", 1, "Tensor", src)
+    if self.device.type == "meta" and src.device.type != "meta":
+        src = src.to("meta")  # only the shapes must fit: there is nothing to write into
+    elif src.device.type == "meta" and self.device.type != "meta":
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
     return self._copy_(src)
 
 

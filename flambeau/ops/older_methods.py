@@ -162,7 +162,22 @@ def volatile(self: Any) -> bool:
     return False
 
 
+def _sparse(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(
+            f"Tensor.{name} is not implemented in Flambeau: there are no sparse tensors"
+        )
+
+    method.__name__, method.__doc__ = name, f"`{name}`: not there."
+    return method
+
+
+SPARSE = (
+    "to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "to_sparse_bsr",
+    "to_sparse_bsc", "sparse_mask", "to_mkldnn",
+)  # fmt: skip
 METHODS = [
+    *map(_sparse, SPARSE),
     new, apply_, map_, map2_, resize, resize_as, eig, symeig, lstsq, solve, chalf, const_data_ptr,
     storage_type, is_distributed, dequantize, dense_dim, sparse_dim, to_dense, xpu, __rdiv__,
     __nonzero__, __long__, name, volatile,

@@ -87,7 +87,11 @@ class MT19937:
         try:
             yield self
         finally:
-            link(UNIT).release(self.address)
+            self.unlock()
+
+    def unlock(self) -> None:
+        """Gives the lock back; a forked child does so too, where the thread that had it is gone."""
+        link(UNIT).release(self.address)
 
     def random32(self) -> int:
         """The next 32-bit word."""
