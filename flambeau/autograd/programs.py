@@ -25,7 +25,7 @@ from flambeau.ops.kinds import Pointwise
 from flambeau.runtime import programs as native
 from flambeau.runtime.memory import SERIAL, SERIAL_BIT
 from flambeau.runtime.objects import OPAQUE
-from flambeau.runtime.plan_block import B_BACKWARD
+from flambeau.runtime.plan_block import B_BACKWARD, B_FINISH
 from flambeau.runtime.system import engine
 from flambeau.runtime.thread_modes import AUTOCAST, TRACE
 
@@ -121,6 +121,8 @@ class Tracer:
 
     def note(self, plan: Any, sources: list[int], results: Sequence[Any]) -> None:
         """A plan ran."""
+        if not gives_tuple(plan):
+            self.whole = False
         self.steps.append(Step(plan, sources, self.count, len(results)))
         for result in results:
             self._know(result, self.count << 2)
@@ -187,6 +189,14 @@ def note(plan: Any, inputs: tuple[Any, ...], results: tuple[Any, ...]) -> None:
     tracer = _tracing.tracer
     if tracer is not None:
         tracer.note(plan, [tracer.source(value) for value in inputs], results)
+
+
+def gives_tuple(plan: Any) -> bool:
+    """Whether a call of a plan with several results gives them as a tuple, and not something that
+    a function makes of them.
+    """
+    finish = next((x for x in plan.keep if id(x) == plan.words[B_FINISH]), tuple)
+    return isinstance(finish, type) and issubclass(finish, tuple)
 
 
 def derive(node: Any, grads: list[Any]) -> list[Any]:

@@ -134,8 +134,9 @@ def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator for a composite: see the module's first lines.
 
     >>> double_sine = fused(lambda x: x.sin() * 2)
-    >>> [double_sine(torch.ones(5000)).sum().item() for _ in range(3)]
-    [8414.7099609375, 8414.7099609375, 8414.7099609375]
+    >>> x = torch.ones(5000)
+    >>> [torch.equal(double_sine(x), x.sin() * 2) for _ in range(3)]
+    [True, True, True]
     """
     state = Fused(function)
 

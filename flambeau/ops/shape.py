@@ -129,6 +129,8 @@ def repeat_interleave(
             "repeats must have the same size as input along dim, but got repeats.size(0) = "
             f"{repeats.numel()} and input.size({dim}) = {input.shape[dim]}"
         )
+    if repeats.device.type == "meta" and output_size is not None:
+        return input.new_empty((*input.shape[:dim], output_size, *input.shape[dim + 1 :]))
     index = repetitions(repeats.contiguous())
     if output_size is not None and output_size != index.numel():
         raise RuntimeError("allocated size does not match required size")

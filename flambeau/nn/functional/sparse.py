@@ -236,7 +236,8 @@ def _reduce_bags(rows: Tensor, counted: Tensor | None, starts: Tensor, mode: str
         return _max_of_bags(rows, counted, starts.tolist())
     lengths = starts.diff()
     bags = lengths.numel()
-    bag = flambeau.arange(bags, device=rows.device).repeat_interleave(lengths)
+    total = None if not lengths.is_meta else rows.size(0)  # how long the bags are is in memory
+    bag = flambeau.arange(bags, device=rows.device).repeat_interleave(lengths, output_size=total)
     rows = rows[: bag.numel()]
     counts = lengths.to(rows.dtype)
     if counted is not None:
