@@ -18,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
 
-.PHONY: help demo test gate parity lint format bench golden wheel clean distclean
+.PHONY: help demo test parity lint format bench golden wheel clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -61,11 +61,6 @@ demo: $(VENV)/demo-installed
 test: $(VENV)/test-installed
 	$(BIN)/python -m pytest -q tests/test_tiny.py
 	$(BIN)/python -m pytest -q tests --ignore=tests/parity --ignore=tests/test_tiny.py -n $(JOBS)
-
-GATE := tests/test_tiny.py tests/test_optim.py tests/test_module.py tests/test_serialization.py tests/test_examples.py
-
-gate: $(VENV)/test-installed
-	$(BIN)/python -m pytest -q $(GATE) -n $(JOBS)
 
 parity: $(VENV)/parity-installed
 	$(BIN)/python -m pytest -q tests/parity -n $(JOBS)
