@@ -138,8 +138,10 @@ class Pointwise(Op):
             if layout is None:
                 layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
             output = Spec.of(shape, layout, out_dtype, where)
-        if "bifc"[compute.category] not in self.takes:
-            raise errors.not_implemented_for(self.kernel or self.name, compute.scalar_name)
+        half = next((d for d in (out_dtype, compute) if d.name == "complex32"), None)
+        if "bifc"[compute.category] not in self.takes or half is not None:
+            refused = half or compute  # no kernel computes with pairs of halves
+            raise errors.not_implemented_for(self.kernel or self.name, refused.scalar_name)
         expression = self._trace(names, operands, static, compute).to(compute_name(output.dtype))
         gradient = self.gradient(names, static, [o.spec for o in operands], [output])
         plan = Plan(
