@@ -79,7 +79,6 @@ class Program:
         self.externals: dict[tuple[int, int], tuple[int, Any, Spec, int]] = {}
         self.outputs: dict[Buffer, int] = {}
         self.slots: dict[Slot, int] = {}
-        self.renewed: dict[tuple[Renewal, int], int] = {}
         self.given, self.live = given or {}, live
         self.mode = engine.core.get_mode() if mode is None else mode
         self.leaf_rows = [] if given is not None else self.leaves()
@@ -182,10 +181,7 @@ class Program:
             if not isinstance(step, Renewal):
                 used.update(x.buffer for x in step.inputs if isinstance(x, Value))
                 used.update(value.buffer for value in step.outputs)
-            if not isinstance(step, Renewal):
                 written.update(value.buffer for value in step.outputs)
-            if isinstance(step, Call) and step.changes:
-                written.update(value.buffer for value in step.inputs)
         self.constants: dict[Buffer, int] = {}
         initial = []
         for buffer in self.tape.buffers.values():
@@ -280,8 +276,8 @@ class Program:
         return [p.CALL_FOR_NUMBERS, function, step.count, *slots]
 
     def call_words(self, step: Call) -> list[int]:
-        function = step.function if step.changes else returning_tuple(step.function)
-        words = [p.CALL_FOR_TENSORS, self.kept(function), len(step.inputs)]
+        function = self.kept(returning_tuple(step.function))
+        words = [p.CALL_FOR_TENSORS, function, len(step.inputs)]
         for value in step.inputs:
             words += [self.slot(value), self.kept(value.spec), output_bytes(value.spec)]
         words.append(len(step.outputs))
@@ -433,8 +429,6 @@ class Program:
         for step in self.steps:
             if not isinstance(step, Renewal):
                 found += step.outputs
-            if isinstance(step, Call) and step.changes:
-                found += step.inputs
         return [value for value in found if not value.buffer.internal]
 
     def renew(self, arguments: Sequence[Any]) -> bool:

@@ -68,6 +68,10 @@ class Entry:
             found = engine.core.replay(self.address, leaves, None)
             if found is MISS:
                 return MISS
+        return self.finished(found, leaves)
+
+    def finished(self, found: Any, leaves: tuple[Any, ...]) -> Any:
+        """What a replay gave, with its place in the graph and in the nesting of the result."""
         if self.backward is not None:
             found = self.backward.connect(found, leaves)
         return found if self.rebuild is None else self.rebuild(found, leaves)
@@ -130,7 +134,7 @@ class Compiled:
         kind = (structure, tuple([kind_of(x) for x in leaves]), engine.core.get_mode())
         if kind not in self.known:
             return self.observe(kind, args, kwargs)
-        return self.record(kind, leaves, structure, args, kwargs)
+        return self.record(leaves, structure, args, kwargs)
 
     def observe(self, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A run under the witness."""
@@ -143,7 +147,6 @@ class Compiled:
 
     def record(
         self,
-        kind: Any,
         leaves: tuple[Any, ...],
         structure: Structure,
         args: tuple[Any, ...],
@@ -268,11 +271,7 @@ class PureEntry(Entry):
     def run(self, leaves: tuple[Any, ...]) -> Any:
         """The result of a replay, or NotImplemented."""
         found = engine.core.replay(self.address, leaves, None)
-        if found is MISS:
-            return NotImplemented
-        if self.backward is not None:
-            found = self.backward.connect(found, leaves)
-        return found if self.rebuild is None else self.rebuild(found, leaves)
+        return NotImplemented if found is MISS else self.finished(found, leaves)
 
 
 def kind_of(value: Any) -> Any:

@@ -109,7 +109,6 @@ class DifferentiableProgram:
             given=self.forward.kept_places,
             mode=engine.core.get_mode() | NO_GRAD,
         )
-        self.count = len(results)
         self.single = False
 
     def record(self, roots: Sequence[Any], grads: Sequence[Any]) -> tuple[Tape, list[Any]]:

@@ -21,7 +21,7 @@ from typing import Any
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.loops import plan_pointwise
 from flambeau.codegen.reduce import plan_reduction
-from flambeau.compiler.tape import Buffer, Call, Renewal, Step, Value
+from flambeau.compiler.tape import Buffer, Renewal, Step, Value
 from flambeau.core.spec import Spec
 from flambeau.core.strides import contiguous_strides
 from flambeau.ops.kinds import byte_strides
@@ -63,7 +63,7 @@ class Group:
             if value in self.values:
                 return self.values[value]
             self.reads.add(value.buffer)
-        dtype = kind.dtype.name if isinstance(kind, Spec) else NUMBER_DTYPES[kind]
+        dtype = dtype_of(kind)
         for i, known in enumerate(self.operands):
             same = known == value if isinstance(value, Value) else known is value
             if same and self.kinds[i] is kind:
@@ -224,10 +224,7 @@ def touched(item: Any) -> tuple[set[Buffer], set[Buffer]]:
     if isinstance(item, Renewal):
         return set(), set()
     reads = {x.buffer for x in item.inputs if isinstance(x, Value)}
-    writes = {x.buffer for x in item.outputs}
-    if isinstance(item, Call) and item.changes:
-        writes |= reads
-    return reads, writes
+    return reads, {x.buffer for x in item.outputs}
 
 
 # ---- reductions ----------------------------------------------------------------------------------

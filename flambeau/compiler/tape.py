@@ -98,14 +98,11 @@ class Step(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A Python function on tensors, for what has no kernel; `changes` says whether it writes into
-    its operands instead of returning results.
-    """
+    """A Python function on tensors that returns its results, for what has no kernel."""
 
     function: Callable[..., Any]
     inputs: list[Value]
     outputs: list[Value]
-    changes: bool
 
 
 class Tape:
@@ -188,7 +185,7 @@ class Tape:
             self.stop(f"{plan.op} takes a Python number outside of kernels")
         else:
             outputs = [self.value(x, fresh=True) for x in made]
-            self.steps.append(Call(run, operands, outputs, False))
+            self.steps.append(Call(run, operands, outputs))
         return result
 
     def touch(self, storage: Any) -> None:
@@ -203,19 +200,6 @@ class Tape:
             self.stop("the value of a tensor was read")
 
     # ---- what other parts tell -------------------------------------------------------------------
-    def call(self, function: Callable[..., Any], *tensors: Any) -> None:
-        """Runs `function(*tensors)`, which writes into them, now and at every replay: random
-        numbers.
-        """
-        operands = [self.value(x, fresh=True) for x in tensors] if self.listens else []
-        if self.listens:
-            self.steps.append(Call(function, operands, [], True))
-        self.suspended += 1
-        try:
-            function(*tensors)
-        finally:
-            self.suspended -= 1
-
     def renew(self, function: Callable[[], Sequence[float]]) -> list[Renewed]:
         """`function()` now and at every replay; the numbers are operands of what follows."""
         self.suspended += 1
