@@ -138,10 +138,7 @@ class Pointwise(Op):
             if layout is None:
                 layout = elementwise_strides(shape, [(s.shape, s.strides) for s in specs])
             output = Spec.of(shape, layout, out_dtype, where)
-        half = next((d for d in (out_dtype, compute) if d.name == "complex32"), None)
-        if "bifc"[compute.category] not in self.takes or half is not None:
-            refused = half or compute  # no kernel computes with pairs of halves
-            raise errors.not_implemented_for(self.kernel or self.name, refused.scalar_name)
+        self._check_computable(compute, out_dtype)
         expression = self._trace(names, operands, static, compute).to(compute_name(output.dtype))
         gradient = self.gradient(names, static, [o.spec for o in operands], [output])
         plan = Plan(
@@ -167,6 +164,13 @@ class Pointwise(Op):
             return plan.use_python(lambda *inputs: modify(plan, inputs))
         plan.formula = Formula((expression,), tuple(shape))
         return plan.use_kernel(loops, inplace=0 if self.target else -1)
+
+    def _check_computable(self, compute: dtypes.dtype, result: dtypes.dtype) -> None:
+        """torch's error for categories that the op does not take, and for pairs of halves."""
+        half = next((d for d in (result, compute) if d.name == "complex32"), None)
+        if "bifc"[compute.category] not in self.takes or half is not None:
+            refused = half or compute  # no kernel computes with pairs of halves
+            raise errors.not_implemented_for(self.kernel or self.name, refused.scalar_name)
 
     def in_place(self) -> Pointwise:
         """The op that writes its result into its first operand: `NAME_`."""
