@@ -244,8 +244,8 @@ def average_gradient(
 ) -> Any:  # fmt: skip
     """The gradient of the input of `avg_pool`."""
     return average_back.call(
-        g, tuple(input.shape), lies_last(input) and input.ndim == 4, kernel, stride, padding, ceil_mode,
-        count_include_pad, divisor_override,
+        g, tuple(input.shape), lies_last(input) and input.ndim == 4, kernel, stride, padding,
+        ceil_mode, count_include_pad, divisor_override,
     )  # fmt: skip
 
 
