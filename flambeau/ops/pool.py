@@ -131,7 +131,7 @@ def lies_last(x: Any) -> bool:
     return suggests_channels_last(tuple(x.shape), x.stride())
 
 
-def like_input(g: Spec, shape: Sizes, last: bool) -> Spec:
+def like_input(g: Spec, shape: tuple[int, ...], last: bool) -> Spec:
     """The spec of a gradient of an input of this shape."""
     return g.like(shape, channels_last_strides(shape) if last else None)
 
