@@ -11,6 +11,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
     conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
                           transposed with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
+    conv_channels         depthwise, of images with channels last: vectors of channels
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
 
@@ -25,10 +26,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.core import errors
+from flambeau.core.layout import channels_last, channels_last_3d
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
 from flambeau.ops.kernels import (
     conv_arrays,
+    conv_channels,
     conv_forward,
     conv_forward_points,
     conv_weight,
@@ -114,6 +117,11 @@ def native_convolution(
     counts, moves = geometry[1], geometry[3]
     if transposed:
         moves = (1, 1, 1)
+    if conv_channels.suits(task):
+        axes = [conv_channels.Axis(*numbers, transposed) for numbers in zip(*geometry)]
+        params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
+        address = conv_channels.channels_address(x.dtype.name)
+        return plan.use_native(address, params, 1, work, 1, scratch)
     if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
         if not transposed:
             task = task._replace(planes=whole_planes(*geometry))
@@ -152,6 +160,8 @@ def input_gradient(
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
     space, kernel = input_like.shape[2:], weight.shape[2:]
+    if suggests_channels_last(input_like.shape, input_like.strides):
+        g = g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
     if not transposed:
         extra = leftover(space, g.shape[2:], kernel, stride, padding, dilation)
         return convolution.call(
