@@ -188,9 +188,7 @@ def plan_pointwise(
             structure, items, params = "tiles", *_tiles(loops, steps, across)
     kernel = PointwiseKernel(exprs, input_dtypes, output_dtypes, classes, structure)
     items, work = items if total else 0, round(total * cost(exprs, dtypes))
-    return LoopPlan(
-        kernel.symbol_name, kernel.ir_text, tuple(params), items, work, kernel.can_fail
-    )
+    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), items, work, kernel.can_fail)
 
 
 def cost(exprs: Sequence[Expr], dtypes: Sequence[str]) -> float:
