@@ -33,10 +33,10 @@ NUMBER_KINDS = {
     complex: fields.NUMBER_COMPLEX,
 }
 NUMBER_DTYPES = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
-# elements from which a kernel runs without the GIL, over threads: about 20 us of work
-RELEASE_FROM = 1 << 17
+# additions of float32 from which a kernel runs without the GIL, over threads: about 3 us of work
+RELEASE_FROM = 1 << 16
 LARGEST = (1 << 63) - 1  # bytes and elements are counted in machine words
-GRAIN = 1 << 16  # elements a thread takes at a time
+GRAIN = 1 << 14  # as many as a thread takes at a time
 
 
 class Operand(NamedTuple):
