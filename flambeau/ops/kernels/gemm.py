@@ -54,14 +54,14 @@ DOT_FROM = 32  # shortest k for which sums over lanes pay
 class Epilogue(NamedTuple):
     """What becomes of the elements of a result before they are stored.
 
-    result: the buffer of c, which holds sums of some steps along k; count: of all buffers before
-    scratch memory. operands: (buffer, and strides in bytes: outer, inner, row) of what the function
+    result: the buffer of c, which holds sums of some steps along k; scratch: that of the memory for
+    widened operands. operands: (buffer, and strides in bytes: outer, inner, row) of what the function
     reads, then of what it writes.
     """
 
     function: VectorFunction
     result: int
-    count: int
+    scratch: int
     operands: tuple[tuple[int, int, int, int], ...]
 
 
@@ -175,7 +175,7 @@ def words(p: Product) -> list[int]:
         (native.B_INNER, p.b[1]), (native.C_OUTER, p.c[0]), (native.C_INNER, p.c[1]),
         (native.INIT_OUTER, init[0]), (native.INIT_INNER, init[1]),
         (native.FLIPPED, int(p.flipped)), (native.RESULT, after.result if after else given + 2),
-        (native.SCRATCH, after.count if after else given + 3),
+        (native.SCRATCH, after.scratch if after else given + 3),
         (native.OPERANDS, len(operands) // native.OPERAND_WORDS),
     ):  # fmt: skip
         found[place] = value
