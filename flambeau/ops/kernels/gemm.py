@@ -54,9 +54,9 @@ DOT_FROM = 32  # shortest k for which sums over lanes pay
 class Epilogue(NamedTuple):
     """What becomes of the elements of a result before they are stored.
 
-    result: the buffer of c, which holds sums of some steps along k; scratch: that of the memory for
-    widened operands. operands: (buffer, and strides in bytes: outer, inner, row) of what the function
-    reads, then of what it writes.
+    result: the buffer of c, which holds sums of some steps along k; scratch: the buffer of memory
+    for widened operands. operands: (buffer, and strides in bytes: outer, inner, row) of what the
+    function reads, then of what it writes.
     """
 
     function: VectorFunction
