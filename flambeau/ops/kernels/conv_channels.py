@@ -1,9 +1,10 @@
 """Depthwise convolution, and its transpose, of images whose channels are neighbours in memory
 (channels last), in native code.
 
-Vectors run over channels. Nothing is padded: the Python side lists for every row of the result, and
-for runs of columns, which taps of the kernel meet the image; a tile of ops.kernels.conv_depthwise
-computes some columns of a run from such a list. One item of the parallel loop is a row of results.
+Vectors run over channels. Nothing is padded: the Python side lists for every kind of rows of the
+result, and for runs of columns, which taps of the kernel meet the image; a tile of
+ops.kernels.conv_depthwise computes some columns of a run from such a list. One item of the parallel
+loop is a row of results.
 
     params, scratch, work = channels_params(task, geometry, transposed=False, *threading())
     plan.use_native(channels_address("float32"), params, items=1, work=work, scratch=scratch)
@@ -12,7 +13,7 @@ computes some columns of a run from such a list. One item of the parallel loop i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from typing import NamedTuple
 
 from flambeau.codegen.llvm import load
@@ -26,7 +27,6 @@ from flambeau.codegen.native import (
     pointer,
     ptr,
     ptrp,
-    stack,
     void,
 )  # fmt: skip
 from flambeau.ops.kernels.conv_depthwise import channel_tile_address
@@ -41,21 +41,20 @@ Parallel = Signature(void, ptr, ptr, ptr, i64, i64)
 ChannelTile = Signature(void, ptr, ptr, ptr, i64, ptr, ptr, i64, i64, i64)
 Turn = Signature(void, ptr, i64, i64, i64, ptr, i64)
 
-# words of the parameters: strides in elements; tables hold for each index of an axis where the list
-# of its taps begins: their number, then (tap, place in the image) of each
+# words of the parameters; strides are in elements. Tables hold for every slice and row its kind and
+# where it begins in the image; then the runs of columns of each pair of kinds
 (
     PARALLEL, GRAIN, ITEMS, BIAS_AT, OUT_AT, BIASES, CHANNELS, TAPS, W_GROUP, EVEN, WEIGHTS, TURN,
-    X_IMAGE, X_CHANNEL, X_SLICE, X_ROW, X_COLUMN, Y_IMAGE, Y_CHANNEL, Y_SLICE, Y_ROW, Y_COLUMN,
-    SLICES, ROWS, KERNEL_ROWS, KERNEL_COLUMNS, SLICE_TABLE, ROW_TABLE, RUN_TABLE, RUNS, WIDTH,
-    TILES,
-) = range(32)  # fmt: skip
-HEIGHTS = 3  # how many tiles there are for whole blocks; as many follow for the last one
-WORDS = TILES + 4 * HEIGHTS  # (columns, address) of each
-MOST_TAPS = 343
+    X_IMAGE, Y_IMAGE, Y_SLICE, Y_ROW, SLICES, ROWS, SLICE_TABLE, ROW_TABLE, ROW_KINDS, RUN_TABLE,
+    RUNS, WIDTH,
+) = range(24)  # fmt: skip
+WORDS = 24
+# words of a run of columns: where it begins in the result, how many they are, the steps to the next
+# one in the result and in the image, the tile and how many columns it computes, the one for the
+# last channels, the number of taps and where their list is: places in the image and of weights
+FIRST, COUNT, STEP, SOURCE_STEP, COLUMNS, TILE, LAST_TILE, MET, LIST, RUN_WORDS = range(10)
 GRAIN_WORK = 1 << 14  # vector operations that a thread takes at a time
-# words of a run of columns: the first one, how many, the step to the next one in the result and in
-# the image, where the list of their taps begins
-FIRST, COUNT, STEP, SOURCE_STEP, LIST, RUN_WORDS = range(6)
+MOST_COLUMNS = {32: 8, 16: 4}  # of a tile, by the number of vector registers
 
 
 @native
@@ -87,69 +86,39 @@ def pack_weights(buffers: ptrp, params: i64p) -> void:
 
 
 @native
-def list_taps(params: i64p, slice: i64, row: i64, run: i64p, table: i64p) -> i64:
-    """Where the taps of a run of columns read, from its first result, and where their weights lie;
-    returns how many there are.
-    """
-    count, width = i64(0), params[WIDTH]
-    depth, across = params + params[params[SLICE_TABLE] + slice], params + run[LIST]
-    down = params + params[params[ROW_TABLE] + row]
-    for a in range(depth[0]):
-        for b in range(down[0]):
-            place = depth[2 + 2 * a] * params[X_SLICE] + down[2 + 2 * b] * params[X_ROW]
-            tap = depth[1 + 2 * a] * params[KERNEL_ROWS] + down[1 + 2 * b]
-            for c in range(across[0]):
-                table[2 * count] = place + across[2 + 2 * c] * params[X_COLUMN]
-                weight = tap * params[KERNEL_COLUMNS] + across[1 + 2 * c]
-                table[2 * count + 1] = weight * width
-                count += 1
-    return count
-
-
-@native
-def fill_run(
-    params: i64p, x: XP, weights: XP, biases: XP, y: XP, run: i64p, table: i64p, count: i64,
-    left: i64,
-) -> void:  # fmt: skip
-    """A run of columns in a block of channels: tiles of as many columns as there are; the last one
-    moves back to end with the run.
-    """
-    tiles = params + TILES if left >= params[WIDTH] else params + TILES + 2 * HEIGHTS
-    step, source_step = run[STEP] * params[Y_COLUMN], run[SOURCE_STEP] * params[X_COLUMN]
-    total = run[COUNT]
-    while total < tiles[0]:
-        tiles = tiles + 2
-    columns = tiles[0]
+def fill_run(params: i64p, x: XP, weights: XP, biases: XP, y: XP, run: i64p, left: i64) -> void:
+    """A run of columns in a block of channels; the last tile moves back to end with the run."""
+    tile = run[TILE if left > params[WIDTH] else LAST_TILE]
+    total, columns = run[COUNT], run[COLUMNS]
     for i in range(0, total, columns):
         first = i if i + columns <= total else total - columns
-        ChannelTile(tiles[1])(
-            x + first * source_step, table, weights, count, biases, y + first * step, source_step,
-            step, left,
+        ChannelTile(tile)(
+            x + first * run[SOURCE_STEP], params + run[LIST], weights, run[MET], biases,
+            y + first * run[STEP], run[SOURCE_STEP], run[STEP], left,
         )  # fmt: skip
 
 
 @native
 def convolve_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: rows of the result."""
-    table, width, channels = stack(i64, 2 * MOST_TAPS), params[WIDTH], params[CHANNELS]
+    width, channels = params[WIDTH], params[CHANNELS]
     packed: XP = buffers[params[OUT_AT] + 1]
     biases = packed + params[BIASES]
     for item in range(start, stop):
         row, rest = item % params[ROWS], item // params[ROWS]
         slice, image = rest % params[SLICES], rest // params[SLICES]
+        depth, down = params + params[SLICE_TABLE] + 2 * slice, params + params[ROW_TABLE] + 2 * row
         x: XP = buffers[0]
-        x = x + image * params[X_IMAGE]
+        x = x + (image * params[X_IMAGE] + depth[1] + down[1])
         y: XP = buffers[params[OUT_AT]]
         y = y + (image * params[Y_IMAGE] + slice * params[Y_SLICE] + row * params[Y_ROW])
+        runs = (depth[0] * params[ROW_KINDS] + down[0]) * params[RUNS] * RUN_WORDS
         for r in range(params[RUNS]):
-            run = params + params[RUN_TABLE] + r * RUN_WORDS
-            count = list_taps(params, slice, row, run, table)
-            target = y + run[FIRST] * params[Y_COLUMN]
+            run = params + params[RUN_TABLE] + runs + r * RUN_WORDS
             for channel in range(0, channels, width):
-                fill_run(
-                    params, x + channel, packed + channel * params[TAPS], biases + channel,
-                    target + channel, run, table, count, channels - channel,
-                )  # fmt: skip
+                weights, target = packed + channel * params[TAPS], y + run[FIRST] + channel
+                left = channels - channel
+                fill_run(params, x + channel, weights, biases + channel, target, run, left)
 
 
 @native
@@ -166,9 +135,6 @@ def channels_address(dtype: str) -> int:
     return load("conv-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]
 
 
-Taps = list[tuple[int, int]]  # of a result: taps of the kernel, and where they meet the image
-
-
 class Axis(NamedTuple):
     """One axis of a convolution, or of its transpose."""
 
@@ -180,8 +146,8 @@ class Axis(NamedTuple):
     dilation: int
     transposed: bool
 
-    def taps(self, index: int) -> Taps:
-        """Those of result `index` that lie inside the image."""
+    def taps(self, index: int) -> list[tuple[int, int]]:
+        """(tap, place in the image) of those of result `index` that lie inside."""
         if not self.transposed:
             first = index * self.stride - self.padding
             found = [(k, first + k * self.dilation) for k in range(self.kernel)]
@@ -190,84 +156,107 @@ class Axis(NamedTuple):
             found = [(k, span // self.stride) for k, span in spans if span % self.stride == 0]
         return [(k, place) for k, place in found if 0 <= place < self.size]
 
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """(first, how many): results that meet the same taps, `step` apart."""
-        for start in range(min(self.step, self.count)):
-            places = range(start, self.count, self.step)
-            for _taps, same in groupby(places, lambda i: [tap for tap, _ in self.taps(i)]):
+    def met(self, index: int) -> list[int]:
+        """The taps alone."""
+        return [tap for tap, _ in self.taps(index)]
+
+    def runs(self) -> Iterator[Run]:
+        """All results, those together that meet the same taps."""
+        step, source = (self.stride, 1) if self.transposed else (1, self.stride)
+        for start in range(min(step, self.count)):
+            places = range(start, self.count, step)
+            for _, same in groupby(places, self.met):
                 run = list(same)
-                yield run[0], len(run)
-
-    @property
-    def step(self) -> int:
-        """From a result to the next one that may meet the same taps."""
-        return self.stride if self.transposed else 1
+                yield Run(run[0], len(run), step, source, self.taps(run[0]))
 
 
-def words_of(taps: Taps) -> list[int]:
-    """A list of taps as the native side reads it."""
-    return [len(taps), *(word for tap in taps for word in tap)]
-
-
-def tables_of(axes: Sequence[Axis], at: int) -> tuple[list[int], list[int]]:
-    """(where the tables of slices, rows and runs begin and how many runs there are, their words):
-    the first word lies at `at`.
+class Run(NamedTuple):
+    """Results that meet the same taps, `step` apart; `source` is that step in the image, and `taps`
+    are those of the first one.
     """
+
+    first: int
+    count: int
+    step: int
+    source: int
+    taps: list[tuple[int, int]]
+
+
+def kinds_of(runs: Sequence[Run], count: int, stride: int) -> list[int]:
+    """For every slice or row its run, and how far it reads from the run's first one."""
+    words = [0] * (2 * count)
+    for kind, run in enumerate(runs):
+        for i in range(run.count):
+            place = run.first + i * run.step
+            words[2 * place : 2 * place + 2] = [kind, i * run.source * stride]
+    return words
+
+
+def tables_of(task: Task, axes: Sequence[Axis], width: int, at: int) -> tuple[list[int], list[int]]:
+    """(the words from SLICE_TABLE to RUNS, the tables), which begin at word `at`."""
+    slices, rows, columns = (list(axis.runs()) for axis in axes)
+    steps, result = steps_of(task.x)[2:], steps_of(task.out)[4]
+    kinds = kinds_of(slices, axes[0].count, steps[0]), kinds_of(rows, axes[1].count, steps[1])
+    runs_at = at + len(kinds[0]) + len(kinds[1])
+    heads = [at, at + len(kinds[0]), len(rows), runs_at, len(columns)]
     words: list[int] = []
-    heads = []
-    for axis in axes[:2]:
-        heads.append(at + len(words))
-        lists = [words_of(axis.taps(i)) for i in range(axis.count)]
-        begin = at + len(words) + axis.count
-        for entry in lists:
-            words.append(begin)
-            begin += len(entry)
-        words += [word for entry in lists for word in entry]
-    axis, runs = axes[2], list(axes[2].runs())
-    heads += [at + len(words), len(runs)]
-    lists, begin = [], at + len(words) + len(runs) * RUN_WORDS
-    for first, count in runs:
-        lists.append(words_of(axis.taps(first)))
-        words += [first, count, axis.step, 1 if axis.transposed else axis.stride, begin]
-        begin += len(lists[-1])
-    return heads, [*words, *(word for entry in lists for word in entry)]
+    lists: list[int] = []
+    lists_at = runs_at + len(slices) * len(rows) * len(columns) * RUN_WORDS
+    for depth, down, run in product(slices, rows, columns):
+        found = []
+        for (a, d), (b, h), (c, w) in product(depth.taps, down.taps, run.taps):
+            tap = (a * axes[1].kernel + b) * axes[2].kernel + c
+            found += [d * steps[0] + h * steps[1] + w * steps[2], tap * width]
+        most = MOST_COLUMNS[machine_vectors()[1]]
+        together = -(-run.count // -(-run.count // most))
+        tiles = tiles_of(task.out.dtype.name, task.groups, together)
+        words += [
+            run.first * result, run.count, run.step * result, run.source * steps[2], together,
+            *tiles, len(found) // 2, lists_at + len(lists),
+        ]  # fmt: skip
+        lists += found
+    return heads, [*kinds[0], *kinds[1], *words, *lists]
 
 
 def suits(task: Task) -> bool:
     """Whether an image's channels are convolved one by one, and are neighbours."""
     kind, alone = task.x.dtype.name, task.rows == task.channels == 1
     neighbours = steps_of(task.x)[1] == steps_of(task.out)[1] == 1
-    return alone and neighbours and COMPUTE[kind] == kind and volume(task.kernel) <= MOST_TAPS
+    return alone and neighbours and COMPUTE[kind] == kind
 
 
-def tiles_of(dtype: str, channels: int) -> tuple[int, list[int]]:
-    """(channels of a block, words of the tiles): for whole blocks, then for the last one."""
-    size, registers = machine_vectors()
-    lanes = size // ELEMENT[dtype][1]
-    vectors = 1 if channels <= lanes else 2
-    words = []
-    for edge in (False, True):
-        for columns in (8, 4, 1) if registers == 32 else (4, 2, 1):
-            tile = Tile(dtype, lanes, columns, vectors)
-            words += [columns, channel_tile_address(tile, edge)]
-    return vectors * lanes, words
+def vectors_of(dtype: str, channels: int) -> tuple[int, int, int]:
+    """(elements of a vector, vectors of a block of channels, vectors of the last one)."""
+    lanes = machine_vectors()[0] // ELEMENT[dtype][1]
+    total = -(-channels // lanes)
+    each = -(-total // -(-total // 3))
+    return lanes, each, total - (-(-total // each) - 1) * each
+
+
+def tiles_of(dtype: str, channels: int, columns: int) -> tuple[int, int]:
+    """The tiles for this many columns: for whole blocks of channels, and for the last one."""
+    lanes, each, last = vectors_of(dtype, channels)
+    whole = channel_tile_address(Tile(dtype, lanes, columns, each), False)
+    return whole, channel_tile_address(Tile(dtype, lanes, columns, last), channels % lanes != 0)
 
 
 def channels_params(task: Task, axes: Sequence[Axis], parallel: int) -> tuple[list[int], int, int]:
     """(parameters, bytes of scratch memory, work) of a convolution along three axes."""
     kind, taps, channels = task.out.dtype.name, volume(task.kernel), task.groups
-    width, tiles = tiles_of(kind, channels)
+    lanes, each, _ = vectors_of(kind, channels)
+    width = each * lanes
     blocks, counts = -(-channels // width), [axis.count for axis in axes]
     offsets = [task.tap_offset(t) for t in range(taps)]
-    heads, tables = tables_of(axes, WORDS)
+    heads, tables = tables_of(task, axes, width, WORDS)
     items = task.x.shape[0] * counts[0] * counts[1]
     work = work_of(task, volume(counts), taps)
     biases = blocks * taps * width
+    result = steps_of(task.out)
     params = [
         parallel, max(1, GRAIN_WORK * items // max(1, work)), items,
         2 if task.has_bias else -1, 3 if task.has_bias else 2, biases, channels, taps,
         task.weight[0], int(offsets == list(range(taps))), WORDS + len(tables),
-        turn_address(kind), *steps_of(task.x), *steps_of(task.out), *counts[:2], *task.kernel[1:],
-        *heads, width, *tiles, *tables, *offsets,
+        turn_address(kind), steps_of(task.x)[0], result[0], *result[2:4], *counts[:2], *heads,
+        width, *tables, *offsets,
     ]  # fmt: skip
     return params, (biases + blocks * width) * ELEMENT[kind][1], work

@@ -139,17 +139,17 @@ def depthwise_address(tile: Tile, groups: Groups) -> int:
 def channel_tile(tile: Tile, edge: bool, name: str) -> str:
     """IR of `name(x, table, b, count, bias, out, step in x, step in out, channels)`: `rows` columns
     of `vectors` vectors of channels; out[r] = bias + sum over k < count of x[r, table[2 k]] *
-    b[table[2 k + 1]]. With `edge` there are only as many channels as the last argument says.
+    b[table[2 k + 1]]. With `edge` the last
+    vector ends with the number of channels that the last argument says.
     """
     scalar, vector, suffix = header(tile)
     align, lanes, text = ELEMENT[tile.dtype][1], tile.lanes, Text()
     text.label("entry")
     order = ", ".join(f"i32 {i}" for i in range(lanes))
     places = [j * lanes for j in range(tile.vectors)]
-    masks = []
-    for place in places if edge else ():
-        left = text(f"trunc i64 {text(f'sub nsw i64 %channels, {place}')} to i32")
-        masks.append(text(f"icmp slt <{lanes} x i32> <{order}>, {splat(text, left, 'i32', lanes)}"))
+    last = tile.vectors - 1
+    left = text(f"trunc i64 {text(f'sub nsw i64 %channels, {places[last]}')} to i32")
+    mask = text(f"icmp slt <{lanes} x i32> <{order}>, {splat(text, left, 'i32', lanes)}")
 
     def at(base: str, place: int | str) -> str:
         return text(f"getelementptr {scalar}, ptr {base}, i64 {place}")
@@ -160,7 +160,7 @@ def channel_tile(tile: Tile, edge: bool, name: str) -> str:
             return text(f"load {vector}, ptr {source}, align {align}")
         return text(
             f"call {vector} @llvm.masked.load.{suffix}.p0(ptr {source}, i32 {align}, "
-            f"<{lanes} x i1> {masks[j]}, {vector} zeroinitializer)"
+            f"<{lanes} x i1> {mask}, {vector} zeroinitializer)"
         )
 
     starts = [load_vector("%bias", j, False) for j in range(tile.vectors)]
@@ -181,7 +181,7 @@ def channel_tile(tile: Tile, edge: bool, name: str) -> str:
     for r, sums in enumerate(names):
         column = at(image, apart[r])
         for j, value in enumerate(sums):
-            element = load_vector(column, j, edge)
+            element = load_vector(column, j, edge and j == last)
             text.do(
                 f"{value}.next = call {vector} @llvm.fma.{suffix}({vector} {element}, "
                 f"{vector} {factors[j]}, {vector} {value})"
@@ -193,10 +193,10 @@ def channel_tile(tile: Tile, edge: bool, name: str) -> str:
         column = at("%out", text(f"mul nsw i64 %out.step, {r}"))
         for j, value in enumerate(sums):
             target = at(column, places[j])
-            if edge:
+            if edge and j == last:
                 text.do(
                     f"call void @llvm.masked.store.{suffix}.p0({vector} {value}, ptr {target}, "
-                    f"i32 {align}, <{lanes} x i1> {masks[j]})"
+                    f"i32 {align}, <{lanes} x i1> {mask})"
                 )
             else:
                 text.do(f"store {vector} {value}, ptr {target}, align {align}")
@@ -219,5 +219,5 @@ def channel_tile(tile: Tile, edge: bool, name: str) -> str:
 def channel_tile_address(tile: Tile, edge: bool) -> int:
     """Machine code of the tile."""
     shape = f"{tile.lanes}x{tile.rows}x{tile.vectors}{'_edge' if edge else ''}"
-    name = f"conv_channels_{tile.dtype}_{shape}_1"
+    name = f"conv_channels_{tile.dtype}_{shape}_2"
     return load(name, lambda: channel_tile(tile, edge, name))[name]
