@@ -139,7 +139,7 @@ class Axis(NamedTuple):
     """One axis of a convolution, or of its transpose."""
 
     size: int
-    count: int
+    results: int
     kernel: int
     stride: int
     padding: int
@@ -163,11 +163,20 @@ class Axis(NamedTuple):
     def runs(self) -> Iterator[Run]:
         """All results, those together that meet the same taps."""
         step, source = (self.stride, 1) if self.transposed else (1, self.stride)
-        for start in range(min(step, self.count)):
-            places = range(start, self.count, step)
+        for start in range(min(step, self.results)):
+            places = range(start, self.results, step)
             for _, same in groupby(places, self.met):
                 run = list(same)
                 yield Run(run[0], len(run), step, source, self.taps(run[0]))
+
+
+def axes_of(geometry: Sequence[Sequence[int]], transposed: bool) -> list[Axis]:
+    """The axes, from (sizes, results, kernel, stride, padding, dilation) along all three."""
+    sizes, results, kernel, stride, padding, dilation = geometry
+    return [
+        Axis(sizes[d], results[d], kernel[d], stride[d], padding[d], dilation[d], transposed)
+        for d in range(3)
+    ]
 
 
 class Run(NamedTuple):
@@ -176,7 +185,7 @@ class Run(NamedTuple):
     """
 
     first: int
-    count: int
+    length: int
     step: int
     source: int
     taps: list[tuple[int, int]]
@@ -186,7 +195,7 @@ def kinds_of(runs: Sequence[Run], count: int, stride: int) -> list[int]:
     """For every slice or row its run, and how far it reads from the run's first one."""
     words = [0] * (2 * count)
     for kind, run in enumerate(runs):
-        for i in range(run.count):
+        for i in range(run.length):
             place = run.first + i * run.step
             words[2 * place : 2 * place + 2] = [kind, i * run.source * stride]
     return words
@@ -196,7 +205,7 @@ def tables_of(task: Task, axes: Sequence[Axis], width: int, at: int) -> tuple[li
     """(the words from SLICE_TABLE to RUNS, the tables), which begin at word `at`."""
     slices, rows, columns = (list(axis.runs()) for axis in axes)
     steps, result = steps_of(task.x)[2:], steps_of(task.out)[4]
-    kinds = kinds_of(slices, axes[0].count, steps[0]), kinds_of(rows, axes[1].count, steps[1])
+    kinds = kinds_of(slices, axes[0].results, steps[0]), kinds_of(rows, axes[1].results, steps[1])
     runs_at = at + len(kinds[0]) + len(kinds[1])
     heads = [at, at + len(kinds[0]), len(rows), runs_at, len(columns)]
     words: list[int] = []
@@ -208,10 +217,10 @@ def tables_of(task: Task, axes: Sequence[Axis], width: int, at: int) -> tuple[li
             tap = (a * axes[1].kernel + b) * axes[2].kernel + c
             found += [d * steps[0] + h * steps[1] + w * steps[2], tap * width]
         most = MOST_COLUMNS[machine_vectors()[1]]
-        together = -(-run.count // -(-run.count // most))
+        together = -(-run.length // -(-run.length // most))
         tiles = tiles_of(task.out.dtype.name, task.groups, together)
         words += [
-            run.first * result, run.count, run.step * result, run.source * steps[2], together,
+            run.first * result, run.length, run.step * result, run.source * steps[2], together,
             *tiles, len(found) // 2, lists_at + len(lists),
         ]  # fmt: skip
         lists += found
@@ -245,7 +254,7 @@ def channels_params(task: Task, axes: Sequence[Axis], parallel: int) -> tuple[li
     kind, taps, channels = task.out.dtype.name, volume(task.kernel), task.groups
     lanes, each, _ = vectors_of(kind, channels)
     width = each * lanes
-    blocks, counts = -(-channels // width), [axis.count for axis in axes]
+    blocks, counts = -(-channels // width), [axis.results for axis in axes]
     offsets = [task.tap_offset(t) for t in range(taps)]
     heads, tables = tables_of(task, axes, width, WORDS)
     items = task.x.shape[0] * counts[0] * counts[1]
