@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from math import prod
 
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
-from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, symbol
+from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, cost, symbol
 from flambeau.codegen.monoids import Reduction, Stage, Values
 from flambeau.codegen.row_writer import RowWriter
 
@@ -171,7 +171,7 @@ def plan_rows(
         lanes,
         segments > 1,
     )
-    work = prod(sizes) * segments * length
+    work = round(prod(sizes) * segments * length * cost(program.expressions(), dtypes))
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False)
 
 
