@@ -11,6 +11,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
     conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
                           transposed with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
+    conv_winograd         3 x 3 kernels with enough channels: fewer products
     conv_channels         depthwise, of images with channels last: vectors of channels
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
@@ -40,6 +41,7 @@ from flambeau.ops.kernels import (
     conv_forward_points,
     conv_weight,
     conv_weight_points,
+    conv_winograd,
     gemm,
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
@@ -126,12 +128,15 @@ def native_convolution(
     if product is not None:
         plan = call.plan(("bias", *names[:2]) if task.has_bias else names, [out])
         return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
+    whole = conv_winograd.Geometry(*geometry, transposed)
     if conv_channels.suits(task):
         axes = conv_channels.axes_of(geometry, transposed)
         params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
         address = conv_channels.channels_address(x.dtype.name)
-        return plan.use_native(address, params, 1, work, 1, scratch)
-    if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
+    elif conv_winograd.suits(task, whole):
+        params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
+        address = conv_winograd.winograd_address(x.dtype.name)
+    elif planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
         if not transposed:
             task = task._replace(planes=whole_planes(*geometry))
         params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
