@@ -146,6 +146,7 @@ def forget_unfinished() -> None:
 
 def attach(core: Any, tensor: type) -> None:
     """Gives every op its builtin function and its methods."""
+    from flambeau.ops.autocast import casting
     from flambeau.ops.kinds import Composite, Pointwise
 
     for op in list(NUMBERED):
@@ -154,7 +155,8 @@ def attach(core: Any, tensor: type) -> None:
     for number, op in enumerate(NUMBERED):
         op.number = number
         if isinstance(op, Composite):
-            publish(op, guarded(op.function), guarded(op.function, method=True), tensor)
+            function = casting(op)
+            publish(op, guarded(function), guarded(function, method=True), tensor)
             continue
         core.op_flags[number] = (NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0) | (
             TAKES_INDEX if op.takes_index else 0

@@ -46,6 +46,13 @@ def dropout() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.LayerNorm(8), nn.Linear(8, 3))
 
 
+def weight_norms() -> nn.Module:
+    """Layers that look their parameters up by names that they compute."""
+    torch.manual_seed(0)
+    weight_norm = nn.utils.parametrizations.weight_norm
+    return nn.Sequential(weight_norm(nn.Linear(4, 8)), nn.Tanh(), weight_norm(nn.Linear(8, 3)))
+
+
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
     "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
@@ -100,7 +107,7 @@ def test_training_step(make: Callable[[], nn.Module], optimizer: str) -> None:
     assert len(inside(fast).entries) == 1
 
 
-@pytest.mark.parametrize("make", [mlp, conv, dropout])
+@pytest.mark.parametrize("make", [mlp, conv, dropout, weight_norms])
 def test_module(make: Callable[[], nn.Module]) -> None:
     """Forward compiled, backward and update outside; modes of the module; no_grad."""
     models = [make(), make()]
@@ -121,6 +128,20 @@ def test_module(make: Callable[[], nn.Module]) -> None:
             expected = models[0](x)
             torch.manual_seed(i)
             assert torch.equal(expected, fast(x))
+    assert inside(fast).reason is None
+
+
+def test_a_module_under_autocast_with_its_backward_pass_outside() -> None:
+    models = [mlp(), mlp()]
+    fast = compiled(models[1])
+    x, y = torch.randn(6, 4), torch.randint(0, 3, (6,))
+    for _ in range(6):
+        for model in (models[0], fast):
+            model.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                result = model(x)
+            F.cross_entropy(result.float(), y).backward()
+        assert_same_state(*models)
     assert inside(fast).reason is None
 
 

@@ -8,7 +8,7 @@ Called by the dispatcher when it makes a plan:
     >>> strides = {"kept": ((36,),), "reduced": ((4,),), "output": ((4,),)}
     >>> plan = plan_reduction(add, (x,), ("float32",), ("float32",), (4,), (9,), *strides.values())
     >>> plan.items, plan.work
-    (4, 36)
+    (4, 12)
 
 The kernel signature is that of `codegen/loops.py`; items are output elements, or tiles of them.
 Structures:
@@ -43,6 +43,7 @@ from flambeau.codegen.loops import (
     can_fail,
     classify,
     collapse,
+    cost,
     symbol,
 )
 from flambeau.codegen.merge_writer import MergeWriter
@@ -273,7 +274,7 @@ class _Nest:
             kernel.ir_text,
             tuple(params),
             items=prod(d.size for d in self.kept) if outputs else 0,
-            work=outputs * size,
+            work=round(outputs * size * cost(self.elements, self.input_dtypes)),
             can_fail=False,
             scratch_bytes=8 * states * len(parts(self.reduction.start)),
             then=then,

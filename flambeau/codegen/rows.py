@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from math import prod
 
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
-from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, symbol
+from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, cost, symbol
 from flambeau.codegen.monoids import Reduction, Stage, Values
 from flambeau.codegen.reduce import GATHERED, NARROW, group_lanes, groups_fit
 from flambeau.codegen.row_writer import RowWriter
@@ -148,9 +148,9 @@ def plan_rows(
     outer, vector, width, group = at is not None, list(along), 1, 1
     if at is not None:
         vector, width = columns[at], kept[at]
-        elements = len(input_dtypes) + len(program.outputs)
+        each = len(input_dtypes) + len(program.outputs)
         if at == len(kept) - 1 and length > 1:
-            group = _group(width, vector, along, dtypes, elements)
+            group = _group(width, vector, along, dtypes, each)
     if group > 1:
         outer, length = False, length * group
         del kept[-1], columns[-1]
@@ -179,7 +179,8 @@ def plan_rows(
         segments > 1,
         group,
     )
-    work = prod(sizes) * segments * (length // group)
+    elements = prod(sizes) * segments * (length // group)
+    work = round(elements * cost(program.expressions(), dtypes))
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False)
 
 

@@ -107,14 +107,14 @@ class DifferentiableProgram:
             [x for x in gradients if x is not None],
             p.RETURN_TUPLE,
             given=self.forward.kept_places,
-            mode=engine.core.get_mode() | NO_GRAD,
+            mode=NO_GRAD,
         )
         self.single = False
 
     def record(self, roots: Sequence[Any], grads: Sequence[Any]) -> tuple[Tape, list[Any]]:
         """Runs the graph backwards on a tape; the gradients at the boundary."""
         edges = [x._edge for x in roots]
-        with Tape() as tape, ending_at(self.boundary):
+        with plain_mode(), Tape() as tape, ending_at(self.boundary):
             found = backward_engine.run(
                 edges, list(grads), retain_graph=True, inputs=list(self.boundary), accumulate=False
             )
@@ -141,6 +141,19 @@ class DifferentiableProgram:
     def edge_at(self, place: Any, leaves: tuple[Any, ...]) -> Any:
         """Where a gradient of the boundary goes."""
         return leaves[place]._edge if type(place) is int else place._edge
+
+
+@contextlib.contextmanager
+def plain_mode() -> Iterator[None]:
+    """A block that records nothing and casts nothing: a backward pass is the same program whether
+    it runs inside the forward pass's autocast or not.
+    """
+    before = engine.core.get_mode()
+    engine.core.set_mode(NO_GRAD)
+    try:
+        yield
+    finally:
+        engine.core.set_mode(before)
 
 
 class CompiledFunction(Node):
@@ -188,7 +201,8 @@ class CompiledFunction(Node):
                 raise modified_error(tensor, maker, index, version)
         given = [as_expected(g, spec) for g, spec in zip(grads, self.pair.specs, strict=True)]
         arguments = (*given, *self.results, *self.leaves)
-        found = engine.core.replay(self.pair.backward.address, arguments, self.kept)
+        with plain_mode():
+            found = engine.core.replay(self.pair.backward.address, arguments, self.kept)
         if found is MISS:
             raise RuntimeError(
                 "the tensors that a compiled function was called with have been replaced by "

@@ -125,18 +125,26 @@ class Survey:
         return found
 
     def dictionary(self, table: dict[Any, Any], named: bool = False) -> list[Any]:
-        """Guards the items; of an object's attributes just those that the code has names for."""
+        """Guards the items; of an object's attributes just those that the code has names for, and
+        tensors: layers look them up by names that they compute (`f"original{i}"`).
+        """
         found: list[Any] = []
         if not named:
             self.guard(p.GUARD_LENGTH, table, None, len(table))
         for key, value in dict.items(table):
-            if named and (key in UNREAD or not self.everything and key not in self.names):
+            if named and not self.is_read(key, value):
                 continue
             self.guard(p.GUARD_ITEM, table, key, value)
             found.append(value)
             if not named and isinstance(key, engine.Tensor):
                 found.append(key)
         return found
+
+    def is_read(self, name: str, value: Any) -> bool:
+        """Whether the code may look at this attribute."""
+        if self.everything or name in self.names:
+            return name not in UNREAD
+        return isinstance(value, engine.Tensor)
 
     def elements(self, items: list[Any]) -> list[Any]:
         self.guard(p.GUARD_ELEMENTS, items, None, list.__len__(items))

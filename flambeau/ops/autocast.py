@@ -1,9 +1,10 @@
 """Automatic mixed precision, the engine's side: which ops take their operands in a lower precision
 and which in float32, and the thread's switches.
 
-While a thread has autocast on, the dispatcher sends the calls of the ops in `LOWER` and `FLOAT32`
-to Python (`registry.fallback`), which asks `cast_call` here: the operands are converted, and the op
-is called again with the mode off. All other calls go their native way. Used through
+While a thread has autocast on, the dispatcher sends the calls of the ops in the tables below to
+Python (`registry.fallback`; composites ask by themselves, see `casting`), which asks `cast_call`
+here: the operands are converted, and the op is called again with the mode off. All other calls go
+their native way. Used through
 `flambeau.amp.autocast`:
 
 >>> with torch.autocast("cpu"):
@@ -13,6 +14,7 @@ torch.bfloat16
 
 from __future__ import annotations
 
+import functools
 import threading
 import warnings
 from typing import Any
@@ -40,10 +42,13 @@ FLOAT32 = {
     "linalg_cholesky", "linalg_cholesky_ex", "cholesky", "cholesky_solve", "cholesky_inverse",
     "linalg_inv", "linalg_inv_ex", "linalg_lu_solve", "linalg_solve", "linalg_qr", "geqrf",
     "linalg_svd", "linalg_svdvals", "linalg_eigh", "linalg_eig", "linalg_det", "det",
-    "linalg_slogdet", "linalg_lstsq", "linalg_vector_norm", "linalg_matrix_exp", "matrix_exp",
-    "linalg_householder_product", "linalg_lu_factor", "linalg_lu_factor_ex", "_fft_c2c",
-    "_fft_r2c", "_fft_c2r",
+    "linalg_slogdet", "linalg_lstsq", "linalg_householder_product", "linalg_lu_factor",
+    "linalg_lu_factor_ex", "ormqr", "triangular_solve", "pinverse", "quantile", "nanquantile",
+    "cdist", "grid_sampler_2d", "grid_sampler_3d", "mirror", "_fft_c2c", "_fft_r2c", "_fft_c2r",
 }  # fmt: skip
+#: ops that want operands of one dtype, here the widest
+PROMOTED = {"index_copy"}
+CAST = LOWER | FLOAT32 | PROMOTED
 DEFAULTS = {"cpu": dtypes.bfloat16, "mps": dtypes.bfloat16, "cuda": dtypes.float16}
 
 
@@ -62,14 +67,18 @@ switches = Switches()
 def mark_ops() -> None:
     """Tells the dispatcher which ops to send here; done at the first use of autocast."""
     for number, op in enumerate(NUMBERED):
-        if op.name in LOWER or op.name in FLOAT32:
+        if op.name in CAST:
             engine.core.op_flags[number] |= CASTS
     engine.cast_call = cast_call
 
 
 def cast_call(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A call of one of these ops while autocast is on."""
-    target = switches.dtypes["cpu"] if op.name in LOWER else dtypes.float32
+    target = dtypes.float32
+    if op.name in LOWER:
+        target = switches.dtypes["cpu"]
+    elif op.name in PROMOTED:
+        target = widest([value.dtype for value in (*args, *kwargs.values()) if is_tensor(value)])
     change_mode(0, AUTOCAST)
     try:
         cast = tuple(convert(value, target) for value in args)
@@ -77,6 +86,26 @@ def cast_call(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return op.call(*cast, **named)
     finally:
         change_mode(AUTOCAST, 0)
+
+
+def widest(kinds: list[Any]) -> Any:
+    """float32 where one of the operands is, which then takes in the halves."""
+    return dtypes.float32 if dtypes.float32 in kinds else kinds[0]
+
+
+def casting(op: Any) -> Any:
+    """The function of a composite, which casts its operands if it stands in the tables."""
+    function = op.function
+    if op.name not in CAST:
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if engine.core.get_mode() & AUTOCAST:
+            return cast_call(op, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def convert(value: Any, target: Any) -> Any:

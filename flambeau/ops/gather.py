@@ -1,4 +1,5 @@
-"""Reading with an index tensor along one dimension: gather, index_select, take, take_along_dim.
+"""Reading with an index tensor along one dimension: gather, index_select, embedding, take,
+take_along_dim.
 
 >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[0, 0], [1, 0]]))
 tensor([[1, 1],
@@ -148,6 +149,60 @@ def index_select(call, input, dim, index):
 index_select.out_check = same_dtype(
     "index_select(): self and result must have the same scalar type"
 )
+
+# ---- embedding -----------------------------------------------------------------------------------
+
+
+def table_gradient(
+    g: Any, indices: Any, dims: Any, input_like: Any, padding_idx: int, scale_grad_by_freq: bool
+) -> Any:
+    """What the rows of the table get: nothing for the padding row; frequent ones can be divided."""
+    (places,) = indices
+    if scale_grad_by_freq:
+        counts = places.reshape(-1).bincount(minlength=input_like.shape[0])
+        g = g / counts[places].unsqueeze(-1)
+    if padding_idx >= 0:
+        g = g.masked_fill((places == padding_idx).unsqueeze(-1), 0)
+    return g._index_sum(indices, dims, tuple(input_like.shape))
+
+
+@structured(public=None, node="EmbeddingBackward", grad=table_gradient)
+def _embedding(call, input, indices, dims, padding_idx, scale_grad_by_freq):
+    """`embedding` with the index as a vector; takes what ops.index takes."""
+    options = {"padding_idx": padding_idx, "scale_grad_by_freq": scale_grad_by_freq}
+    return index_plan(
+        call.op, call.places, input, indices, dims, wrap=False, keeps_order=False, **options
+    )
+
+
+_embedding.failure = select_failure
+
+
+@structured(node="EmbeddingBackward", methods=())
+def embedding(call, weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
+    """The rows of `weight` that `indices` names; see nn.functional.embedding.
+
+    >>> torch.embedding(torch.tensor([[1.0], [2.0]]), torch.tensor([1, 0]))
+    tensor([[2.],
+            [1.]])
+    """
+    table = call.op.check_tensor(weight, "weight")._spec
+    at = call.op.check_tensor(indices, "indices")._spec
+    if table.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    if at.dtype.name not in INDEX_NAMES:
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got torch.{at.dtype.scalar_name}Tensor instead (while checking "
+            "arguments for embedding)"
+        )
+    if sparse:
+        raise NotImplementedError("embedding: sparse=True (a sparse gradient)")
+    options = {"padding_idx": padding_idx, "scale_grad_by_freq": scale_grad_by_freq}
+    return index_plan(
+        _embedding, call.places, weight, [indices], [0], wrap=False, keeps_order=False, **options
+    )
+
 
 # ---- take ----------------------------------------------------------------------------------------
 

@@ -127,9 +127,10 @@ def index_plan(
     dims: Sequence[int],
     wrap: bool = True,
     keeps_order: bool = True,
+    **options: Any,
 ) -> Any:
-    """The plan that reads `input` at int64 (or all int32) tensors;
-    the call's operands must contain all of them.
+    """The plan that reads `input` at int64 (or all int32) tensors; the call's operands must contain
+    all of them. `options` are more arguments of the gradient rule.
     """
     spec = input._spec
     layout = Layout(spec, [i._spec for i in indices], dims)
@@ -141,6 +142,7 @@ def index_plan(
         "indices": list(indices),
         "dims": tuple(dims),
         "bounds": layout.sizes,
+        **options,
     }
     plan = op.plan(arguments, places, ["input", "indices"], [output])
     count = len(dims)

@@ -6,9 +6,12 @@ runtime.dispatch, without the GIL.
 
 Workers are system threads that never touch Python: they spin for some microseconds after a job and
 then sleep. The caller takes chunks itself and waits for chunks to be done, never for a worker to
-wake, because waking takes 100 us. One job runs at a time; a second caller (another Python thread, a
-nested call) does its work alone. `entered` counts the workers that look at the job: its fields
-change only while nobody does. After a fork the child starts with no workers (`forget_workers`).
+wake, because waking takes 100 us. Each thread has a queue of neighbouring chunks, the same ones
+whenever a job has as many, so that what one job wrote lies in the cache of the processor that the
+next one reads it on; whoever has done his own helps the others. One job runs at a time; a second
+caller (another Python thread, a nested call) does its work alone. `entered` counts the workers that
+look at the job: its fields change only while nobody does. After a fork the child starts with no
+workers (`forget_workers`).
 """
 
 from __future__ import annotations
@@ -46,69 +49,37 @@ PyLong_FromLongLong = Extern("PyLong_FromLongLong", ptr, i64)
 Kernel = Signature(void, ptr, ptr, i64, i64)
 
 MAX_WORKERS = 255
-SPIN = 4000  # pauses of a worker without work before it sleeps: 20-100 us
-PATIENCE = 1000  # pauses before a wait lets others have the processor: a worker may need this one
+PATIENCE = 2000  # pauses before a wait lets others have the processor: who is awaited may need it
+SPIN = PATIENCE + 2000  # rounds of a worker's wait for work before it sleeps: about a millisecond
 # words of `pool`, each on its own cache line
-WANTED, STARTED, BUSY, OPEN, NEXT, DONE, ENTERED, SLEEPING, QUIT, GENERATION = (
-    8 * i for i in range(10)
+LINE = 8
+WANTED, STARTED, BUSY, OPEN, DONE, ENTERED, SLEEPING, QUIT, GENERATION = (
+    LINE * i for i in range(9)
 )
-JOB_KERNEL, JOB_BUFFERS, JOB_PARAMS, JOB_ITEMS, JOB_GRAIN = (80 + i for i in range(5))
+JOB_KERNEL, JOB_BUFFERS, JOB_PARAMS, JOB_ITEMS, JOB_GRAIN, JOB_QUEUES = (80 + i for i in range(6))
 pool = Static("pool", i64, 128)
+taken = Static("pool_taken", i64, LINE * (MAX_WORKERS + 1))  # chunks of each queue so far
 handles = Static("pool_handles", ptr, MAX_WORKERS)
 mutex = Static("pool_mutex", i64, 16)
 condition = Static("pool_condition", i64, 16)
 
 
 @native
-def take_chunks() -> void:
-    """Does chunks of the open job until none is left."""
-    items, grain = pool[JOB_ITEMS], pool[JOB_GRAIN]
-    while True:
-        start = atomic_add(pool + NEXT, grain)
-        if start >= items:
-            return
-        stop = start + grain if start + grain < items else items
-        Kernel(pool[JOB_KERNEL])(ptr(pool[JOB_BUFFERS]), ptr(pool[JOB_PARAMS]), start, stop)
-        atomic_add(pool + DONE, stop - start)
-
-
-@native
-def worker(unused: ptr) -> ptr:
-    seen = i64(0)
-    while True:
-        spins = i64(0)
-        while atomic_load(pool + OPEN) == seen or atomic_load(pool + OPEN) == 0:
-            if atomic_load(pool + QUIT) != 0:
-                return None
-            cpu_pause()
-            spins += 1
-            if spins > SPIN:
-                pthread_mutex_lock(mutex)
-                atomic_add(pool + SLEEPING, 1)
-                while (
-                    atomic_load(pool + OPEN) == 0 or atomic_load(pool + OPEN) == seen
-                ) and atomic_load(pool + QUIT) == 0:
-                    pthread_cond_wait(condition, mutex)
-                atomic_add(pool + SLEEPING, -1)
-                pthread_mutex_unlock(mutex)
-                spins = 0
-        atomic_add(pool + ENTERED, 1)
-        job = atomic_load(pool + OPEN)
-        if job != 0:
-            take_chunks()
-            seen = job
-        atomic_add(pool + ENTERED, -1)
-    return None
-
-
-@native
-def start_workers() -> void:
-    while pool[STARTED] < pool[WANTED]:
-        if pthread_create(handles + pool[STARTED], None, worker, None) != 0:
-            # the system refuses more threads: go on with those there are
-            pool[WANTED] = pool[STARTED]
-            return
-        pool[STARTED] += 1
+def take_chunks(own: i64) -> void:
+    """Does chunks of the open job until none is left: those of queue `own`, then of the others."""
+    items, grain, queues = pool[JOB_ITEMS], pool[JOB_GRAIN], pool[JOB_QUEUES]
+    chunks, done, queue = (items + grain - 1) // grain, i64(0), own
+    for _ in range(queues):
+        first, end = queue * chunks // queues, (queue + 1) * chunks // queues
+        while True:
+            start = (first + atomic_add(taken + LINE * queue, 1)) * grain
+            if start >= end * grain:
+                break
+            stop = start + grain if start + grain < items else items
+            Kernel(pool[JOB_KERNEL])(ptr(pool[JOB_BUFFERS]), ptr(pool[JOB_PARAMS]), start, stop)
+            done += stop - start
+        queue = queue + 1 if queue + 1 < queues else 0
+    atomic_add(pool + DONE, done)
 
 
 @native
@@ -122,6 +93,45 @@ def wait_a_little(spins: i64) -> i64:
 
 
 @native
+def worker(own: ptr) -> ptr:
+    seen = i64(0)
+    while True:
+        spins = i64(0)
+        while atomic_load(pool + OPEN) == seen or atomic_load(pool + OPEN) == 0:
+            if atomic_load(pool + QUIT) != 0:
+                return None
+            spins = wait_a_little(spins)
+            if spins > SPIN:
+                pthread_mutex_lock(mutex)
+                atomic_add(pool + SLEEPING, 1)
+                # once: a job that is over by the time a worker wakes is often followed by others
+                if (
+                    atomic_load(pool + OPEN) == 0 or atomic_load(pool + OPEN) == seen
+                ) and atomic_load(pool + QUIT) == 0:
+                    pthread_cond_wait(condition, mutex)
+                atomic_add(pool + SLEEPING, -1)
+                pthread_mutex_unlock(mutex)
+                spins = 0
+        atomic_add(pool + ENTERED, 1)
+        job = atomic_load(pool + OPEN)
+        if job != 0:
+            take_chunks(i64(own))
+            seen = job
+        atomic_add(pool + ENTERED, -1)
+    return None
+
+
+@native
+def start_workers() -> void:
+    while pool[STARTED] < pool[WANTED]:
+        if pthread_create(handles + pool[STARTED], None, worker, ptr(pool[STARTED] + 1)) != 0:
+            # the system refuses more threads: go on with those there are
+            pool[WANTED] = pool[STARTED]
+            return
+        pool[STARTED] += 1
+
+
+@native
 def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64) -> void:
     if POSIX and grain > 0 and items > grain and pool[WANTED] > 0:
         if atomic_swap(pool + BUSY, 0, 1):
@@ -132,7 +142,9 @@ def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64)
             pool[JOB_PARAMS] = i64(params)
             pool[JOB_ITEMS] = items
             pool[JOB_GRAIN] = grain
-            atomic_store(pool + NEXT, 0)
+            pool[JOB_QUEUES] = pool[STARTED] + 1
+            for queue in range(pool[STARTED] + 1):
+                taken[LINE * queue] = 0
             atomic_store(pool + DONE, 0)
             pool[GENERATION] += 1
             atomic_store(pool + OPEN, pool[GENERATION])
@@ -140,7 +152,7 @@ def parallel_for(kernel: ptr, buffers: ptr, params: ptr, items: i64, grain: i64)
                 pthread_mutex_lock(mutex)
                 pthread_cond_broadcast(condition)
                 pthread_mutex_unlock(mutex)
-            take_chunks()
+            take_chunks(0)
             spins = i64(0)
             while atomic_load(pool + DONE) < items:
                 spins = wait_a_little(spins)

@@ -39,17 +39,30 @@ _SCALAR_TYPES = {
 }
 
 
+def in_lower_precision(*values: Any) -> tuple[Any, ...]:
+    """The operands of a product: in the precision of autocast while it is on, else as they are."""
+    if not flambeau.is_autocast_enabled("cpu"):
+        return values
+    target = flambeau.get_autocast_dtype("cpu")
+    return tuple(x.to(target) if _is_lowered(x) else x for x in values)
+
+
+def _is_lowered(value: Any) -> bool:
+    is_float = isinstance(value, flambeau.Tensor) and value.is_floating_point()
+    return is_float and value.dtype != flambeau.float64
+
+
 def in_full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A loss that takes tensors of half precision as float32 while autocast is on."""
+    """A function that takes tensors of half precision as float32 while autocast is on."""
 
     @functools.wraps(function)
-    def loss(*args: Any, **kwargs: Any) -> Tensor:
+    def in_float32(*args: Any, **kwargs: Any) -> Tensor:
         if flambeau.is_autocast_enabled("cpu"):
             args = tuple(map(_full, args))
             kwargs = {name: _full(value) for name, value in kwargs.items()}
         return function(*args, **kwargs)
 
-    return loss
+    return in_float32
 
 
 def _full(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import not_implemented, scalar_type
+from ._common import in_lower_precision, not_implemented, scalar_type
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -115,6 +115,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     >>> torch.nn.functional.prelu(torch.tensor([[-2.0, -2.0]]), torch.tensor([0.5, 0.25]))
     tensor([[-1.0000, -0.5000]])
     """
+    if input.dtype != weight.dtype:
+        input, weight = in_lower_precision(input, weight)
     if input.dtype != weight.dtype:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {scalar_type(input)} and "

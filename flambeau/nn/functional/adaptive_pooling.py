@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
-from ._common import not_implemented
+from ._common import in_full_precision, not_implemented
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -118,6 +118,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: _Sizes) -> Tensor:
     return _adaptive_avg_pool(2, input, output_size)
 
 
+@in_full_precision
 def adaptive_avg_pool3d(input: Tensor, output_size: _Sizes) -> Tensor:
     """Means over (N, C, D, H, W); a size of None keeps that of the input.
 
@@ -159,6 +160,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: _Sizes, return_indices: bool
     return _adaptive_max_pool(2, input, output_size, return_indices)
 
 
+@in_full_precision
 def adaptive_max_pool3d(input: Tensor, output_size: _Sizes, return_indices: bool = False) -> Any:
     """Maxima over (N, C, D, H, W); a size of None keeps that of the input.
 
@@ -190,6 +192,7 @@ def adaptive_max_pool2d_with_indices(
     return _adaptive_max_pool(2, input, output_size, True)
 
 
+@in_full_precision
 def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: _Sizes, return_indices: bool = False
 ) -> Any:

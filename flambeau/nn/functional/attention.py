@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import flambeau
 
-from ._common import c_type
+from ._common import c_type, in_lower_precision
 from .dropout import dropout
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def scaled_dot_product_attention(
         result = attention.direct_attention(query, key, value, attn_mask, is_causal, scale)
         if result is not None:
             return result
+    query, key, value, attn_mask = in_lower_precision(query, key, value, attn_mask)
     _check_attention(query, key, value, attn_mask)
     if not 0.0 <= dropout_p <= 1.0:
         raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
-from ._common import c_type, scalar_type
+from ._common import c_type, in_lower_precision, scalar_type
 from .padding import pad
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ def _convolve(
         groups,
     )
     if weight.dtype != input.dtype or (bias is not None and bias.dtype != input.dtype):
+        input, weight, bias = in_lower_precision(input, weight, bias)
         _check_dtypes(input, weight, bias, plain)
     unbatched = input.dim() == ndim + 1
     if unbatched:

@@ -95,6 +95,7 @@ def l1_loss(
     return reduce_loss(errors, reduction)
 
 
+@in_full_precision
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -156,6 +157,7 @@ def huber_loss(
     return reduce_loss(losses * weight, reduction)
 
 
+@in_full_precision
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
-from ._common import not_implemented
+from ._common import in_full_precision, not_implemented
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -256,6 +256,7 @@ def max_pool2d(
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@in_full_precision
 def max_pool3d(
     input: Tensor,
     kernel_size: _Sizes,
@@ -308,6 +309,7 @@ def max_pool2d_with_indices(
     return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
+@in_full_precision
 def max_pool3d_with_indices(
     input: Tensor,
     kernel_size: _Sizes,

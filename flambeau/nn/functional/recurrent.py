@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
+from ._common import in_lower_precision
 from .activation import relu
 from .dropout import dropout
 from .linear import linear
@@ -265,6 +266,10 @@ def recurrent(
     `initial` holds (layers * directions, N, H) tensors and `weights` one list for each layer and
     direction.
     """
+    projects = len(weights[0]) in (3, 5)
+    if mode == "LSTM" and not projects and flambeau.is_autocast_enabled("cpu"):
+        input, *initial = in_lower_precision(input, *initial)
+        weights = [in_lower_precision(*layer) for layer in weights]
     directions = 2 if bidirectional else 1
     finals: list[State] = []
     for first in range(0, len(weights), directions):

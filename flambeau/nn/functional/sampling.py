@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
-from ._common import scalar_type
+from ._common import in_full_precision, scalar_type
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -156,6 +156,7 @@ def _cubic_weights(t: Tensor) -> list[Tensor]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
+@in_full_precision
 def grid_sample(
     input: Tensor,
     grid: Tensor,

@@ -9,7 +9,7 @@ tensor([[2.],
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flambeau
 
@@ -26,29 +26,6 @@ def _check_indices(indices: Tensor, name: str) -> None:
             f"Long, Int; but got torch.{scalar_type(indices)}Tensor instead (while checking "
             f"arguments for {name})"
         )
-
-
-class _Lookup(flambeau.autograd.Function):
-    """Rows of a table, where the padding row gets no gradient and frequent rows may get it
-    divided."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, weight: Tensor, indices: Tensor, padding_idx: int, by_freq: bool
-    ) -> Tensor:
-        ctx.save_for_backward(indices)
-        ctx.rows, ctx.padding_idx, ctx.by_freq = weight.size(0), padding_idx, by_freq
-        return weight.index_select(0, indices)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        (indices,) = ctx.saved_tensors
-        if ctx.by_freq:
-            counts = flambeau.bincount(indices, minlength=ctx.rows)
-            grad = grad / counts[indices].unsqueeze(1)
-        grad = grad.masked_fill((indices == ctx.padding_idx).unsqueeze(1), 0)
-        table = grad.new_zeros((ctx.rows, grad.size(1))).index_add(0, indices, grad)
-        return table, None, None, None
 
 
 def _renormalise(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> None:
@@ -85,19 +62,11 @@ def embedding(
         if not -weight.size(0) <= padding_idx < weight.size(0):
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= weight.size(0)
-    if weight.dim() != 2:
-        raise RuntimeError("'weight' must be 2-D")
-    _check_indices(input, "embedding")
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
     if sparse and weight.requires_grad and flambeau.is_grad_enabled():
         raise NotImplementedError("embedding: sparse=True (a sparse gradient)")
-    indices = input.reshape(-1)
-    if padding_idx >= 0 or scale_grad_by_freq:
-        rows = _Lookup.apply(weight, indices, padding_idx, scale_grad_by_freq)
-    else:
-        rows = weight.index_select(0, indices)
-    return rows.reshape(*input.shape, weight.size(1))
+    return flambeau.embedding(weight, input, padding_idx, scale_grad_by_freq)
 
 
 def _check_bags(
@@ -210,7 +179,7 @@ def embedding_bag(
         _renormalise(weight, input, max_norm, norm_type)
     padding = -1 if padding_idx is None else padding_idx % weight.size(0)
     if padding >= 0 or scale_grad_by_freq:
-        entries = _Lookup.apply(weight, input, padding, scale_grad_by_freq)
+        entries = flambeau.embedding(weight, input, padding, scale_grad_by_freq)
     else:
         entries = weight.index_select(0, input)
     if per_sample_weights is not None:

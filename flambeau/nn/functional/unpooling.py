@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import flambeau
 
-from ._common import scalar_type, spatial_tuple, to_tuple
+from ._common import in_full_precision, scalar_type, spatial_tuple, to_tuple
 from .activation import relu
 from .pooling import (
     avg_pool1d,
@@ -67,6 +67,7 @@ def _unpooled_size(
     return sizes
 
 
+@in_full_precision
 def _max_unpool(
     ndim: int,
     input: Tensor,
@@ -189,6 +190,7 @@ def _check_fractional(
             )
 
 
+@in_full_precision
 def _fractional_max_pool(
     ndim: int,
     input: Tensor,
