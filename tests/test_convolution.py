@@ -11,10 +11,10 @@ import pytest
 
 import flambeau as torch
 import flambeau.nn.functional as F
-from flambeau.ops.kernels import conv_arrays
+from flambeau.ops.kernels import conv_arrays, conv_winograd
 
 # input, weight, stride, padding, dilation, groups: many channels and borders (point tiles), few
-# channels, 1 x 1 without copies, depthwise, one and three dimensions, long rows
+# channels, 1 x 1 without copies, depthwise, one and three dimensions, long rows, minimal filtering
 CASES = [
     ((2, 16, 9, 9), (64, 16, 3, 3), 1, 1, 1, 1),
     ((3, 8, 7, 7), (40, 8, 3, 3), 2, 1, 1, 1),
@@ -27,6 +27,10 @@ CASES = [
     ((1, 40, 700), (33, 40, 3), 1, 1, 1, 1),
     ((1, 4, 5, 6, 7), (36, 4, 3, 3, 3), 1, 1, 1, 1),
     ((2, 4, 5, 6, 7), (3, 4, 3, 2, 1), 2, 1, 1, 1),
+    ((2, 20, 15, 30), (33, 20, 3, 3), 1, 1, 1, 1),
+    ((3, 64, 14, 13), (48, 32, 3, 3), 1, 2, 1, 2),
+    ((1, 24, 3, 9, 31), (24, 24, 3, 3, 3), 1, 1, 1, 1),
+    ((1, 200, 7, 9), (200, 200, 3, 3), 1, 1, 1, 1),
 ]
 
 
@@ -58,6 +62,34 @@ def test_convolution_and_gradients(case: Any) -> None:
     np.testing.assert_allclose(by_input.numpy(), expected, rtol=1e-4, atol=1e-4)
     expected = conv_arrays.weight_forward(x, g, kernel[2:], *options)
     np.testing.assert_allclose(by_weight.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_minimal_filtering_of_any_shape(monkeypatch: Any, kind: str, transposed: bool) -> None:
+    """Every padding, odd and even sizes, blocks that stand out, groups; as exact as direct sums."""
+    monkeypatch.setattr(conv_winograd, "pays", lambda task, geometry: True)
+    generator = np.random.default_rng(0)
+    for images, channels, rows, height, width, padding, groups in [
+        (1, 1, 1, 1, 1, 1, 1), (2, 5, 3, 4, 5, 0, 1), (3, 8, 9, 3, 70, 2, 1), (2, 6, 8, 6, 7, 1, 2),
+        (5, 70, 20, 4, 4, 1, 1), (1, 3, 17, 2, 800, 1, 1),
+    ]:  # fmt: skip
+        inner = (channels, rows // groups) if transposed else (rows, channels // groups)
+        x = generator.standard_normal((images, channels, height, width))
+        w = generator.standard_normal((*inner, 3, 3))
+        b = generator.standard_normal(rows)
+        function = F.conv_transpose2d if transposed else F.conv2d
+        operands = (torch.tensor(a.astype(kind)) for a in (x, w, b))
+        y = function(*operands, padding=padding, groups=groups).numpy()
+        ones = (1, 1)
+        if transposed:
+            steps = (ones, (padding, padding), ones, groups, (0, 0))
+            expected = conv_arrays.transposed_forward(x, w, *steps)
+        else:
+            expected = conv_arrays.forward(x, w, ones, (padding, padding), ones, groups)
+        expected = expected + b.reshape(-1, 1, 1)
+        limit = 1e-6 if kind == "float32" else 1e-14
+        assert np.abs(y - expected).max() < limit * (channels * 9) ** 0.5 * 4
 
 
 def test_channels_last_and_views_are_read_as_they_lie() -> None:

@@ -11,6 +11,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
     conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
                           transposed with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
+    conv_winograd         3 x 3 kernels with enough channels: fewer products
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
 
@@ -33,6 +34,7 @@ from flambeau.ops.kernels import (
     conv_forward_points,
     conv_weight,
     conv_weight_points,
+    conv_winograd,
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
 from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
@@ -114,7 +116,11 @@ def native_convolution(
     counts, moves = geometry[1], geometry[3]
     if transposed:
         moves = (1, 1, 1)
-    if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
+    whole = conv_winograd.Geometry(*geometry, transposed)
+    if conv_winograd.suits(task, whole):
+        params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
+        address = conv_winograd.winograd_address(x.dtype.name)
+    elif planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
         if not transposed:
             task = task._replace(planes=whole_planes(*geometry))
         params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
