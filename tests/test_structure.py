@@ -135,6 +135,14 @@ def compiled_chain() -> Callable[[], Any]:
     return lambda: chain(x)
 
 
+@case(launches=1, bytes=5 * PLANE + 4 * WIDTH * (WIDTH + 1))
+def compiled_product() -> Callable[[], Any]:
+    """A product with its bias, the activation and the residual in one kernel."""
+    x, weight, bias = matrix(), torch.randn(WIDTH, WIDTH), torch.randn(WIDTH)
+    block = torch.compile(lambda x: x + nn.functional.gelu(nn.functional.linear(x, weight, bias)))
+    return lambda: block(x)
+
+
 @case(launches=3, bytes=7 * PLANE)
 def accumulated_gradient() -> Callable[[], Any]:
     """Forward, the gradient, and its sum with what is in `x.grad`."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from flambeau.compiler.fuse import fuse
 from flambeau.compiler.layout import aligned, arrange
+from flambeau.compiler.products import with_epilogues
 from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import MISSING, Survey, Unsupported, present
 from flambeau.compiler.tape import (
@@ -84,7 +85,8 @@ class Program:
         self.leaf_rows = [] if given is not None else self.leaves()
         self.result_rows = [self.result(tensor, i in live) for i, tensor in enumerate(results)]
         self.keep_memory(kept)
-        self.steps = fuse(needed(tape.steps, {*self.outputs, *kept}), {*self.outputs, *kept})
+        wanted = {*self.outputs, *kept}
+        self.steps = with_epilogues(fuse(needed(tape.steps, wanted), wanted), wanted)
         self.initial = self.images()
         self.place_temporaries()
         rows = self.step_words()

@@ -71,6 +71,19 @@ class Folding(NamedTuple):
     parameters: tuple[float, ...]
 
 
+class Multiplication(NamedTuple):
+    """What a matrix product computes: alpha * a @ b + beta * init, where the plan's operands are
+    (init, a, b) or (a, b). The specs are those of the matrices, which may be seen otherwise.
+    """
+
+    a: Spec
+    b: Spec
+    c: Spec
+    init: Spec | None
+    alpha: float
+    beta: float
+
+
 class Plan:
     """See the module's first lines.
 
@@ -98,7 +111,8 @@ class Plan:
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
-        self.formula: Formula | Folding | None = None  # where the compiler may compute it elsewhere
+        # where the compiler may compute it elsewhere
+        self.formula: Formula | Folding | Multiplication | None = None
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []
