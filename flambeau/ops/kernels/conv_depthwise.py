@@ -1,9 +1,11 @@
-"""The inner loop of depthwise convolution as LLVM IR: one input channel for one output channel,
-with every weight in a register.
+"""The inner loops of depthwise convolution as LLVM IR: one input channel for one output channel.
 
     address = depthwise_address(tile, groups)     # groups: the rows of each column of taps
+    address = channel_tile_address(tile, edge)    # for channels that are neighbours in memory
 
-Called by ops.kernels.conv_forward.
+The first one runs along a row with every weight in a register, the second one holds some columns of
+some channels in registers while the taps pass by. Called by ops.kernels.conv_forward and
+conv_channels.
 """
 
 from __future__ import annotations
@@ -113,9 +115,11 @@ ARGUMENTS = (
 
 
 def declarations(tile: Tile) -> list[str]:
-    """The intrinsics that the tile calls."""
+    """The intrinsics that the tiles call."""
     _, vector, suffix = header(tile)
+    mask = f"<{tile.lanes} x i1>"
     return [
+        f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, {mask}, {vector})",
         f"declare {vector} @llvm.fma.{suffix}({vector}, {vector}, {vector})",
         f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, <{tile.lanes} x i1>)",
         "declare i64 @llvm.smin.i64(i64, i64)",
@@ -130,3 +134,90 @@ def depthwise_address(tile: Tile, groups: Groups) -> int:
     shape = "_".join("".join(map(str, group)) for group in groups)
     name = f"conv_depthwise_{tile.dtype}_{tile.lanes}x{tile.rows}_{shape}_5"
     return load(name, lambda: depthwise_tile(tile, groups, name))[name]
+
+
+def channel_tile(tile: Tile, edge: bool, name: str) -> str:
+    """IR of `name(x, table, b, count, bias, out, step in x, step in out, channels)`: `rows` columns
+    of `vectors` vectors of channels; out[r] = bias + sum over k < count of x[r, table[2 k]] *
+    b[table[2 k + 1]]. With `edge` the last
+    vector ends with the number of channels that the last argument says.
+    """
+    scalar, vector, suffix = header(tile)
+    align, lanes, text = ELEMENT[tile.dtype][1], tile.lanes, Text()
+    text.label("entry")
+    order = ", ".join(f"i32 {i}" for i in range(lanes))
+    places = [j * lanes for j in range(tile.vectors)]
+    last = tile.vectors - 1
+    left = text(f"trunc i64 {text(f'sub nsw i64 %channels, {places[last]}')} to i32")
+    mask = text(f"icmp slt <{lanes} x i32> <{order}>, {splat(text, left, 'i32', lanes)}")
+
+    def at(base: str, place: int | str) -> str:
+        return text(f"getelementptr {scalar}, ptr {base}, i64 {place}")
+
+    def load_vector(base: str, j: int, masked: bool) -> str:
+        source = at(base, places[j])
+        if not masked:
+            return text(f"load {vector}, ptr {source}, align {align}")
+        return text(
+            f"call {vector} @llvm.masked.load.{suffix}.p0(ptr {source}, i32 {align}, "
+            f"<{lanes} x i1> {mask}, {vector} zeroinitializer)"
+        )
+
+    starts = [load_vector("%bias", j, False) for j in range(tile.vectors)]
+    apart = [text(f"mul nsw i64 %x.step, {r}") for r in range(tile.rows)]
+    names = [[f"%sum.{r}.{j}" for j in range(tile.vectors)] for r in range(tile.rows)]
+    text.do("br label %head")
+    text.label("head")
+    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
+    for sums in names:
+        for value, start in zip(sums, starts, strict=True):
+            text.do(f"{value} = phi {vector} [ {start}, %entry ], [ {value}.next, %body ]")
+    text.do(f"br i1 {text('icmp slt i64 %k, %count')}, label %body, label %done")
+    text.label("body")
+    entry = text("getelementptr [2 x i64], ptr %table, i64 %k")
+    image = at("%x", text(f"load i64, ptr {entry}"))
+    weights = at("%b", text(f"load i64, ptr {text(f'getelementptr i64, ptr {entry}, i64 1')}"))
+    factors = [load_vector(weights, j, False) for j in range(tile.vectors)]
+    for r, sums in enumerate(names):
+        column = at(image, apart[r])
+        for j, value in enumerate(sums):
+            element = load_vector(column, j, edge and j == last)
+            text.do(
+                f"{value}.next = call {vector} @llvm.fma.{suffix}({vector} {element}, "
+                f"{vector} {factors[j]}, {vector} {value})"
+            )
+    text.do("%k.next = add nuw nsw i64 %k, 1")
+    text.do("br label %head")
+    text.label("done")
+    for r, sums in enumerate(names):
+        column = at("%out", text(f"mul nsw i64 %out.step, {r}"))
+        for j, value in enumerate(sums):
+            target = at(column, places[j])
+            if edge and j == last:
+                text.do(
+                    f"call void @llvm.masked.store.{suffix}.p0({vector} {value}, ptr {target}, "
+                    f"i32 {align}, <{lanes} x i1> {mask})"
+                )
+            else:
+                text.do(f"store {vector} {value}, ptr {target}, align {align}")
+    text.do("ret void")
+    arguments = (
+        "ptr readonly %x, ptr readonly %table, ptr readonly %b, i64 %count, ptr readonly %bias, "
+        "ptr %out, i64 %x.step, i64 %out.step, i64 %channels"
+    )
+    return "\n".join(
+        [
+            *declarations(tile),
+            f'define void @"{name}"({arguments}) {ATTRIBUTES} {{',
+            *text.lines,
+            "}",
+        ]
+    )
+
+
+@functools.cache
+def channel_tile_address(tile: Tile, edge: bool) -> int:
+    """Machine code of the tile."""
+    shape = f"{tile.lanes}x{tile.rows}x{tile.vectors}{'_edge' if edge else ''}"
+    name = f"conv_channels_{tile.dtype}_{shape}_2"
+    return load(name, lambda: channel_tile(tile, edge, name))[name]
