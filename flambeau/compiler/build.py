@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from flambeau.compiler.fuse import fuse
 from flambeau.compiler.layout import aligned, arrange
 from flambeau.compiler.products import with_epilogues
-from flambeau.compiler.side_by_side import Several, side_by_side
+from flambeau.compiler.side_by_side import side_by_side
 from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import MISSING, Survey, Unsupported, present
 from flambeau.compiler.tape import (
@@ -32,7 +32,7 @@ from flambeau.compiler.tape import (
 )
 from flambeau.core.dtype import uint8
 from flambeau.core.spec import Spec
-from flambeau.ops.plan import NUMBER_KINDS, output_bytes
+from flambeau.ops.plan import NUMBER_KINDS, Several, output_bytes
 from flambeau.ops.several import use_several
 from flambeau.runtime import plan_block as fields
 from flambeau.runtime import replay_block as p

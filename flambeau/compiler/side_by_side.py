@@ -11,22 +11,15 @@ cost one dispatch and use all cores.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from flambeau.compiler.fuse import touched
 from flambeau.compiler.tape import Buffer, Step
 from flambeau.ops.observe import is_observed
-from flambeau.ops.plan import Formula, Operand, Plan
+from flambeau.ops.plan import Formula, Operand, Plan, Several
 from flambeau.ops.several import Part
 
 FEWEST = 3  # steps that are worth joining
-
-
-class Several(NamedTuple):
-    """The parts of a joined step, and which of its operands and results each one works on."""
-
-    parts: list[Part]
-    places: list[range]
 
 
 def side_by_side(steps: Sequence[Any]) -> list[Any]:

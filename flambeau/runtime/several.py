@@ -54,8 +54,9 @@ from flambeau.runtime.objects import (
     world,
 )
 from flambeau.runtime.plan_block import B_PARAMS, MAX_BUFFERS
+from flambeau.runtime.plan_table import PyList_GetItem, PyList_Size
 from flambeau.runtime.records import PyTuple_New, PyTuple_SetItem
-from flambeau.runtime.replay import PyDict_GetItem, PyList_GetItem, PyList_Size, first_byte
+from flambeau.runtime.replay import PyDict_GetItem, first_byte
 
 PyList_New = Extern("PyList_New", ptr, i64)
 PyList_Append = Extern("PyList_Append", i64, ptr, ptr)
