@@ -345,7 +345,7 @@ def cut(
 
     def size(images: int, rows: int, columns: int) -> int:
         wide = [(n - 1) * s + 1 for n, s in zip((rows, columns), stride[1:], strict=True)]
-        layout = Layout(task.planes, images, *wide, together=together_of(task))
+        layout = Layout(task.planes, images, wide[0], wide[1], together=together_of(task))
         return layout.elements(task.channels) + images * rows * columns * tile.width
 
     images, rows, columns = 1, height, width
@@ -409,7 +409,7 @@ def points_params(
     wanted = 1 if work < 1 << 20 or threads == 1 else 4 * threads
     strips = cut(task, counts, stride, tile, wanted)
     wide = [(n - 1) * s + 1 for n, s in zip(strips[1:3], stride[1:], strict=True)]
-    layout = Layout(task.planes, strips.images, *wide, together=together_of(task))
+    layout = Layout(task.planes, strips.images, wide[0], wide[1], together=together_of(task))
     padding, tables = layout.words(task.x, WORDS)
     weights = [task.tap_offset(tap.weight) for tap in taps]
     shifts = layout.shifts(taps, task.channels)
