@@ -148,8 +148,8 @@ def plan_rows(
     outer, vector, width, group = at is not None, list(along), 1, 1
     if at is not None:
         vector, width = columns[at], kept[at]
-        each = len(input_dtypes) + len(program.outputs)
         if at == len(kept) - 1 and length > 1:
+            each = len(input_dtypes) + len(program.outputs)
             group = _group(width, vector, along, dtypes, each)
     if group > 1:
         outer, length = False, length * group
@@ -160,10 +160,9 @@ def plan_rows(
     if outer and at is not None:
         kept[at], places[at] = -(-width // lanes), lanes
         columns[at] = [stride * lanes for stride in vector]
-    bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
-    across = across or [0] * len(dtypes)
-    steps = vector if group > 1 else along
-    params = [length, segments, width, len(kept), *steps, *across, *bits, *kept]
+    bits = struct.unpack(f"<{len(parameters)}q", struct.pack(f"<{len(parameters)}d", *parameters))
+    params = [length, segments, width, len(kept), *(vector if group > 1 else along)]
+    params += [*(across or [0] * len(dtypes)), *bits, *kept]
     outer_steps = [[column[operand] for column in columns] for operand in range(len(dtypes))]
     for inner, steps in zip((*vector, 0), (*outer_steps, places)):
         params += [inner, *steps]
@@ -177,8 +176,7 @@ def plan_rows(
         segments > 1,
         group,
     )
-    elements = prod(sizes) * segments * (length // group)
-    work = round(elements * cost(program.expressions(), dtypes))
+    work = round(prod(sizes) * segments * length / group * cost(program.expressions(), dtypes))
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False)
 
 

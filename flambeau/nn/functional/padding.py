@@ -7,6 +7,8 @@ tensor([0, 1, 2, 0, 0])
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import index as as_int
 from typing import TYPE_CHECKING, Any
 
 import flambeau
@@ -58,32 +60,46 @@ def _sides(pad: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def _constant_pad(input: Tensor, pad: Sequence[int], value: complex) -> Tensor:
-    for dim, before, after in _sides(pad):
-        if max(-before, 0) + max(-after, 0) > input.size(dim) and (before < 0 or after < 0):
-            raise RuntimeError("narrow(): length must be non-negative.")
-    return _padded(input, pad, "constant", value)
-
-
-def _padded(input: Tensor, pad: Sequence[int], mode: str, value: complex = 0) -> Tensor:
-    """The op itself, with a map for each padded dimension."""
     if input.is_complex() and value:
-        return _padded(input - value, pad, mode) + value
-    maps: list[Any] = [None] * input.dim()
+        return _constant_pad(input - value, pad, 0) + value
+    maps = _constant_maps(tuple(input.shape), tuple(map(as_int, pad)))
+    return flambeau.ops.nn.resample(input, maps, False, value)
+
+
+@lru_cache(256)
+def _constant_maps(shape: tuple[int, ...], pad: tuple[int, ...]) -> tuple[Any, ...]:
+    """The maps of a constant border around a tensor of this shape; torch's errors."""
+    for dim, before, after in _sides(pad):
+        if max(-before, 0) + max(-after, 0) > shape[dim] and (before < 0 or after < 0):
+            raise RuntimeError("narrow(): length must be non-negative.")
+    return _maps(shape, pad, "constant")
+
+
+def _maps(shape: Sequence[int], pad: Sequence[int], mode: str) -> tuple[Any, ...]:
+    """Where the elements of each padded dimension come from; None for the others."""
+    maps: list[Any] = [None] * len(shape)
     for dim, before, after in _sides(pad):
         if before or after:
-            size = input.size(dim)
-            maps[dim] = (mode, size, size + before + after, before)
+            maps[dim] = (mode, shape[dim], shape[dim] + before + after, before)
+    result = [size if entry is None else entry[2] for size, entry in zip(shape, maps)]
+    if min(result, default=0) < 0:
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(result)}: {result}"
+        )
+    return tuple(maps)
+
+
+def _padded(input: Tensor, pad: Sequence[int], mode: str) -> Tensor:
+    """The op itself for borders that repeat elements, with a map for each padded dimension."""
     if mode in ("reflect", "replicate"):
         _check_result(input, pad)
-    shape = [size if entry is None else entry[2] for size, entry in zip(input.shape, maps)]
-    if min(shape, default=0) < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {shape}")
+    maps = _maps(input.shape, pad, mode)
     if mode in ("reflect", "replicate") and input.dtype == flambeau.bool:
         name = "reflection" if mode == "reflect" else "replication"
         raise not_implemented(f"{name}_pad{len(pad) // 2}d", input)
     if mode in ("reflect", "replicate"):
-        return flambeau.ops.nn.mirror(input, tuple(maps))
-    return flambeau.ops.nn.resample(input, tuple(maps), False, value)
+        return flambeau.ops.nn.mirror(input, maps)
+    return flambeau.ops.nn.resample(input, maps, False, 0)
 
 
 def _check_result(input: Tensor, pad: Sequence[int]) -> None:
