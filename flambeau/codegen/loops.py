@@ -17,8 +17,8 @@ the part of the parallel axis to do; the whole is `[0, plan.items)`.
 Structures: `flat` runs over elements (params: a byte stride per operand); `rows` runs over rows
 with a loop inside (params: row length, outer rank, outer sizes, then per operand the inner byte
 stride and the outer byte strides). The class of an operand along the inner axis is '0' (does not
-move), '1' (contiguous), '2' to '4' (every second to every fourth element) or 's' (any stride). An input may be the very memory of an output; partly
-overlapping ones are the caller's business.
+move), '1' (contiguous), '2' to '4' (every second to every fourth element) or 's' (any stride). An
+input may be the very memory of an output; partly overlapping ones are the caller's business.
 """
 
 from __future__ import annotations
