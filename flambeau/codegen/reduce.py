@@ -326,11 +326,12 @@ class _Nest:
 
     def _group(self, vector: _Dimension) -> int:
         """How many outputs share a vector, if they and the elements of their rows lie in memory
-        without gaps; else 1.
+        without gaps; else 1. The elements of a short row are added up one after the other, as in
+        torch: few terms that cancel show the order.
         """
         steps = list(zip(self.innermost.inputs, vector.inputs, self.input_dtypes))
         dense = all(kept == ITEMSIZE[d] and step == vector.size * kept for step, kept, d in steps)
-        if vector is not self.kept[-1] or self.innermost.size < 2 or not dense:
+        if vector is not self.kept[-1] or self.innermost.size <= GATHERED or not dense:
             return 1
         return vector.size if groups_fit(vector.size, self._widest(), self.input_dtypes) else 1
 

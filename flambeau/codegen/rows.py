@@ -164,11 +164,9 @@ def plan_rows(
     across = across or [0] * len(dtypes)
     steps = vector if group > 1 else along
     params = [length, segments, width, len(kept), *steps, *across, *bits, *kept]
-    for operand, inner in enumerate((*vector, 0)):
-        params += [
-            inner,
-            *([column[operand] for column in columns] if operand < len(dtypes) else places),
-        ]
+    outer_steps = [[column[operand] for column in columns] for operand in range(len(dtypes))]
+    for inner, steps in zip((*vector, 0), (*outer_steps, places)):
+        params += [inner, *steps]
     kernel = RowKernel(
         program,
         tuple(input_dtypes),

@@ -17,6 +17,7 @@ from flambeau.core import errors
 from flambeau.core.layout import channels_last, channels_last_3d, contiguous_format
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
+from flambeau.ops.kernels import pooling_planes
 from flambeau.ops.kernels.pooling import ELEMENTS, Windows, kernel_address, pool_params
 from flambeau.ops.kernels.pooling_average import pool_average, spread_average
 from flambeau.ops.kernels.pooling_channels import (
@@ -94,6 +95,11 @@ def pool(
         address = channels_address(kernels[1], name, x.shape[1], places)
         rows = y.numel // (y.shape[1] * y.shape[-1])
         return over_threads(plan, address, params, rows, larger.numel * taps)
+    if pooling_planes.suits(x, y, windows):
+        maximum = kernels is MAXIMUM
+        address = pooling_planes.planes_address(name, maximum, places and maximum)
+        params, items = pooling_planes.planes_params(x, y, windows)
+        return over_threads(plan, address, params, items, larger.numel * taps)
     address = kernel_address(kernels[0], name, x.strides[-1] == 1, places)
     return by_planes(plan, address, params, larger, taps)
 

@@ -230,8 +230,7 @@ def tables_of(task: Task, axes: Sequence[Axis], width: int, at: int) -> tuple[li
 def suits(task: Task) -> bool:
     """Whether an image's channels are convolved one by one, and are neighbours."""
     kind, alone = task.x.dtype.name, task.rows == task.channels == 1
-    neighbours = steps_of(task.x)[1] == steps_of(task.out)[1] == 1
-    return alone and neighbours and COMPUTE[kind] == kind
+    return alone and task.neighbours and COMPUTE[kind] == kind
 
 
 def vectors_of(dtype: str, channels: int) -> tuple[int, int, int]:
