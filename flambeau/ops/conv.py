@@ -13,6 +13,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
     conv_channels         depthwise, of images with channels last: vectors of channels
+    conv_weight_channels  the weight's gradient, depthwise and channels last
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
 
@@ -40,6 +41,7 @@ from flambeau.ops.kernels import (
     conv_forward,
     conv_forward_points,
     conv_weight,
+    conv_weight_channels,
     conv_weight_points,
     conv_winograd,
     gemm,
@@ -177,6 +179,13 @@ def leftover(
     )
 
 
+def as_input(g: Any, input: Spec) -> Any:
+    """A gradient in the layout of the input: channels last where that is."""
+    if suggests_channels_last(input.shape, input.strides):
+        return g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
+    return g
+
+
 def conjugate(x: Any) -> Any:
     """The complex conjugate; a real tensor itself."""
     return x.conj() if x.dtype.is_complex else x
@@ -194,8 +203,7 @@ def input_gradient(
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
     space, kernel = input_like.shape[2:], weight.shape[2:]
-    if suggests_channels_last(input_like.shape, input_like.strides):
-        g = g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
+    g = as_input(g, input_like)
     if not transposed:
         extra = leftover(space, g.shape[2:], kernel, stride, padding, dilation)
         return convolution.call(
@@ -223,6 +231,7 @@ def weight_gradient(
 ) -> Any:
     """The gradient of the weight; the transpose has the roles of input and gradient exchanged."""
     kernel = tuple(weight_like.shape[2:])
+    g = as_input(g, input._spec)
     x, other = (g, conjugate(input)) if transposed else (conjugate(input), g)
     return convolution_weight.call(x, other, kernel, stride, padding, dilation, groups)
 
@@ -362,7 +371,11 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     )  # fmt: skip
     rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
     task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
-    if conv_weight_points.suits(task):
+    if conv_weight_channels.suits(task):
+        axes = conv_channels.axes_of((*geometry[:1], counts, *geometry[2:]), False)
+        found = conv_weight_channels.channels_params(task, axes, geometry[2], *threading())
+        address = conv_weight_channels.channels_address(kind)
+    elif conv_weight_points.suits(task):
         found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
         address = conv_weight_points.points_address(kind)
     else:
