@@ -170,6 +170,7 @@ def test_clipping_is_a_few_kernels() -> None:
     optimizer = torch.optim.SGD(made, lr=0.1, momentum=0.9)
     for p in made:
         p.grad = torch.randn(8, 9)
+    torch.nn.utils.clip_grad_norm_(made, 0.5)  # imported outside of what is watched
 
     @torch.compile
     def step() -> Any:
