@@ -149,17 +149,22 @@ def native_convolution(
     return plan.use_native(address, params, 1, work, 1, scratch)
 
 
+def is_pointwise(geometry: Sequence[Sizes]) -> bool:
+    """Whether every result sees one position, and they all lie side by side: 1 x 1."""
+    return all(k == s == 1 and not p for k, s, p in zip(*geometry[2:5]))
+
+
+def are_last(x: Spec, y: Spec) -> bool:
+    """Whether both lie with their channels last."""
+    return all(is_channels_last(s.shape, s.strides) for s in (x, y)) and not x.contiguous
+
+
 def product_of(task: Task, geometry: Sequence[Sizes]) -> gemm.Product | None:
     """A convolution as a matrix product of positions by channels, where it is one: 1 x 1, channels
     last. Groups are its batch.
     """
     x, out = task.x, task.out
-    kernel, stride, padding = geometry[2:5]
-    if any(k != 1 or s != 1 or p for k, s, p in zip(kernel, stride, padding)):
-        return None
-    if task.groups > 1 and task.rows == 1:
-        return None
-    if not all(is_channels_last(s.shape, s.strides) for s in (x, out)) or x.contiguous:
+    if not is_pointwise(geometry) or not are_last(x, out) or task.groups > 1 and task.rows == 1:
         return None
     group, row, channel = task.weight
     return gemm.Product(
@@ -371,6 +376,12 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     )  # fmt: skip
     rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
     task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
+    if is_pointwise(geometry) and are_last(x, g) and min(rows, channels) > 1:
+        shape = kind, rows, channels, x.numel // x.shape[1], (1, groups)
+        a, b = (0, rows, 1, g.shape[1]), (0, channels, x.shape[1], 1)
+        product = gemm.Product(*shape, a, b, (0, rows * channels, channels))
+        plan = call.plan(("other", "input"), [out])
+        return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
     if conv_weight_channels.suits(task):
         axes = conv_channels.axes_of((*geometry[:1], counts, *geometry[2:]), False)
         found = conv_weight_channels.channels_params(task, axes, geometry[2], *threading())
