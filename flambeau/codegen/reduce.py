@@ -165,12 +165,13 @@ def plan_reduction(
     reduced_strides: Sequence[Strides],
     output_strides: Sequence[Strides],
     parameters: Sequence[float] = (),
+    lanes: int = 0,
 ) -> LoopPlan:
     """Plan `outputs[kept] = reduction of elements(inputs[kept, reduced])`.
 
     `kept_strides` and `reduced_strides` are the inputs' byte strides along the kept and the reduced
     dimensions, `output_strides` those of the outputs along the kept ones; `parameters` are the
-    reduction's param0, ...
+    reduction's param0, ...; `lanes` sets the vectors' length.
     """
     if len(parameters) != reduction.parameters:
         raise ValueError(
@@ -198,6 +199,7 @@ def plan_reduction(
         reduced,
         innermost,
         bits,
+        lanes,
     )
     return nest.plan(outputs, size)
 
@@ -214,13 +216,14 @@ class _Nest:
     reduced: list[_Dimension]
     innermost: _Dimension
     bits: list[int]
+    lanes: int
 
     def plan(self, outputs: int, size: int) -> LoopPlan:
         """Choose the structure, split if it is worth it, and write the parameters."""
         outer = self._runs_over_outputs()
         limit, rows = self.innermost.size, max(1, prod(d.size for d in self.reduced))
         width = self.kept[-1].size if outer else 1
-        lanes = self._lanes(width if outer else limit, outer)
+        lanes = self.lanes or self._lanes(width if outer else limit, outer)
         tiles = -(-width // lanes)
         units = prod(d.size for d in self.kept) // width * tiles
         chunk = None
@@ -239,6 +242,8 @@ class _Nest:
             self.kept.insert(0, chunk)
         kernel = self._kernel(outer, vector, lanes, chunk is not None)
         states = outputs * chunk.size if chunk else 0
+        blocks = [self.innermost.size, *(d.size for d in self.reduced)]
+        order = ("outer" if outer else "inner", lanes, 1, *blocks, *([chunk.size] if chunk else ()))
         params = [self.innermost.size, limit, rows, size, width, states]
         params += [len(self.kept), len(self.reduced), *self.bits]
         params += _table(self.kept, [*vector.inputs, *vector.targets, *vector.places])
@@ -252,6 +257,7 @@ class _Nest:
             can_fail=False,
             scratch_bytes=8 * states * len(parts(self.reduction.start)),
             then=then,
+            order=order,
         )
 
     def _kernel(

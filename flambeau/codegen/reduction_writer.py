@@ -41,6 +41,12 @@ class ReductionWriter:
         self.state_types = [llvm_type(dtype, self.coarse_lanes) for dtype in state]
         self.shared: dict[Slot, str] = {}  # slots that hold everywhere: size and params
         self.strides: list[str] = []
+        self.first_stage = 0  # the number of the reduction's first stage
+        self.seen: dict[Slot, str] = {}  # slots that elements and stages see besides their own
+
+    def stage(self, number: int) -> Stage:
+        """A stage by its number."""
+        return self.reduction.stages[number]
 
     # Expressions
 
@@ -145,7 +151,7 @@ class ReductionWriter:
         self, number: int, bases: Sequence[str], begin: str, count: str, earlier: dict[Slot, str]
     ) -> dict[Slot, str]:
         """One stage over elements [begin, begin + count): the slots with its results."""
-        stage, lanes = self.reduction.stages[number], self.kernel.lanes
+        stage, lanes = self.stage(number), self.kernel.lanes
         start = self.evaluate(stage.start, {}, lanes)
         accumulators = self.accumulate(number, bases, begin, count, start, earlier)
         if self.inner and lanes > 1:
@@ -162,7 +168,7 @@ class ReductionWriter:
         earlier: dict[Slot, str],
     ) -> list[str]:
         """A stage's accumulators, `start` before, after elements [begin, begin + count)."""
-        stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
+        stage, emitter, lanes = self.stage(number), self.emitter, self.kernel.lanes
         vector_step = lanes if self.inner else 1
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
         whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
@@ -195,7 +201,7 @@ class ReductionWriter:
         earlier: dict[Slot, str],
     ) -> list[str]:
         """The accumulators after the elements at `position` of the block."""
-        stage, emitter, lanes = self.reduction.stages[stage_number], self.emitter, self.kernel.lanes
+        stage, emitter, lanes = self.stage(stage_number), self.emitter, self.kernel.lanes
         index = emitter.let(f"add nsw i64 {begin}, {position}")
         if self.inner:
             slots = self.elements(bases, index, lanes)
@@ -232,7 +238,7 @@ class ReductionWriter:
         were taken before.
         """
         emitter, lanes, (count, whole) = self.emitter, self.kernel.lanes, counts
-        types = [llvm_type(dtype, lanes) for dtype in parts(self.reduction.stages[number].start)]
+        types = [llvm_type(dtype, lanes) for dtype in parts(self.stage(number).start)]
         tail, done, before = emitter.fresh("tail"), emitter.fresh("total"), emitter.block
         rest = emitter.let(f"icmp slt i64 {whole}, {count}")
         emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
@@ -257,7 +263,7 @@ class ReductionWriter:
 
     def _horizontal(self, number: int, accumulators: list[str]) -> list[str]:
         """Merge the lanes of the accumulators, halving the vectors."""
-        stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
+        stage, emitter, lanes = self.stage(number), self.emitter, self.kernel.lanes
         dtypes = parts(stage.start)
         while lanes > 1:
             half = lanes // 2
@@ -282,8 +288,8 @@ class ReductionWriter:
     def block(self, bases: Sequence[str], begin: str, count: str, first: str) -> list[str]:
         """All stages over one block; the parts of its state."""
         results: dict[Slot, str] = {}
-        seen: dict[Slot, str] = {}  # the same as the elements see it: in every lane
-        for number, stage in enumerate(self.reduction.stages):
+        seen = dict(self.seen)  # the same as the elements see it: in every lane
+        for number, stage in enumerate(self.reduction.stages, self.first_stage):
             if self._uses_count(stage):
                 seen["count", 0] = self.splat(count, "int64", self.kernel.lanes)
             slots = self.sweep(number, bases, begin, count, seen)
