@@ -176,7 +176,7 @@ class Expr:
             new = change(node)
             if new is None and node.args:
                 args = tuple([made[arg] for arg in node.args])
-                new = node if args == node.args else Expr.make(node.op, args, node.dtype, node.value)
+                new = Expr.make(node.op, args, node.dtype, node.value)
             made[node] = node if new is None else new
         return made[self]
 

@@ -253,12 +253,16 @@ class _Nest:
             kernel.ir_text,
             tuple(params),
             items=prod(d.size for d in self.kept) if outputs else 0,
-            work=round(outputs * size * cost(self.elements, self.input_dtypes)),
+            work=round(outputs * size * cost(self._per_element(), self.input_dtypes)),
             can_fail=False,
             scratch_bytes=8 * states * len(parts(self.reduction.start)),
             then=then,
             order=order,
         )
+
+    def _per_element(self) -> list[Expr]:
+        """What is computed for each element."""
+        return [*self.elements, *(e for stage in self.reduction.stages for e in stage.step)]
 
     def _kernel(
         self, outer: bool, vector: _Dimension, lanes: int, partial: bool

@@ -60,7 +60,7 @@ class Formula(NamedTuple):
 
 class Folding(NamedTuple):
     """What a reduction computes: `reduction` of the elements over the dimensions `dims` of `shape`;
-    `results` are the dtypes in memory.
+    `results` are the dtypes in memory, `order` is that of its codegen.loops.LoopPlan.
     """
 
     reduction: Any
@@ -69,6 +69,20 @@ class Folding(NamedTuple):
     dims: tuple[int, ...]
     results: tuple[str, ...]
     parameters: tuple[float, ...]
+    order: tuple[Any, ...]
+
+
+class Rows(NamedTuple):
+    """What a row program (codegen.rows) computes: rows lie along the dimensions `along` of `shape`;
+    `strides` are the operands' and results' in bytes, `order` is that of its LoopPlan.
+    """
+
+    program: Any
+    shape: tuple[int, ...]
+    along: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    parameters: tuple[float, ...]
+    order: tuple[Any, ...]
 
 
 class Plan:
@@ -98,7 +112,7 @@ class Plan:
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
-        self.formula: Formula | Folding | None = None  # where the compiler may compute it elsewhere
+        self.formula: Formula | Folding | Rows | None = None  # where the compiler may compute it elsewhere
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []
