@@ -232,7 +232,7 @@ class Group:
         program = rows.program
         rename = self.translation({})
         elements = {
-            f"x{k}": rename(e.with_inputs(places)) for k, e in enumerate(program.elements)
+            f"x{k}": rename(e).with_inputs(places) for k, e in enumerate(program.elements)
         }
         translate = self.translation(elements)
         reduction = translated(program.as_reduction(), translate)
