@@ -46,9 +46,7 @@ def fuse(steps: Sequence[Any], kept: set[Buffer]) -> list[Any]:
 
 
 def steps_of(group: Group, later: set[Buffer]) -> list[Any]:
-    """A group as one step, or else as several: what comes before its last anchor, that anchor and
-    what comes after it.
-    """
+    """A group as one step, or else as several: it is cut behind its last anchor, or before it."""
     steps = [step for _, step in group.steps]
     if len(steps) == 1:
         return steps
@@ -58,10 +56,9 @@ def steps_of(group: Group, later: set[Buffer]) -> list[Any]:
     anchors = [i for i, s in enumerate(steps) if not isinstance(s.plan.formula, Formula)]
     if not anchors:
         return steps
-    last = anchors[-1]
-    parts = [steps[:last], steps[last:]]
-    if last == 0 or len(parts[1]) == len(steps):
-        parts = [steps[:1], steps[1:]]
+    after = anchors[-1] + 1  # the first step behind the last anchor, else the anchor itself
+    cut = after if after < len(steps) else after - 1
+    parts = steps[: cut or 1], steps[cut or 1 :]
     needed = later | {b for s in parts[1] for b in touched(s)[0]}
     return fuse(parts[0], needed) + fuse(parts[1], later)
 

@@ -168,7 +168,7 @@ class Group:
             target = self.row_shape
             if not self.along or size != prod(target):
                 return False
-        elif self.along and not self.by_rows:
+        elif self.stages and not self.by_rows:
             return False  # the reduction's kernel has no place for elements
         count = len(step.plan.inputs) - formula.written
         inputs, places = step.inputs[:count], {}

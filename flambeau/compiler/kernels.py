@@ -17,7 +17,8 @@ from flambeau.codegen.dtypes import ITEMSIZE
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.loops import COSTS, LoopPlan, plan_pointwise
 from flambeau.codegen.monoids import Reduction, Stage
-from flambeau.codegen.reduce import plan_reduction
+from flambeau.codegen.reduce import SHORT_ROW, plan_reduction
+from flambeau.codegen.row_values import OF_THE_ROW
 from flambeau.codegen.rows import CACHE, Fold, RowProgram, plan_rows
 from flambeau.compiler.groups import FEWEST_LANES, Group, Place
 from flambeau.compiler.tape import Buffer, Step, Value
@@ -27,7 +28,7 @@ from flambeau.ops.plan import RELEASE_FROM, Formula, Operand, Plan
 from flambeau.runtime import plan_block as fields
 
 WORTH = 1 << 15  # bytes that need not be moved, from which a new kernel is worth compiling
-COSTLY = 12  # operations from which a value is not computed twice
+LIGHT, COSTLY = 3, 6  # operations up to which, and from which on never, a value is computed twice
 STAGE = ("start", "step", "merge")
 MOST_FOLDS = 4  # that one pass over the elements can do in registers
 FEWEST_ROWS = 16  # over which the threads can share work that is more than one thread's
@@ -270,7 +271,8 @@ def row_step(group: Group, places: Sequence[Place]) -> Step | None:
 
 def fits(group: Group, used: Sequence[int], outputs: Sequence[Place]) -> bool:
     """Whether vectors are long enough, rows short enough for the cache and many enough for the
-    threads.
+    threads. Where a row is short, its sums are waited for: then costly functions are faster in a
+    loop of their own.
     """
     strides = [(group.operands[i].dtype, group.operands[i].strides) for i in used]
     strides += [(place.dtype, place.strides) for place in outputs]
@@ -278,49 +280,86 @@ def fits(group: Group, used: Sequence[int], outputs: Sequence[Place]) -> bool:
         ITEMSIZE[dtype] * group.length for dtype, s in strides if not group.of_the_row(s)
     )
     rows = prod(group.shape) // group.length
-    few = rows < FEWEST_ROWS and prod(group.shape) > RELEASE_FROM
-    return group.order[1] >= FEWEST_LANES and bytes_of_row <= CACHE and not few
+    if rows < FEWEST_ROWS and prod(group.shape) > RELEASE_FROM or bytes_of_row > CACHE:
+        return False
+    formulas = [step.plan.formula for _, step in group.steps]
+    added = [f.expressions for f in formulas if isinstance(f, Formula) and prod(f.shape) > rows]
+    costly = any(node.op in COSTS for each in added for node in postorder(each))
+    return group.order[1] >= FEWEST_LANES and (group.length >= SHORT_ROW or not costly)
 
 
 def kept_elements(
     group: Group, sweeps: Sequence[Sequence[Expr]], outputs: Sequence[Place]
 ) -> dict[Expr, int] | None:
-    """The elements that outputs keep from one sweep to the next; None if something costly would be
-    computed twice.
+    """The elements that outputs keep from one sweep to the next: outputs that sweeps read, and
+    whatever saves most. None if something costly would be computed twice.
     """
-    seen: dict[Expr, int] = {}
-    for sweep in sweeps:
-        for node in postorder(sweep):
-            seen[node] = seen.get(node, 0) + 1
-    repeated = {node for node, times in seen.items() if times > 1 and node.args}
     kept: dict[Expr, int] = {}
+    found = repeated(group, sweeps, kept)
     for k, place in enumerate(outputs):
-        if group.values[place] in repeated:
+        if group.values[place] in found:
             kept.setdefault(group.values[place], k)
-    inside = {
-        arg for node in repeated for arg in node.args if node not in kept and varies(node)
-    } | {node for root in kept for node in postorder([root])}
-    for node in sorted(repeated - inside, key=weight, reverse=True):
-        if not varies(node) or weight(node) < COSTLY:
-            continue
+    while found := repeated(group, sweeps, kept):
+        weights = {node: weight(below([node], kept)) for node in found}
+        best = max(found, key=lambda node: ((found[node] - 1) * weights[node], weights[node]))
+        if weights[best] <= LIGHT:
+            break
         free = [
             k for k, place in enumerate(outputs)
-            if k not in kept.values() and place.dtype == node.dtype
+            if k not in kept.values() and place.dtype == best.dtype
         ]  # fmt: skip
         if not free or group.order[0] != "inner":
-            return None
-        kept[node] = free[0]
+            return None if weights[best] >= COSTLY else kept
+        kept[best] = free[0]
     return kept
 
 
-def varies(root: Expr) -> bool:
-    """Whether an expression reads elements."""
-    return any(node.op == "input" for node in postorder([root]))
+def repeated(
+    group: Group, sweeps: Sequence[Sequence[Expr]], kept: Mapping[Expr, int]
+) -> dict[Expr, int]:
+    """How often elements are computed that are computed more than once."""
+    seen: dict[Expr, int] = {}
+    done: set[Expr] = set()
+    for sweep in sweeps:
+        here = below(sweep, done & kept.keys())
+        done |= here
+        for node in here:
+            seen[node] = seen.get(node, 0) + 1
+    inside = {
+        f"stage{fold.first + k}"
+        for fold in group.folds
+        for k in range(len(fold.reduction.stages))
+    }
+    return {
+        node: times
+        for node, times in seen.items()
+        if times > 1 and node.args and node not in kept and is_element(node, inside)
+    }
 
 
-def weight(root: Expr) -> int:
-    """About how many operations an expression takes."""
-    return sum(1 + COSTS.get(node.op, 0) for node in postorder([root]) if node.args)
+def below(roots: Iterable[Expr], kept: Iterable[Expr]) -> set[Expr]:
+    """What is computed for some expressions if others are known."""
+    known, here, pending = set(kept), set[Expr](), list(roots)
+    while pending:
+        node = pending.pop()
+        if node not in here and node not in known:
+            here.add(node)
+            pending += node.args
+    return here
+
+
+def weight(nodes: Iterable[Expr]) -> int:
+    """About how many operations these are."""
+    return sum(1 + COSTS.get(node.op, 0) for node in nodes if node.args)
+
+
+def is_element(root: Expr, inside: set[str]) -> bool:
+    """Whether a value belongs to an element of a row, and not to a step of a reduction."""
+    nodes = list(postorder([root]))
+    names = [str(node.value) for node in nodes if node.op == "slot"]
+    return any(node.op == "input" for node in nodes) and all(
+        name.startswith(OF_THE_ROW) and name.split(".")[0] not in inside for name in names
+    )
 
 
 def row_program(
