@@ -17,7 +17,7 @@ from flambeau.codegen.dtypes import ITEMSIZE
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.loops import COSTS, LoopPlan, plan_pointwise
 from flambeau.codegen.monoids import Reduction, Stage
-from flambeau.codegen.reduce import SHORT_ROW, plan_reduction
+from flambeau.codegen.reduce import plan_reduction
 from flambeau.codegen.row_values import OF_THE_ROW
 from flambeau.codegen.rows import CACHE, Fold, RowProgram, plan_rows
 from flambeau.compiler.groups import FEWEST_LANES, Group, Place
@@ -31,6 +31,8 @@ WORTH = 1 << 15  # bytes that need not be moved, from which a new kernel is wort
 LIGHT, COSTLY = 3, 6  # operations up to which, and from which on never, a value is computed twice
 STAGE = ("start", "step", "merge")
 MOST_FOLDS = 4  # that one pass over the elements can do in registers
+SHORT_ROW = 8  # vectors, up to which as many operations as MANY do not fill the waiting for sums
+MANY = 12
 FEWEST_ROWS = 16  # over which the threads can share work that is more than one thread's
 
 
@@ -284,8 +286,8 @@ def fits(group: Group, used: Sequence[int], outputs: Sequence[Place]) -> bool:
         return False
     formulas = [step.plan.formula for _, step in group.steps]
     added = [f.expressions for f in formulas if isinstance(f, Formula) and prod(f.shape) > rows]
-    costly = any(node.op in COSTS for each in added for node in postorder(each))
-    return group.order[1] >= FEWEST_LANES and (group.length >= SHORT_ROW or not costly)
+    lanes, costly = group.order[1], weight(postorder(every(added))) > MANY
+    return lanes >= FEWEST_LANES and (group.length >= SHORT_ROW * lanes or not costly)
 
 
 def kept_elements(
@@ -297,8 +299,9 @@ def kept_elements(
     kept: dict[Expr, int] = {}
     found = repeated(group, sweeps, kept)
     for k, place in enumerate(outputs):
-        if group.values[place] in found:
-            kept.setdefault(group.values[place], k)
+        value = group.values[place]
+        if value in found and weight(below([value], ())) > LIGHT:
+            kept.setdefault(value, k)
     while found := repeated(group, sweeps, kept):
         weights = {node: weight(below([node], kept)) for node in found}
         best = max(found, key=lambda node: ((found[node] - 1) * weights[node], weights[node]))
