@@ -4,6 +4,7 @@ shapes chosen so that each way of computing is taken.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 
 import flambeau as torch
 import flambeau.nn.functional as F
-from flambeau.ops.kernels import conv_arrays
+from flambeau.ops.kernels import conv_arrays, conv_winograd
 
 # input, weight, stride, padding, dilation, groups: many channels and borders (point tiles), few
-# channels, 1 x 1 without copies, depthwise, one and three dimensions, long rows
+# channels, 1 x 1 without copies, depthwise, one and three dimensions, long rows, minimal filtering
 CASES = [
     ((2, 16, 9, 9), (64, 16, 3, 3), 1, 1, 1, 1),
     ((3, 8, 7, 7), (40, 8, 3, 3), 2, 1, 1, 1),
@@ -27,6 +28,10 @@ CASES = [
     ((1, 40, 700), (33, 40, 3), 1, 1, 1, 1),
     ((1, 4, 5, 6, 7), (36, 4, 3, 3, 3), 1, 1, 1, 1),
     ((2, 4, 5, 6, 7), (3, 4, 3, 2, 1), 2, 1, 1, 1),
+    ((2, 20, 15, 30), (33, 20, 3, 3), 1, 1, 1, 1),
+    ((3, 64, 14, 13), (48, 32, 3, 3), 1, 2, 1, 2),
+    ((1, 24, 3, 9, 31), (24, 24, 3, 3, 3), 1, 1, 1, 1),
+    ((1, 200, 7, 9), (200, 200, 3, 3), 1, 1, 1, 1),
 ]
 
 
@@ -60,6 +65,34 @@ def test_convolution_and_gradients(case: Any) -> None:
     np.testing.assert_allclose(by_weight.numpy(), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_minimal_filtering_of_any_shape(monkeypatch: Any, kind: str, transposed: bool) -> None:
+    """Every padding, odd and even sizes, blocks that stand out, groups; as exact as direct sums."""
+    monkeypatch.setattr(conv_winograd, "pays", lambda task, geometry: True)
+    generator = np.random.default_rng(0)
+    for images, channels, rows, height, width, padding, groups in [
+        (1, 1, 1, 1, 1, 1, 1), (2, 5, 3, 4, 5, 0, 1), (3, 8, 9, 3, 70, 2, 1), (2, 6, 8, 6, 7, 1, 2),
+        (5, 70, 20, 4, 4, 1, 1), (1, 3, 17, 2, 800, 1, 1),
+    ]:  # fmt: skip
+        inner = (channels, rows // groups) if transposed else (rows, channels // groups)
+        x = generator.standard_normal((images, channels, height, width))
+        w = generator.standard_normal((*inner, 3, 3))
+        b = generator.standard_normal(rows)
+        function = F.conv_transpose2d if transposed else F.conv2d
+        operands = (torch.tensor(a.astype(kind)) for a in (x, w, b))
+        y = function(*operands, padding=padding, groups=groups).numpy()
+        ones = (1, 1)
+        if transposed:
+            steps = (ones, (padding, padding), ones, groups, (0, 0))
+            expected = conv_arrays.transposed_forward(x, w, *steps)
+        else:
+            expected = conv_arrays.forward(x, w, ones, (padding, padding), ones, groups)
+        expected = expected + b.reshape(-1, 1, 1)
+        limit = 1e-6 if kind == "float32" else 1e-14
+        assert np.abs(y - expected).max() < limit * (channels * 9) ** 0.5 * 4
+
+
 def test_channels_last_and_views_are_read_as_they_lie() -> None:
     x, w = torch.tensor(numbers(2, 16, 9, 9)), torch.tensor(numbers(32, 16, 3, 3))
     expected = F.conv2d(x, w, padding=1)
@@ -71,6 +104,44 @@ def test_channels_last_and_views_are_read_as_they_lie() -> None:
     assert torch.allclose(F.conv2d(wide[..., ::2], w, padding=1), expected, atol=1e-4)
     flipped = w.transpose(2, 3).contiguous().transpose(2, 3)
     assert torch.allclose(F.conv2d(x, flipped, padding=1), expected, atol=1e-4)
+
+
+# kernel, stride, padding, dilation
+STEPS = (
+    (1, 1, 0, 1), (1, 2, 0, 1), (3, 1, 1, 1), (3, 2, 1, 1), (2, 2, 0, 1), (5, 1, 2, 1),
+    (3, 1, 2, 2), (4, 3, 1, 1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [3, 8, 24, 40, 100])
+@pytest.mark.parametrize("kind", ["depthwise", "dense", "groups"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_channels_last(channels: int, kind: str, transposed: bool) -> None:
+    """The same values and gradients as in rows, laid out as the input is."""
+    rng = random.Random(f"{channels}{kind}{transposed}")
+    convolve = F.conv_transpose2d if transposed else F.conv2d
+    for kernel, stride, padding, dilation in STEPS:
+        groups = {"depthwise": channels, "dense": 1, "groups": channels // 4 or 1}[kind]
+        inner = rng.choice((channels, 4 * channels)) if kind != "depthwise" else channels
+        if channels % groups:
+            continue
+        rows = torch.tensor(numbers(2, channels, rng.randint(6, 9), rng.randint(6, 30)))
+        first, second = (channels, inner) if transposed else (inner, channels)
+        weight = torch.tensor(numbers(first, second // groups, kernel, kernel))
+        bias = torch.tensor(numbers(inner))
+        results = []
+        for format in (torch.contiguous_format, torch.channels_last):
+            x = rows.clone(memory_format=format).requires_grad_()
+            w = weight.clone().requires_grad_()
+            y = convolve(
+                x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+            )
+            found = torch.autograd.grad((y * y).sum(), (x, w))
+            assert y.is_contiguous(memory_format=format)
+            assert found[0].is_contiguous(memory_format=format)
+            results.append((y, *found))
+        for a, b in zip(*results):
+            assert (a - b).abs().max() <= 1e-5 * a.abs().max(), (kernel, stride)
 
 
 def test_double_gradients() -> None:
@@ -117,3 +188,18 @@ def test_power_means_of_zeros_have_no_gradient() -> None:
     y = F.lp_pool1d(x, 2, 2)
     gradient = torch.autograd.grad(y.sum(), x)[0]
     assert torch.allclose(gradient, torch.tensor([[[0.0, 0.0, 0.6, 0.8]]]))
+
+
+def test_a_transposed_convolution_that_pads_all_away_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"Calculated output size per channel: \(1 x 0\)"):
+        F.conv_transpose1d(torch.ones(1, 1, 2), torch.ones(1, 1, 5), padding=3)
+    assert F.conv_transpose1d(torch.ones(0, 1, 2), torch.ones(1, 1, 5), padding=3).shape == (
+        0,
+        1,
+        0,
+    )
+
+
+def test_patches_folded_are_contiguous() -> None:
+    patches = F.unfold(torch.ones(1, 2, 4, 5), 2, padding=1)
+    assert F.fold(patches, (4, 5), 2, padding=1).is_contiguous()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import flambeau as torch
-from flambeau.ops.kernels import gemm, gemm_tiles, vector_text
+from flambeau.ops.kernels import gemm, gemm_tiles, transposers, vector_text
 
 FLOATS = {"float32": 2e-6, "float64": 1e-14, "bfloat16": 8e-3, "float16": 1e-3}
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
@@ -86,7 +86,7 @@ def test_narrower_vectors(monkeypatch, width, registers):
     caches = (
         gemm_tiles.lanes_of,
         gemm_tiles.has_pairs,
-        gemm_tiles.transposer_address,
+        transposers.transposer_address,
         gemm.code,
     )
     for module in (vector_text, gemm_tiles, gemm):

@@ -61,7 +61,8 @@ class RowWriter(ReductionWriter):
         emitter.line("entry:")
         buffers = [buffer(emitter, index) for index in range(total)]
         self.length, self.segments, self.width, rank = (param(emitter, k) for k in range(FIXED))
-        self.shared["size", 0] = emitter.let(f"mul nsw i64 {self.length}, {self.segments}")
+        size = emitter.let(f"mul nsw i64 {self.length}, {self.segments}")
+        self.shared["size", 0] = self._per_output(size)
         self.reduced_strides = [param(emitter, FIXED + k) for k in range(total)]
         self.across = [param(emitter, FIXED + total + k) for k in range(total)]
         for k in range(program.parameters):
@@ -144,7 +145,11 @@ class RowWriter(ReductionWriter):
         """An element that lies in an output."""
         output, expr = self.kept[number], self.program.elements[number]
         dtype = self.rows_kernel.output_dtypes[output]
-        names = load(self.emitter, self._place(output, index), dtype, lanes=self.kernel.lanes)
+        address, lanes = self._place(output, index), self.kernel.lanes
+        if self.mask:
+            names = [self.emitter.after_load(self._masked_load(address, dtype), dtype, lanes)]
+        else:
+            names = load(self.emitter, address, dtype, lanes=lanes)
         return {(f"x{number}", part): name for part, name in enumerate(names[: len(parts((expr,)))])}
 
     def _is_stored(self, output: int, expr: Expr) -> bool:
@@ -167,8 +172,7 @@ class RowWriter(ReductionWriter):
         """All stages over the row; `seen` has their results, in every lane."""
         self.seen, self.scalars = {}, {}
         for operand in self.program.given:
-            lanes = 1 if self.inner else self.kernel.lanes
-            names = self.load(operand, bases[operand], "0", lanes)
+            names = self.load(operand, bases[operand], "0", self.coarse_lanes)
             self._see({(f"given{operand}", part): name for part, name in enumerate(names)})
         folds, number = {fold.first: fold for fold in self.program.folds}, 0
         while number < len(self.program.stages):
@@ -186,8 +190,7 @@ class RowWriter(ReductionWriter):
         """Show later expressions what belongs to the row."""
         self.scalars.update(slots)
         for slot, name in slots.items():
-            dtype = self.slot_dtypes[slot[0]]
-            self.seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
+            self.seen[slot] = self.in_lanes(name, self.slot_dtypes[slot[0]])
 
     def _folded(self, fold: Fold, bases: Sequence[str]) -> dict[Slot, str]:
         """The results of a fold: the walk of a reduction kernel over the blocks of the row."""
@@ -204,8 +207,8 @@ class RowWriter(ReductionWriter):
     def _compute_row_values(self, sweep: int) -> None:
         """Put what a sweep needs of the row as a whole into every lane."""
         for slot, value in self.row_values[sweep] if self.row_values else ():
-            (name,) = self.evaluate((value,), self.scalars, 1)
-            self.seen[slot, 0] = self.splat(name, value.dtype, self.kernel.lanes)
+            (name,) = self.evaluate((value,), self.scalars, self.coarse_lanes)
+            self.seen[slot, 0] = self.in_lanes(name, value.dtype)
 
     def accumulate(
         self,
@@ -266,18 +269,18 @@ class RowWriter(ReductionWriter):
         return values
 
     def _elements_loop(self, bases: Sequence[str], outputs: Sequence[int]) -> None:
-        """Compute and store these outputs of every element;
-        the last vector overlaps the one before.
+        """Compute and store these outputs of every element; the last vector is a part of one for
+        groups, else overlaps the one before.
         """
-        emitter, step = self.emitter, self.kernel.lanes if self.inner else 1
+        emitter, step = self.emitter, self.step
         self.finishing, self.wanted = True, self._reads(self.program.outputs[k] for k in outputs)
         last: dict[Slot, str] = {}
-        if step > 1:  # read what is kept before the loop finishes a part of it
+        if step > 1 and self.group == 1:  # read what is kept before the loop finishes a part of it
             for k in sorted(self.stored):
                 if f"x{k}" in self.wanted and self.kept[k] in outputs:
                     end = emitter.let(f"sub nsw i64 {self.length}, {step}")
                     last.update(self._kept_element(k, end))
-        whole = self.length if step == 1 else emitter.let(f"and i64 {self.length}, {-step}")
+        whole = self.whole_vectors(self.length)
         head, body, after, before = (
             emitter.fresh("map"),
             emitter.fresh("each"),
@@ -299,8 +302,13 @@ class RowWriter(ReductionWriter):
             rest = emitter.let(f"icmp slt i64 {whole}, {self.length}")
             emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
             emitter.label(tail)
-            end = emitter.let(f"sub nsw i64 {self.length}, {step}")
-            self._write(bases, end, outputs, last)
+            if self.group > 1:
+                self.mask = self.below(emitter.let(f"sub nsw i64 {self.length}, {whole}"))
+                self._write(bases, whole, outputs, {})
+                self.mask = ""
+            else:
+                end = emitter.let(f"sub nsw i64 {self.length}, {step}")
+                self._write(bases, end, outputs, last)
             emitter.line(f"br label %{done}")
             emitter.label(done)
 
@@ -333,13 +341,16 @@ class RowWriter(ReductionWriter):
         self, output: int, place: str, values: Sequence[str], exprs: Sequence[Expr]
     ) -> None:
         operand = len(self.rows_kernel.input_dtypes) + output
-        stride, lanes = self.strides[operand], self.kernel.lanes
+        stride, lanes, before = self.strides[operand], self.kernel.lanes, self.mask
+        if self.step < lanes and self.inner and not self.mask:
+            self.mask = self.first_lanes(self.step)
         self._store_lanes(place, stride, values, parts(exprs), operand, lanes)
+        self.mask = before
 
     def _row_results(self, bases: Sequence[str]) -> None:
         """Store what belongs to the row."""
         first = len(self.rows_kernel.input_dtypes) + len(self.program.outputs)
-        lanes = 1 if self.inner else self.kernel.lanes
+        lanes = self.coarse_lanes
         slots = self.scalars if self.inner else self.seen
         values = iter(self.evaluate(self.program.row_outputs, slots, lanes))
         for k, base in enumerate(bases):

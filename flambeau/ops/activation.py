@@ -229,9 +229,7 @@ def mish(input):
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta x)) / beta; the line itself above the threshold."""
     scaled = input * beta
-    return choose(
-        scaled > threshold, input, choose(scaled > threshold, 0, scaled).exp().log1p() / beta
-    )
+    return choose(scaled > threshold, input, softplus_of(scaled) / beta)
 
 
 @hidden(kernel="log_sigmoid_cpu", grad=lambda g, input: g * (-input).sigmoid())
@@ -268,7 +266,7 @@ def hardsigmoid(input):
 @hidden(
     kernel="hardswish_cpu",
     inplace=True,
-    grad=lambda g, input: choose(input < -3, 0, choose(input <= 3, g * (input / 3 + 0.5), g)),
+    grad=lambda g, input: choose(input <= -3, 0, choose(input < 3, g * (input / 3 + 0.5), g)),
 )
 def hardswish(input):
     """x * hardsigmoid(x)."""

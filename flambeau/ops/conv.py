@@ -11,6 +11,9 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
     conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
                           transposed with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
+    conv_winograd         3 x 3 kernels with enough channels: fewer products
+    conv_channels         depthwise, of images with channels last: vectors of channels
+    conv_weight_channels  the weight's gradient, depthwise and channels last
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
 
@@ -25,14 +28,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.core import errors
+from flambeau.core.layout import channels_last, channels_last_3d
 from flambeau.core.spec import Spec
-from flambeau.core.strides import channels_last_strides, suggests_channels_last
+from flambeau.core.strides import (
+    channels_last_strides,
+    is_channels_last,
+    suggests_channels_last,
+)
 from flambeau.ops.kernels import (
     conv_arrays,
+    conv_channels,
     conv_forward,
     conv_forward_points,
     conv_weight,
+    conv_weight_channels,
     conv_weight_points,
+    conv_winograd,
+    gemm,
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
 from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
@@ -114,7 +126,19 @@ def native_convolution(
     counts, moves = geometry[1], geometry[3]
     if transposed:
         moves = (1, 1, 1)
-    if planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
+    product = product_of(task, geometry)
+    if product is not None:
+        plan = call.plan(("bias", *names[:2]) if task.has_bias else names, [out])
+        return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
+    whole = conv_winograd.Geometry(*geometry, transposed)
+    if conv_channels.suits(task):
+        axes = conv_channels.axes_of(geometry, transposed)
+        params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
+        address = conv_channels.channels_address(x.dtype.name)
+    elif conv_winograd.suits(task, whole):
+        params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
+        address = conv_winograd.winograd_address(x.dtype.name)
+    elif planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
         if not transposed:
             task = task._replace(planes=whole_planes(*geometry))
         params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
@@ -125,6 +149,31 @@ def native_convolution(
     return plan.use_native(address, params, 1, work, 1, scratch)
 
 
+def is_pointwise(geometry: Sequence[Sizes]) -> bool:
+    """Whether every result sees one position, and they all lie side by side: 1 x 1."""
+    return all(k == s == 1 and not p for k, s, p in zip(*geometry[2:5]))
+
+
+def are_last(x: Spec, y: Spec) -> bool:
+    """Whether both lie with their channels last."""
+    return all(is_channels_last(s.shape, s.strides) for s in (x, y)) and not x.contiguous
+
+
+def product_of(task: Task, geometry: Sequence[Sizes]) -> gemm.Product | None:
+    """A convolution as a matrix product of positions by channels, where it is one: 1 x 1, channels
+    last. Groups are its batch.
+    """
+    x, out = task.x, task.out
+    if not is_pointwise(geometry) or not are_last(x, out) or task.groups > 1 and task.rows == 1:
+        return None
+    group, row, channel = task.weight
+    return gemm.Product(
+        x.dtype.name, x.numel // x.shape[1], task.rows, task.channels, (1, task.groups),
+        (0, task.channels, x.shape[1], 1), (0, group, channel, row),
+        (0, task.rows, out.shape[1]), (0, task.rows, 0) if task.has_bias else None,
+    )  # fmt: skip
+
+
 def leftover(
     space: Sizes, result: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> tuple[int, ...]:
@@ -133,6 +182,13 @@ def leftover(
         n - ((m - 1) * s - 2 * p + d * (k - 1) + 1)
         for n, m, k, s, p, d in zip(space, result, kernel, stride, padding, dilation)
     )
+
+
+def as_input(g: Any, input: Spec) -> Any:
+    """A gradient in the layout of the input: channels last where that is."""
+    if suggests_channels_last(input.shape, input.strides):
+        return g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
+    return g
 
 
 def conjugate(x: Any) -> Any:
@@ -152,6 +208,7 @@ def input_gradient(
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
     space, kernel = input_like.shape[2:], weight.shape[2:]
+    g = as_input(g, input_like)
     if not transposed:
         extra = leftover(space, g.shape[2:], kernel, stride, padding, dilation)
         return convolution.call(
@@ -179,6 +236,7 @@ def weight_gradient(
 ) -> Any:
     """The gradient of the weight; the transpose has the roles of input and gradient exchanged."""
     kernel = tuple(weight_like.shape[2:])
+    g = as_input(g, input._spec)
     x, other = (g, conjugate(input)) if transposed else (conjugate(input), g)
     return convolution_weight.call(x, other, kernel, stride, padding, dilation, groups)
 
@@ -318,7 +376,17 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     )  # fmt: skip
     rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
     task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
-    if conv_weight_points.suits(task):
+    if is_pointwise(geometry) and are_last(x, g) and min(rows, channels) > 1:
+        shape = kind, rows, channels, x.numel // x.shape[1], (1, groups)
+        a, b = (0, rows, 1, g.shape[1]), (0, channels, x.shape[1], 1)
+        product = gemm.Product(*shape, a, b, (0, rows * channels, channels))
+        plan = call.plan(("other", "input"), [out])
+        return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
+    if conv_weight_channels.suits(task):
+        axes = conv_channels.axes_of((*geometry[:1], counts, *geometry[2:]), False)
+        found = conv_weight_channels.channels_params(task, axes, geometry[2], *threading())
+        address = conv_weight_channels.channels_address(kind)
+    elif conv_weight_points.suits(task):
         found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
         address = conv_weight_points.points_address(kind)
     else:

@@ -85,6 +85,28 @@ class Rows(NamedTuple):
     order: tuple[Any, ...]
 
 
+class Multiplication(NamedTuple):
+    """What a matrix product computes: alpha * a @ b + beta * init, where the plan's operands are
+    (init, a, b) or (a, b). The specs are those of the matrices, which may be seen otherwise.
+    """
+
+    a: Spec
+    b: Spec
+    c: Spec
+    init: Spec | None
+    alpha: float
+    beta: float
+
+
+class Several(NamedTuple):
+    """What kernels side by side compute: their `parts` (ops.several), and which of the plan's
+    operands each one works on.
+    """
+
+    parts: Sequence[Any]
+    places: Sequence[Sequence[int]]
+
+
 class Plan:
     """See the module's first lines.
 
@@ -112,7 +134,8 @@ class Plan:
         self.options, self.gradient, self.node_name = options or {}, gradient, node_name
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
-        self.formula: Formula | Folding | Rows | None = None  # where the compiler may compute it elsewhere
+        # where the compiler may compute it elsewhere
+        self.formula: Formula | Folding | Rows | Multiplication | Several | None = None
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []

@@ -5,24 +5,27 @@ Called by ops.matmul, ops.product_sums and ops.recurrent, which know shapes and 
     use_product(plan, a_spec, b_spec, c_spec)                   # c = a @ b
     use_product(plan, a_spec, b_spec, c_spec, bias_spec)        # c = bias + a @ b
 
+The compiler adds pointwise steps to what a product does (`with_epilogue`).
 Real dtypes run on the project's own kernels (ops.kernels.gemm), complex ones on OpenBLAS.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flambeau.codegen.expr import Expr
-from flambeau.codegen.loops import LoopPlan, plan_pointwise
+from flambeau.codegen.loops import LoopPlan, classify, plan_pointwise
+from flambeau.codegen.vector_function import VectorFunction
 from flambeau.core.spec import Spec
 from flambeau.core.strides import broadcast_strides
 from flambeau.ops.kernels import gemm
-from flambeau.ops.plan import Plan
+from flambeau.ops.plan import NUMBER_DTYPES, Formula, Multiplication, Plan
 from flambeau.ops.registry import engine
 from flambeau.runtime import blas
 from flambeau.runtime.threads import parallel_for
 
-Dimension = tuple[int, tuple[int, ...]]  # size, and strides of a, b, c and init
+Dimension = tuple[int, tuple[int, ...]]  # size, and strides of a, b, c, init and others
 
 
 def readable(spec: Spec) -> bool:
@@ -56,10 +59,17 @@ def folded(batch: list[Dimension], row: Dimension) -> tuple[list[Dimension], Dim
 
 
 def product_of(
-    a: Spec, b: Spec, c: Spec, init: Spec | None = None, alpha: float = 1, beta: float = 1
-) -> gemm.Product | None:
+    a: Spec,
+    b: Spec,
+    c: Spec,
+    init: Spec | None = None,
+    alpha: float = 1,
+    beta: float = 1,
+    others: Sequence[tuple[int, ...]] = (),
+) -> tuple[gemm.Product, list[tuple[int, int, int, int]]] | None:
     """The product c = alpha * a @ b + beta * init; batch dimensions broadcast. None where more than
-    two of them remain after folding.
+    two of them remain after folding. `others`: strides over c's dimensions, of which those of the
+    folded ones (outer, inner, row, column) come back.
     """
     lead = c.shape[:-2]
     m, k = a.shape[-2:]
@@ -70,15 +80,16 @@ def product_of(
     parts.append(
         (0,) * c.ndim if init is None else broadcast_strides(init.shape, init.strides, c.shape)
     )
-    rows = (m, (parts[0][-2], 0, parts[2][-2], parts[3][-2]))
+    parts += others
+    rows = (m, (parts[0][-2], 0, *(p[-2] for p in parts[2:])))
     sizes = [(size, tuple(p[d] for p in parts)) for d, size in enumerate(lead)]
     batch, (m, along) = folded(sizes, rows)
     if len(batch) > 2:
         return None
-    batch = [(1, (0, 0, 0, 0))] * (2 - len(batch)) + batch
+    batch = [(1, (0,) * len(parts))] * (2 - len(batch)) + batch
     steps = list(zip(*(strides for _, strides in batch), strict=True))
     column = 1 if n == 1 else parts[1][-1]
-    return gemm.Product(
+    product = gemm.Product(
         c.dtype.name,
         m,
         n,
@@ -91,6 +102,8 @@ def product_of(
         alpha,
         beta,
     )
+    places = range(4, len(parts))
+    return product, [(*steps[i], along[i], parts[i][-1]) for i in places]
 
 
 def outer_loops(a: Spec, b: Spec, c: Spec) -> LoopPlan:
@@ -138,12 +151,56 @@ def use_product(
         return use_blas(plan, a, b, c)
     if a.shape[-1] == 1 and init is None:
         return plan.use_kernel(outer_loops(a, b, c))
-    task = product_of(a, b, c, init, alpha, beta)
-    if task is None:
+    found = product_of(a, b, c, init, alpha, beta)
+    if found is None:
         return None
+    plan.formula = Multiplication(a, b, c, init, alpha, beta)
+    return run_product(plan, found[0])
+
+
+def run_product(plan: Plan, task: gemm.Product) -> Plan:
+    """Lets a plan run the kernel of a product."""
     return plan.use_native(
         *gemm.kernel(task, engine.core.threads(), engine.core.address(parallel_for))
     )
+
+
+def with_epilogue(
+    plan: Plan, product: Multiplication, formula: Formula, kinds: Sequence[Any],
+    places: Sequence[int], result: int,
+) -> Plan | None:  # fmt: skip
+    """Lets a plan compute a product, then a pointwise formula of its elements.
+
+    kinds, places: the specs (or types of numbers) of what the formula reads and writes, and which
+    of the plan's buffers each is, -1 for the product itself. `result` is a buffer for that. None
+    where elements of a row do not lie side by side, or the product would be divided in another way.
+    """
+    c, count = product.c, len(kinds) - len(formula.expressions)
+    strides = [
+        tuple(s * k.itemsize for s in broadcast_strides(k.shape, k.strides, c.shape))
+        if isinstance(k, Spec)
+        else (0,) * c.ndim
+        for k in kinds
+    ]
+    plain, found = product_of(*product), product_of(*product, others=strides)
+    if plain is None or found is None or plain[0] != found[0] or c.shape[-1] == 1:
+        return None
+    if not c.dtype.is_floating_point:
+        return None
+    dtypes = [k.dtype.name if isinstance(k, Spec) else NUMBER_DTYPES[k] for k in kinds]
+    function = VectorFunction(
+        formula.expressions,
+        tuple(dtypes[:count]),
+        tuple(dtypes[count:]),
+        "".join(classify(steps[3], dtype) for steps, dtype in zip(found[1], dtypes, strict=True)),
+        tuple(i for i, place in enumerate(places) if place < 0),
+    )
+    if not function.is_possible or "0" in function.classes[count:]:
+        return None
+    operands = tuple((max(0, i), *steps[:3]) for i, steps in zip(places, found[1], strict=True))
+    buffers = len(plan.inputs) + len(plan.outputs)
+    after = gemm.Epilogue(function, result, buffers, operands)
+    return run_product(plan, plain[0]._replace(epilogue=after))
 
 
 def use_blas(plan: Plan, a: Spec, b: Spec, c: Spec) -> Plan | None:

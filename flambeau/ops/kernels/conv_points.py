@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 
 from flambeau.codegen.llvm import load
-from flambeau.ops.kernels.gemm_tiles import transposed
+from flambeau.ops.kernels.transposers import transposed
 from flambeau.ops.kernels.vector_text import (
     ATTRIBUTES,
     ELEMENT,

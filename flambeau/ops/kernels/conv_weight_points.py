@@ -66,7 +66,7 @@ from flambeau.ops.kernels.conv_weight import (
     fill_inputs,
     share,
 )
-from flambeau.ops.kernels.gemm_tiles import transposer_address
+from flambeau.ops.kernels.transposers import transposer_address
 from flambeau.ops.kernels.vector_text import ELEMENT
 
 X, C, XP, CP, SIZE = f32, f32, pointer(f32), pointer(f32), 4  # replaced by `Unit`

@@ -4,6 +4,7 @@ and panels. Called by ops.matmul, ops.product_sums and ops.recurrent:
     task = Product("float32", m, n, k, batch=(1, 1), a=(0, 0, k, 1), b=(0, 0, n, 1), c=(0, 0, n))
     plan.use_native(*kernel(task, threads, parallel))
 
+A product may have an `Epilogue`: a bias, an activation, the sum with a residual, in the same pass.
 No operand is ever copied as a whole: the tiles read the left one with any strides, and panels of
 the right one are packed while they are in the cache. Halves and small integers are widened on the
 way.
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import Unit, f16, f32, f64, i8, i16, i32, i64, pointer, u8, u16, u32
+from flambeau.codegen.vector_function import VectorFunction, operations
 from flambeau.ops.kernels import gemm_native as native
 from flambeau.ops.kernels.gemm_tiles import (
     COLUMNS,
@@ -27,8 +29,8 @@ from flambeau.ops.kernels.gemm_tiles import (
     has_pairs,
     lanes_of,
     product_address,
-    transposer_address,
 )
+from flambeau.ops.kernels.transposers import transposer_address
 from flambeau.ops.kernels.vector_text import machine_vectors
 
 # stored dtype: (type in memory, type of arithmetic, dtype of the tiles)
@@ -47,6 +49,20 @@ STRIP = 8  # blocks of rows of a widened operand; more of them share packed pane
 SHALLOW = 16  # steps along k at a time when few rows meet a wide right operand
 TINY = 64  # elements up to which a panel is gathered one by one
 DOT_FROM = 32  # shortest k for which sums over lanes pay
+
+
+class Epilogue(NamedTuple):
+    """What becomes of the elements of a result before they are stored.
+
+    result: the buffer of c, which holds sums of some steps along k; scratch: the buffer of memory
+    for widened operands. operands: (buffer, and strides in bytes: outer, inner, row) of what the
+    function reads, then of what it writes.
+    """
+
+    function: VectorFunction
+    result: int
+    scratch: int
+    operands: tuple[tuple[int, int, int, int], ...]
 
 
 class Product(NamedTuple):
@@ -68,6 +84,18 @@ class Product(NamedTuple):
     alpha: float = 1.0
     beta: float = 1.0
     flipped: bool = False
+    epilogue: Epilogue | None = None
+
+    @property
+    def after(self) -> VectorFunction | None:
+        """What the last tiles compute."""
+        return None if self.epilogue is None else self.epilogue.function
+
+    @property
+    def work(self) -> int:
+        """Multiplications, or operations that take as long."""
+        each = self.k + (0 if self.after is None else operations(self.after.exprs))
+        return self.m * self.n * self.batch[0] * self.batch[1] * each
 
 
 class Kernel(NamedTuple):
@@ -122,9 +150,9 @@ def split(
     """(groups, panels in a group, chunks, blocks in a chunk) so that every thread finds `share`
     items.
     """
-    batch, macs = p.batch[0] * p.batch[1], p.m * p.n * p.k * p.batch[0] * p.batch[1]
+    batch = p.batch[0] * p.batch[1]
     group, chunk = 1 if one_panel else panels, blocks
-    if threads > 1 and macs >= THREADED_FROM and batch < share * threads:
+    if threads > 1 and p.work >= THREADED_FROM and batch < share * threads:
         wanted = -(-share * threads // batch)
         group = 1 if one_panel else max(1, -(-panels // wanted))
         chunks = max(1, wanted // -(-panels // group))
@@ -135,20 +163,23 @@ def split(
 def words(p: Product) -> list[int]:
     """The parameters, but for tiles, blocks and panels."""
     found = [0] * native.WORDS
-    init = p.init or (0, 0, 0)
+    init, given, after = p.init or (0, 0, 0), int(p.init is not None), p.epilogue
+    operands = [] if after is None else [word for operand in after.operands for word in operand]
     numbers = [struct.unpack("q", struct.pack("d", float(x)))[0] for x in (p.alpha, p.beta)]
     for place, value in (
         (native.M, p.m), (native.N, p.n), (native.K, p.k), (native.A_ROW, p.a[2]),
         (native.A_STEP, p.a[3]), (native.B_STEP, p.b[2]), (native.B_COLUMN, p.b[3]),
-        (native.C_ROW, p.c[2]), (native.INIT_ROW, init[2]), (native.INIT, int(p.init is not None)),
+        (native.C_ROW, p.c[2]), (native.INIT_ROW, init[2]), (native.INIT, given),
         (native.ALPHA, numbers[0]), (native.BETA, numbers[1]), (native.INNER, p.batch[1]),
         (native.A_OUTER, p.a[0]), (native.A_INNER, p.a[1]), (native.B_OUTER, p.b[0]),
         (native.B_INNER, p.b[1]), (native.C_OUTER, p.c[0]), (native.C_INNER, p.c[1]),
         (native.INIT_OUTER, init[0]), (native.INIT_INNER, init[1]),
-        (native.FLIPPED, int(p.flipped)),
+        (native.FLIPPED, int(p.flipped)), (native.RESULT, after.result if after else given + 2),
+        (native.SCRATCH, after.scratch if after else given + 3),
+        (native.OPERANDS, len(operands) // native.OPERAND_WORDS),
     ):  # fmt: skip
         found[place] = value
-    return found
+    return found + operands
 
 
 def divided(
@@ -167,9 +198,8 @@ def divided(
 def finished(p: Product, address: int, found: list[int], threads: int) -> Kernel:
     """The kernel with its number of items, and whether threads share them."""
     items = p.batch[0] * p.batch[1] * found[native.GROUPS] * found[native.CHUNKS]
-    macs = p.m * p.n * p.k * p.batch[0] * p.batch[1]
-    grain = -(-items // (2 * PER_THREAD * threads)) if macs >= THREADED_FROM else 0
-    return Kernel(address, found, items, macs >> 3, grain)
+    grain = -(-items // (2 * PER_THREAD * threads)) if p.work >= THREADED_FROM else 0
+    return Kernel(address, found, items, p.work >> 3, grain)
 
 
 class Tiling(NamedTuple):
@@ -221,7 +251,10 @@ def use_tiles(found: list[int], p: Product, tiling: Tiling) -> None:
             )):  # fmt: skip
                 if used:
                     tile = Tile(tiling.dtype, lanes, height, vectors, edge)
-                    found[high * native.TILE_KINDS + kind] = product_address(tile, p.dtype)
+                    place = high * native.TILE_KINDS + kind
+                    found[place] = product_address(tile, p.dtype)
+                    if p.after is not None:
+                        found[native.AFTER + place] = product_address(tile, p.dtype, p.after)
 
 
 def product_kernel(p: Product, threads: int) -> Kernel:
@@ -318,7 +351,8 @@ def dot_kernel(p: Product, threads: int) -> Kernel:
             used = (not r or rows[2] < rows[0]) and (not c or columns[2] < columns[0])
             if used and height and width:
                 tile = Tile(kind, lanes_of(kind), height, width)
-                found[r * native.TILE_KINDS + c] = dot_address(tile, p.dtype)
+                place = r * native.TILE_KINDS + c + (0 if p.after is None else native.AFTER)
+                found[place] = dot_address(tile, p.dtype, p.after)
     return finished(p, code(native.dot_product, p.dtype, False), found, threads)
 
 

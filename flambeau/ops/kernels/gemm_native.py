@@ -8,7 +8,8 @@ batch; the thread pool takes items. Words and their meaning are made by ops.kern
     dot_product  the same where both operands are contiguous along k and the result has few rows
 
 X is the element type in memory, C that of arithmetic, P what panels consist of: C, or pairs of
-bfloat16.
+bfloat16. Where there is an epilogue, other tiles take the last steps along k: they store what
+becomes of the result (codegen.vector_function).
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ BFLOAT, PAIRS, PER = False, False, 1  # template: bfloat16; multiplied in pairs;
 LANES = 16  # template: results in a vector
 PANEL_BYTES = 1 << 16  # a packed panel: with the left operand's rows it fits the second-level cache
 WIDE_PANEL_BYTES = 1 << 17  # of widened elements: packed for many rows
-ProductTile = Signature(void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64)
-DotTile = Signature(void, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr)
+ProductTile = Signature(
+    void, ptr, i64, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, i64, ptr, i64, i64
+)
+DotTile = Signature(void, ptr, i64, ptr, i64, i64, ptr, i64, ptr, i64, ptr, ptr, i64, i64)
 Transposer = Signature(void, ptr, i64, i64, i64, ptr, i64)
 Parallel = Signature(void, ptr, ptrp, i64p, i64, i64)
 Packer = Signature(void, ptr, ptr, i64, i64, i64, ptr)
@@ -52,8 +55,11 @@ Packer = Signature(void, ptr, ptr, i64, i64, i64, ptr)
     GROUPS, GROUP, CHUNKS, CHUNK, ROWS, TALL, BLOCKS, VECTORS, WIDE, PANELS, DEPTH, PACK, FLIPPED,
     READY, STRIP, WIDENER, PACKER,
     STRIPS, BATCH, ITEMS, GRAIN, PARALLEL, RIGHT_AT, RIGHT_SIZE,
-) = (0, *range(6, 52))  # fmt: skip
-WORDS = 52
+    RESULT, SCRATCH, OPERANDS, AFTER,
+) = (0, *range(6, 56))  # fmt: skip
+WORDS = AFTER + 6  # the last tiles; then OPERAND_WORDS for each operand of the epilogue
+OPERAND_WORDS = 4  # its buffer; strides in bytes of the outer and the inner batch and of rows
+MOST_OPERANDS = 32
 TILE_KINDS = 3  # tiles for a wide panel, for a narrow one, for the last; first those of tall blocks
 PACK_NONE, PACK_ROWS, PACK_COLUMNS = 0, 1, 2
 # work[]: where the item's matrices begin, and its blocks and panels
@@ -78,7 +84,7 @@ def find_item(item: i64, buffers: ptrp, params: i64p, work: i64p) -> void:
     work[ITEM_A] = i64(place + (outer * params[A_OUTER] + inner * params[A_INNER]))
     place = buffers[given + 1 - params[FLIPPED]]
     work[ITEM_B] = i64(place + (outer * params[B_OUTER] + inner * params[B_INNER]))
-    place = buffers[given + 2]
+    place = buffers[params[RESULT]]
     work[ITEM_C] = i64(place + (outer * params[C_OUTER] + inner * params[C_INNER]))
     work[ITEM_INIT] = 0
     if given != 0:
@@ -90,6 +96,18 @@ def find_item(item: i64, buffers: ptrp, params: i64p, work: i64p) -> void:
     work[FIRST_PANEL] = part * params[GROUP]
     last = work[FIRST_PANEL] + params[GROUP]
     work[LAST_PANEL] = last if last < params[PANELS] else params[PANELS]
+
+
+@native
+def find_operands(buffers: ptrp, params: i64p, work: i64p, places: i64p) -> void:
+    """Where the operands of the epilogue begin for the item's matrices, and their rows' strides."""
+    outer, inner = i64(0), work[ITEM_BATCH]
+    if inner >= params[INNER]:
+        outer, inner = inner // params[INNER], inner % params[INNER]
+    for i in range(params[OPERANDS]):
+        operand = params + (WORDS + OPERAND_WORDS * i)
+        places[2 * i] = i64(buffers[operand[0]]) + outer * operand[1] + inner * operand[2]
+        places[2 * i + 1] = operand[3]
 
 
 @native
@@ -170,6 +188,7 @@ def run_panel(
     params: i64p,
     panel: pointer(C),
     numbers: pointer(C),
+    places: i64p,
 ) -> void:
     """Steps `done` to `done + count` of the item's blocks times one panel."""
     column = first_of(index, params[WIDE], params[VECTORS]) * LANES
@@ -192,6 +211,8 @@ def run_panel(
     init_row = params[INIT_ROW]
     if done > 0:
         init, init_row, numbers = c, params[C_ROW], numbers + 2
+    if params[OPERANDS] != 0 and done + count == params[K]:
+        kind += AFTER - TILES
     for block in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
         row = first_of(block, params[TALL], params[ROWS])
         start = init
@@ -210,6 +231,9 @@ def run_panel(
             init_row,
             numbers,
             columns - width + LANES,
+            places,
+            row,
+            column,
         )
 
 
@@ -227,16 +251,18 @@ def read_numbers(params: i64p, numbers: pointer(C)) -> void:
 def product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Items of a product in one dtype."""
     memory, numbers, work = stack(u8, PANEL_BYTES + 64), stack(C, 4), stack(i64, 9)
+    places = stack(i64, 2 * MOST_OPERANDS)
     panel: pointer(C) = ptr((i64(memory) + 63) & -64)
     read_numbers(params, numbers)
     for item in range(start, stop):
         find_item(item, buffers, params, work)
+        find_operands(buffers, params, work, places)
         done = i64(0)
         while True:
             left = params[K] - done
             count = left if left < params[DEPTH] else params[DEPTH]
             for index in range(work[FIRST_PANEL], work[LAST_PANEL]):
-                run_panel(index, done, count, work, params, panel, numbers)
+                run_panel(index, done, count, work, params, panel, numbers, places)
             done += count
             if done >= params[K]:
                 break
@@ -299,7 +325,7 @@ def widen_left(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Strips of rows of the left operands, widened."""
     given = params[INIT]
     base: pointer(X) = buffers[given + params[FLIPPED]]
-    left: pointer(P) = buffers[given + 3]
+    left: pointer(P) = buffers[params[SCRATCH]]
     pairs = (params[K] + PER - 1) // PER
     for item in range(start, stop):
         batch, first = item // params[STRIPS], (item % params[STRIPS]) * params[STRIP]
@@ -316,7 +342,7 @@ def pack_right(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Panels of the right operands, for many strips."""
     given = params[INIT]
     base: pointer(X) = buffers[given + 1 - params[FLIPPED]]
-    panels: pointer(P) = buffers[given + 3]
+    panels: pointer(P) = buffers[params[SCRATCH]]
     for item in range(start, stop):
         batch, index = item // params[PANELS], item % params[PANELS]
         b = place_of(base, batch, params, params + B_OUTER)
@@ -327,8 +353,9 @@ def pack_right(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Items of a widened product: a panel that blocks of rows go through."""
     memory, numbers, work = stack(u8, WIDE_PANEL_BYTES + 64), stack(C, 4), stack(i64, 9)
+    places = stack(i64, 2 * MOST_OPERANDS)
     own: pointer(P) = ptr((i64(memory) + 63) & -64)
-    scratch: pointer(P) = buffers[params[INIT] + 3]
+    scratch: pointer(P) = buffers[params[SCRATCH]]
     pairs = (params[K] + PER - 1) // PER
     row_step, step = pairs, i64(1)
     if params[WIDENER] == 0:
@@ -338,6 +365,7 @@ def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     read_numbers(params, numbers)
     for item in range(start, stop):
         find_item(item, buffers, params, work)
+        find_operands(buffers, params, work, places)
         index = work[FIRST_PANEL]
         column = first_of(index, params[WIDE], params[VECTORS]) * LANES
         width = (params[VECTORS] if index < params[WIDE] else params[VECTORS] - 1) * LANES
@@ -345,6 +373,7 @@ def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         columns = width
         if index == params[PANELS] - 1:
             kind, columns = i64(2), params[N] - column
+        kind += (AFTER - TILES) if params[OPERANDS] != 0 else i64(0)
         panel = own
         if params[READY] != 0:
             panel = scratch + (params[RIGHT_AT] + work[ITEM_BATCH] * params[RIGHT_SIZE])
@@ -376,6 +405,9 @@ def narrow_items(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                 params[INIT_ROW],
                 numbers,
                 columns - width + LANES,
+                places,
+                row,
+                column,
             )
 
 
@@ -398,10 +430,11 @@ def narrow_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 @native
 def dot_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Items of a product whose operands are contiguous along k: VECTORS counts columns here."""
-    numbers, work = stack(C, 4), stack(i64, 9)
+    numbers, work, places = stack(C, 4), stack(i64, 9), stack(i64, 2 * MOST_OPERANDS)
     read_numbers(params, numbers)
     for item in range(start, stop):
         find_item(item, buffers, params, work)
+        find_operands(buffers, params, work, places)
         a: pointer(X) = ptr(work[ITEM_A])
         b: pointer(X) = ptr(work[ITEM_B])
         c: pointer(X) = ptr(work[ITEM_C])
@@ -409,6 +442,7 @@ def dot_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         for index in range(work[FIRST_PANEL], work[LAST_PANEL]):
             column = first_of(index, params[WIDE], params[VECTORS])
             kind = i64(0) if index < params[WIDE] else i64(1)
+            kind += (AFTER - TILES) if params[OPERANDS] != 0 else i64(0)
             for block in range(work[FIRST_BLOCK], work[LAST_BLOCK]):
                 row = first_of(block, params[TALL], params[ROWS])
                 before = init
@@ -425,6 +459,9 @@ def dot_product(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
                     before,
                     params[INIT_ROW],
                     numbers,
+                    places,
+                    row,
+                    column,
                 )
 
 

@@ -1,15 +1,15 @@
 """The inner loops of matrix products as LLVM IR: register tiles of `rows` x `vectors` accumulators.
 
-Three pieces, each compiled for the sizes that a plan needs, and found by address:
+Two pieces, each compiled for the sizes that a plan needs, and found by address:
 
     product_address(Tile("float32", 16, 8, 3), "float16")       # elements of a times rows of b
     dot_address(Tile("float32", 16, 4, 6), "float16")           # both contiguous along k
-    transposer_address("float32", "float32")                    # rows of b as columns of a panel
 
 The product tile reads `a` one element at a time, so any strides do, and `b` by vectors of its rows;
 where the rows of `b` are not contiguous, ops.kernels.gemm packs a panel first. The result is
 `alpha * sum + beta * init`, where `init` may be a row (a bias), a matrix, the result itself, or
-absent. Register tiles after Goto and van de Geijn (2008).
+absent; an epilogue (codegen.vector_function) takes each vector of it from its register. Register
+tiles after Goto and van de Geijn (2008).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import functools
 from typing import NamedTuple
 
 from flambeau.codegen.llvm import engine, load
+from flambeau.codegen.vector_function import VectorFunction, operations
 from flambeau.ops.kernels.vector_text import (
     ATTRIBUTES,
     Text,
     machine_vectors,
-    shuffle,
     splat,
     sums_of_rows,
 )
@@ -37,6 +37,8 @@ ELEMENT = {
 PAIRS = "bfloat16"  # a tile of this dtype multiplies pairs of bfloat16 and adds them in float32
 # most accumulators in vectors for a number of rows, by the number of vector registers
 VECTORS = {32: (8, 8, 8, 6, 5, 4, 3, 3), 16: (6, 5, 3, 3)}
+OF_EPILOGUE = ", ptr readonly %places, i64 %row, i64 %column"  # its arguments
+INLINED = 6  # most operations of an epilogue that is repeated for every vector
 # most columns of a dot tile for a number of rows
 COLUMNS = {32: (8, 8, 8, 6, 4, 4, 3, 3), 16: (8, 4, 3, 2)}
 
@@ -72,8 +74,9 @@ def lanes_of(dtype: str) -> int:
 class Writer:
     """The vectors of a tile's dtype: names of types and the instructions that differ by dtype."""
 
-    def __init__(self, tile: Tile):
-        self.text, self.tile = Text(), tile
+    def __init__(self, tile: Tile, after: VectorFunction | None = None):
+        self.text, self.tile, self.after = Text(), tile, after
+        self.others: list[str] = []  # the epilogue
         self.pairs = tile.dtype == PAIRS
         self.scalar, self.size, short = ELEMENT["float32" if self.pairs else tile.dtype]
         self.factor = "i32" if self.pairs else self.scalar  # what a and b consist of
@@ -135,7 +138,27 @@ class Writer:
     def function(self, name: str, arguments: str) -> str:
         """The whole text of the function."""
         head = f'define void @"{name}"({arguments}) {ATTRIBUTES} {{'
-        return "\n".join([*sorted(self.declared), head, *self.text.lines, "}"])
+        return "\n".join([*sorted(self.declared), head, *self.text.lines, "}", *self.others])
+
+    def finish(self, values: list[str], lanes: int, row: int, mask: str | None) -> None:
+        """Hands a row of the result to the epilogue, which stores what becomes of it."""
+        assert self.after is not None
+        kind = f"<{lanes} x {self.scalar}>"
+        if lanes == 1:  # a vector of one element is none
+            values = [self.text(f"extractelement {kind} {value}, i64 0") for value in values]
+            kind = self.scalar
+        if not self.others:
+            inline = "alwaysinline " if operations(self.after.exprs) <= INLINED else "noinline "
+            self.others, declared = self.after.define(
+                "@after", lanes, len(values), mask is not None, inline + ATTRIBUTES
+            )
+            self.declared |= declared
+        arguments = [f"{kind} {value}" for value in values]
+        number = self.text(f"add nsw i64 %row, {row}")
+        arguments += ["ptr %places", f"i64 {number}", "i64 %column"]
+        if mask is not None:
+            arguments.append(f"<{lanes} x i1> {mask}")
+        self.text.do(f"call void @after({', '.join(arguments)})")
 
 
 def product_loop(w: Writer) -> list[list[str]]:
@@ -186,40 +209,59 @@ def store_rows(w: Writer, stored: str, sums: list[list[str]]) -> None:
         for r, row in enumerate(scaled):
             if label == "added":
                 before = w.place("%init", text(f"mul nsw i64 %init.row, {r}"), memory)
+                places = [w.place(before, j * tile.lanes, memory) for j in range(len(row))]
+                row = [
+                    add_init(w, stored, beta, total, place, edge if j == len(row) - 1 else None)
+                    for j, (total, place) in enumerate(zip(row, places, strict=True))
+                ]
+            if w.after is not None:
+                row = [rounded(w, stored, tile.lanes, total) for total in row]
+                w.finish(row, tile.lanes, r, edge)
+                continue
             for j, total in enumerate(row):
                 mask = edge if j == tile.vectors - 1 else None
-                if label == "added":
-                    start = load_stored(w, stored, w.place(before, j * tile.lanes, memory), mask)
-                    start = widened(text, stored, w.scalar, tile.lanes, start)
-                    v = w.vector
-                    if w.floating:
-                        name = f"llvm.fma.{w.suffix}"
-                        total = text(w.call(v, name, f"{v} {beta}", f"{v} {start}", f"{v} {total}"))
-                    else:
-                        total = text(f"add {v} {total}, {w.times(beta, start)}")
                 store_stored(w, stored, total, w.place(targets[r], j * tile.lanes, memory), mask)
         text.do("ret void")
 
 
-def product_tile(tile: Tile, stored: str, name: str) -> str:
+def add_init(w: Writer, stored: str, beta: str, total: str, place: str, mask: str | None) -> str:
+    """The vector `total` + beta * init."""
+    text, v = w.text, w.vector
+    start = widened(text, stored, w.scalar, w.tile.lanes, load_stored(w, stored, place, mask))
+    if w.floating:
+        name = f"llvm.fma.{w.suffix}"
+        return text(w.call(v, name, f"{v} {beta}", f"{v} {start}", f"{v} {total}"))
+    return text(f"add {v} {total}, {w.times(beta, start)}")
+
+
+def rounded(w: Writer, stored: str, lanes: int, value: str) -> str:
+    """A vector of results as it would be read from memory."""
+    return widened(
+        w.text, stored, w.scalar, lanes, narrowed(w.text, stored, w.scalar, lanes, value)
+    )
+
+
+def product_tile(tile: Tile, stored: str, name: str, after: VectorFunction | None = None) -> str:
     """IR of `name(a, row of a, step of a, b, step of b, count, c, row of c, init, row of init,
-    numbers, width)`: steps are along k, `numbers` are alpha and beta; c and init are `stored`.
+    numbers, width, places, row, column)`: steps are along k, `numbers` are alpha and beta; c and
+    init are `stored`. With an epilogue, whose operands are at `places`, c is not written.
     """
-    w = Writer(tile)
+    w = Writer(tile, after)
     w.text.label("entry")
     store_rows(w, stored, product_loop(w))
     return w.function(
         name,
         "ptr readonly %a, i64 %a.row, i64 %a.step, ptr readonly %b, i64 %b.step, i64 %count, "
-        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers, i64 %width",
+        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers, i64 %width"
+        + OF_EPILOGUE,
     )
 
 
 @functools.cache
-def product_address(tile: Tile, stored: str) -> int:
+def product_address(tile: Tile, stored: str, after: VectorFunction | None = None) -> int:
     """Machine code of a product tile whose results are stored as that dtype."""
-    name = f"gemm_product_{stored}_{tile.name}_2"
-    return load(name, lambda: product_tile(tile, stored, name))[name]
+    name = f"gemm_product_{stored}_{tile.name}_{after.name if after else 3}"
+    return load(name, lambda: product_tile(tile, stored, name, after))[name]
 
 
 # how a stored dtype is read: (LLVM's type in memory, bytes)
@@ -309,11 +351,12 @@ def store_stored(w: Writer, stored: str, value: str, place: str, mask: str | Non
     )
 
 
-def dot_tile(tile: Tile, stored: str, name: str) -> str:
-    """IR of `name(a, row of a, b, row of b, count, c, row of c, init, row of init, numbers)`: rows
-    of a times rows of b, both contiguous along k; the tile's vectors are columns of c.
+def dot_tile(tile: Tile, stored: str, name: str, after: VectorFunction | None = None) -> str:
+    """IR of `name(a, row of a, b, row of b, count, c, row of c, init, row of init, numbers, places,
+    row, column)`: rows of a times rows of b, both contiguous along k; the tile's vectors are
+    columns of c. The epilogue is that of a product tile.
     """
-    w, memory = Writer(tile), STORED[stored][0]
+    w, memory = Writer(tile, after), STORED[stored][0]
     text, columns = w.text, tile.vectors
     text.label("entry")
     xs = [w.place("%a", text(f"mul nsw i64 %a.row, {r}"), memory) for r in range(tile.rows)]
@@ -355,7 +398,8 @@ def dot_tile(tile: Tile, stored: str, name: str) -> str:
     return w.function(
         name,
         "ptr readonly %a, i64 %a.row, ptr readonly %b, i64 %b.row, i64 %count, "
-        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers",
+        "ptr %c, i64 %c.row, ptr readonly %init, i64 %init.row, ptr readonly %numbers"
+        + OF_EPILOGUE,
     )
 
 
@@ -391,84 +435,16 @@ def store_sums(w: Writer, stored: str, sums: list[list[str]]) -> None:
                 start = text(f"load <{columns} x {memory}>, ptr {before}, align {size}")
                 start = widened(text, stored, w.scalar, columns, start)
                 total = text(f"{plus} {row} {total}, {text(f'{times} {row} {beta}, {start}')}")
+            if w.after is not None:
+                w.finish([rounded(w, stored, columns, total)], columns, r, None)
+                continue
             value = narrowed(text, stored, w.scalar, columns, total)
             text.do(f"store <{columns} x {memory}> {value}, ptr {targets[r]}, align {size}")
         text.do("ret void")
 
 
 @functools.cache
-def dot_address(tile: Tile, stored: str) -> int:
+def dot_address(tile: Tile, stored: str, after: VectorFunction | None = None) -> int:
     """Machine code of a dot tile for operands of a stored dtype."""
-    name = f"gemm_dot_{stored}_{tile.name}_2"
-    return load(name, lambda: dot_tile(tile, stored, name))[name]
-
-
-def transposed(text: Text, scalar: str, lanes: int, rows: list[str]) -> list[str]:
-    """The columns of a square block given by its rows: halves are exchanged at each distance."""
-    vector, distance = f"<{lanes} x {scalar}>", 1
-    while distance < lanes:
-        block = 2 * distance
-        low = [i if i % block < distance else lanes + i - distance for i in range(lanes)]
-        high = [i + distance if i % block < distance else lanes + i for i in range(lanes)]
-        for i in range(lanes):
-            if i % block < distance:
-                a, b = rows[i], rows[i + distance]
-                rows[i] = shuffle(text, vector, a, b, low)
-                rows[i + distance] = shuffle(text, vector, a, b, high)
-        distance = block
-    return rows
-
-
-def transposer(stored: str, dtype: str, name: str) -> str:
-    """IR of `name(source, row of source, valid rows, count, target, step)`: at most one vector's
-    number of rows, contiguous along k, become columns of a panel whose rows are `step` apart.
-    Whole vectors are written, so the panel has room for a vector's number of rows more.
-    """
-    scalar, lanes = "i32" if dtype == PAIRS else ELEMENT[dtype][0], lanes_of(dtype)
-    w = Writer(Tile(dtype, lanes, 1, 1))
-    text, memory = w.text, STORED[stored][0]
-    vector, block = f"<{lanes} x {memory}>", f"<{lanes} x {scalar}>"
-    text.label("entry")
-    last, rows = text("sub nsw i64 %valid, 1"), []
-    for r in range(lanes):
-        row = text(w.call("i64", "llvm.smin.i64", f"i64 {r}", f"i64 {last}"))
-        rows.append(w.place("%source", text(f"mul nsw i64 {row}, %source.row"), memory))
-    whole = text(f"and i64 %count, {-lanes}")
-    edge = w.mask(text(f"sub nsw i64 %count, {whole}"))
-    text.do("br label %head")
-    text.label("head")
-    text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %write ]")
-    text.do(f"br i1 {text('icmp slt i64 %k, %count')}, label %body, label %done")
-    text.label("body")
-    text.do(f"br i1 {text(f'icmp slt i64 %k, {whole}')}, label %full, label %part")
-    text.label("full")
-    full = [load_stored(w, stored, w.place(row, "%k", memory), None) for row in rows]
-    text.do("br label %write")
-    text.label("part")
-    part = [load_stored(w, stored, w.place(row, "%k", memory), edge) for row in rows]
-    text.do("br label %write")
-    text.label("write")
-    values = []
-    for r in range(lanes):
-        text.do(f"%row.{r} = phi {vector} [ {full[r]}, %full ], [ {part[r]}, %part ]")
-    for r in range(lanes):
-        values.append(widened(text, stored, scalar, lanes, f"%row.{r}"))
-    target = w.place("%target", text("mul nsw i64 %k, %step"), scalar)
-    for i, column in enumerate(transposed(text, scalar, lanes, values)):
-        place = w.place(target, text(f"mul nsw i64 %step, {i}"), scalar)
-        text.do(f"store {block} {column}, ptr {place}, align {w.size}")
-    text.do(f"%k.next = add nuw nsw i64 %k, {lanes}")
-    text.do("br label %head")
-    text.label("done")
-    text.do("ret void")
-    return w.function(
-        name,
-        "ptr readonly %source, i64 %source.row, i64 %valid, i64 %count, ptr %target, i64 %step",
-    )
-
-
-@functools.cache
-def transposer_address(stored: str, dtype: str) -> int:
-    """Machine code of a transposer from a stored dtype to the one that a tile computes in."""
-    name = f"gemm_transposer_{stored.replace(' ', '_')}_{dtype}_{lanes_of(dtype)}_1"
-    return load(name, lambda: transposer(stored, dtype, name))[name]
+    name = f"gemm_dot_{stored}_{tile.name}_{after.name if after else 3}"
+    return load(name, lambda: dot_tile(tile, stored, name, after))[name]

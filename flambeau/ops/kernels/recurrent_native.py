@@ -91,7 +91,7 @@ def run_product(
     work[FIRST_BLOCK] = first_block
     work[LAST_BLOCK] = last_block
     for index in range(words[PANELS]):
-        run_panel(index, 0, words[K], work, words, None, numbers)
+        run_panel(index, 0, words[K], work, words, None, numbers, None)
 
 
 @native
