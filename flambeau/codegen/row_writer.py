@@ -85,7 +85,9 @@ class RowWriter(ReductionWriter):
         places = offsets if self.inner else self._moved(offsets)
         bases = [emitter.at(base, place) for base, place in zip(buffers, places)]
         self._sweeps(bases)
-        unfinished = [k for k, expr in enumerate(self.program.outputs) if not self._is_stored(k, expr)]
+        unfinished = [
+            k for k, expr in enumerate(self.program.outputs) if not self._is_stored(k, expr)
+        ]
         if unfinished:
             self._each_segment(bases, (), lambda moved, _: self._elements_loop(moved, unfinished))
         if program.row_outputs:
@@ -150,7 +152,9 @@ class RowWriter(ReductionWriter):
             names = [self.emitter.after_load(self._masked_load(address, dtype), dtype, lanes)]
         else:
             names = load(self.emitter, address, dtype, lanes=lanes)
-        return {(f"x{number}", part): name for part, name in enumerate(names[: len(parts((expr,)))])}
+        return {
+            (f"x{number}", part): name for part, name in enumerate(names[: len(parts((expr,)))])
+        }
 
     def _is_stored(self, output: int, expr: Expr) -> bool:
         """Whether an output has been stored as an element."""
@@ -190,7 +194,7 @@ class RowWriter(ReductionWriter):
         """Show later expressions what belongs to the row."""
         self.scalars.update(slots)
         for slot, name in slots.items():
-            self.seen[slot] = self.in_lanes(name, self.slot_dtypes[slot[0]])
+            self.seen[slot] = self.in_lanes(name, self.slot_dtypes[str(slot[0])])
 
     def _folded(self, fold: Fold, bases: Sequence[str]) -> dict[Slot, str]:
         """The results of a fold: the walk of a reduction kernel over the blocks of the row."""

@@ -27,7 +27,6 @@ rows that are neighbours in memory, an item is a tile of them.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -35,7 +34,7 @@ from math import prod
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
 from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, cost, symbol
 from flambeau.codegen.monoids import Reduction, Stage, Values
-from flambeau.codegen.reduce import GATHERED, NARROW, group_lanes, groups_fit
+from flambeau.codegen.reduce import GATHERED, NARROW, as_bits, group_lanes, groups_fit, taking_order
 from flambeau.codegen.row_writer import RowWriter
 
 LANES = (64, 32, 16, 8, 4, 1)
@@ -44,8 +43,8 @@ CACHE = 1 << 19  # bytes of a tile of rows that several sweeps should find in th
 
 @dataclass(frozen=True)
 class Fold:
-    """A reduction whose stages are those of a row program from number `first` on; its slots stage0.0
-    and so on have the program's numbers.
+    """A reduction whose stages are those of a row program from number `first` on; its slots
+    stage0.0 and so on have the program's numbers.
     """
 
     first: int
@@ -161,11 +160,12 @@ def plan_rows(
     `strides` are the operands' byte strides over the rows, `along` those along a segment (0 for row
     outputs), `across` those from one segment to the next; operands are inputs, outputs, row
     outputs, and `output_dtypes` names those of the latter two. `in_place`: outputs may be the very
-    memory of inputs, so that no row may be computed twice. `lanes` sets the vectors' length.
+    memory of inputs, so that no row may be computed twice. `lanes` sets the length of vectors that
+    lie along rows.
     """
     dtypes = (*input_dtypes, *output_dtypes)
-    order = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
-    kept, row_steps = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in strides])
+    dims = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
+    kept, row_steps = collapse([sizes[d] for d in dims], [[s[d] for d in dims] for s in strides])
     columns = [[s[d] for s in row_steps] for d in range(len(kept))]
     at = None if in_place else _vector_dimension(kept, columns, along, segments * length)
     outer, vector, width, group = at is not None, list(along), 1, 1
@@ -177,32 +177,25 @@ def plan_rows(
     if group > 1:
         outer, length = False, length * group
         del kept[-1], columns[-1]
-    lanes = lanes or _lanes(dtypes, width if outer else length, vector, outer, segments * length, group)
+    if outer or not lanes:
+        lanes = _lanes(dtypes, width if outer else length, vector, outer, segments * length, group)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
     places = [0] * len(kept)
     if outer and at is not None:
         kept[at], places[at] = -(-width // lanes), lanes
         columns[at] = [stride * lanes for stride in vector]
-    bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
     across = across or [0] * len(dtypes)
     steps = vector if group > 1 else along
-    params = [length, segments, width, len(kept), *steps, *across, *bits, *kept]
-    outer_steps = [[column[operand] for column in columns] for operand in range(len(dtypes))]
-    for inner, steps in zip((*vector, 0), (*outer_steps, places)):
-        params += [inner, *steps]
+    params = [length, segments, width, len(kept), *steps, *across, *as_bits(parameters), *kept]
+    tables = [[column[operand] for column in columns] for operand in range(len(dtypes))]
+    params += [n for pair in zip((*vector, 0), (*tables, places)) for n in (pair[0], *pair[1])]
     kernel = RowKernel(
-        program,
-        tuple(input_dtypes),
-        tuple(output_dtypes),
-        "outer" if outer else "inner",
-        classes,
-        lanes,
-        segments > 1,
-        group,
-    )
+        program, tuple(input_dtypes), tuple(output_dtypes), "outer" if outer else "inner", classes,
+        lanes, segments > 1, group,
+    )  # fmt: skip
     elements = prod(sizes) * segments * (length // group)
     work = round(elements * cost(program.expressions(), dtypes))
-    order = (kernel.structure, lanes, segments, length, *([group] if group > 1 else ()))
+    order = taking_order(kernel.structure, lanes, group, segments, length)
     return LoopPlan(
         kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False, order=order
     )

@@ -107,7 +107,9 @@ class Group:
         """Whether an operand does not move along a row."""
         return bool(self.along) and not any(strides[d] for d in self.along)
 
-    def segments(self, strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]] | None:
+    def segments(
+        self, strides: Sequence[Sequence[int]]
+    ) -> tuple[list[int], list[list[int]]] | None:
         """(number of segments, elements of each) and each operand's strides along both; None where
         these do not lie as the anchors' do.
         """
@@ -128,7 +130,7 @@ class Group:
         formula: Any = (steps[0][1] if anchor is None else anchor).plan.formula
         if prod(formula.shape) == 0:
             return None
-        group = cls(formula.shape, *([] if anchor is None else row_of(anchor)))
+        group = cls(formula.shape) if anchor is None else cls(formula.shape, *row_of(anchor))
         if anchor is not None and group.length < 2:
             return None
         return group if all(group.add(number, step) for number, step in steps) else None
@@ -209,12 +211,10 @@ class Group:
         number = len(self.folds)
         self.folds.append(Fold(first, reduction))
         self.parameters += folding.parameters
-        results = [
-            Expr.slot(f"fold{number}.{k}", e.dtype) for k, e in enumerate(reduction.finish)
-        ]
-        strides = [row_major(folding.shape, folding.dims, v.spec.itemsize) for v in step.outputs]
+        results = [Expr.slot(f"fold{number}.{k}", e.dtype) for k, e in enumerate(reduction.finish)]
+        steps = [row_major(folding.shape, folding.dims, v.spec.itemsize) for v in step.outputs]
         shape = without(folding.shape, folding.dims)
-        return self.define(step.outputs, results, strides, shape, self.row_shape)
+        return self.define(step.outputs, results, steps, shape, self.row_shape)
 
     def add_rows(self, step: Step, rows: Rows) -> bool:
         """A row program."""
@@ -223,27 +223,23 @@ class Group:
         places: dict[int, Expr] = {}
         for i, value in enumerate(step.inputs):
             strides = rows.strides[i]
-            found = self.operand(
-                value, step.plan.inputs[i].spec, strides, rows.shape, self.shape
-            )
+            found = self.operand(value, step.plan.inputs[i].spec, strides, rows.shape, self.shape)
             if found is None or not self.lies_along(strides, rows.shape):
                 return False
             places[i] = found
         program = rows.program
         rename = self.translation({})
-        elements = {
-            f"x{k}": rename(e).with_inputs(places) for k, e in enumerate(program.elements)
-        }
+        elements = {f"x{k}": rename(e).with_inputs(places) for k, e in enumerate(program.elements)}
         translate = self.translation(elements)
         reduction = translated(program.as_reduction(), translate)
         self.stages += reduction.stages
         self.parameters += rows.parameters
-        count, strides = len(program.outputs), rows.strides[len(step.inputs) :]
+        count, steps = len(program.outputs), rows.strides[len(step.inputs) :]
         outputs = [translate(e) for e in program.outputs]
         numbers = [translate(e) for e in program.row_outputs]
         made, of_rows = step.outputs[:count], step.outputs[count:]
-        return self.define(made, outputs, strides[:count], rows.shape, self.shape) and self.define(
-            of_rows, numbers, strides[count:], without(rows.shape, rows.along), self.row_shape
+        return self.define(made, outputs, steps[:count], rows.shape, self.shape) and self.define(
+            of_rows, numbers, steps[count:], without(rows.shape, rows.along), self.row_shape
         )
 
     # ---- parts of these --------------------------------------------------------------------------

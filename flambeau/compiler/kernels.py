@@ -17,7 +17,7 @@ from flambeau.codegen.dtypes import ITEMSIZE
 from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.loops import COSTS, LoopPlan, plan_pointwise
 from flambeau.codegen.monoids import Reduction, Stage
-from flambeau.codegen.reduce import plan_reduction
+from flambeau.codegen.reduce import GATHERED, plan_reduction
 from flambeau.codegen.row_values import OF_THE_ROW
 from flambeau.codegen.rows import CACHE, Fold, RowProgram, plan_rows
 from flambeau.compiler.groups import FEWEST_LANES, Group, Place
@@ -142,7 +142,7 @@ def reduction_step(group: Group, places: Sequence[Place]) -> Step | None:
         [[s[d] for d in dims] for s in strides],
         [[place.strides[d] for d in kept] for place in places],
         parameters,
-        group.order[1],
+        lanes=group.order[1],
     )
     return finished(group, loops, used, places) if loops.order == group.order else None
 
@@ -266,7 +266,7 @@ def row_step(group: Group, places: Sequence[Place]) -> Step | None:
         group.parameters,
         sizes[0],
         [step[0] for step in steps],
-        group.order[1],
+        lanes=group.order[1],
     )
     return finished(group, loops, used, places) if loops.order == group.order else None
 
@@ -286,7 +286,10 @@ def fits(group: Group, used: Sequence[int], outputs: Sequence[Place]) -> bool:
         return False
     formulas = [step.plan.formula for _, step in group.steps]
     added = [f.expressions for f in formulas if isinstance(f, Formula) and prod(f.shape) > rows]
-    lanes, costly = group.order[1], weight(postorder(every(added))) > MANY
+    costly = weight(postorder(every(added))) > MANY
+    structure, lanes = group.order[:2]
+    if structure == "outer":
+        return group.length > GATHERED
     return lanes >= FEWEST_LANES and (group.length >= SHORT_ROW * lanes or not costly)
 
 
@@ -329,9 +332,7 @@ def repeated(
         for node in here:
             seen[node] = seen.get(node, 0) + 1
     inside = {
-        f"stage{fold.first + k}"
-        for fold in group.folds
-        for k in range(len(fold.reduction.stages))
+        f"stage{fold.first + k}" for fold in group.folds for k in range(len(fold.reduction.stages))
     }
     return {
         node: times
@@ -375,12 +376,13 @@ def row_program(
 ) -> RowProgram:
     """The row program of a group, its operands numbered as in `used`."""
     inputs = [Expr.input(k, group.operands[i].dtype) for k, i in enumerate(used)]
-    given = {
-        i: Expr.slot(f"given{k}", inputs[k].dtype) for k, i in enumerate(used) if not moves[i]
-    }
+    given = {i: Expr.slot(f"given{k}", inputs[k].dtype) for k, i in enumerate(used) if not moves[i]}
     moving = [k for k, i in enumerate(used) if moves[i]]
     loaded = {**given, **{used[k]: inputs[k] for k in moving}}
-    slots = {**given, **{used[k]: Expr.slot(f"x{n}", inputs[k].dtype) for n, k in enumerate(moving)}}
+    slots = {
+        **given,
+        **{used[k]: Expr.slot(f"x{n}", inputs[k].dtype) for n, k in enumerate(moving)},
+    }
     places = {e: Expr.slot(f"x{len(moving) + n}", e.dtype) for n, e in enumerate(kept)}
 
     def change(node: Expr) -> Expr | None:
