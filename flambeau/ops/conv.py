@@ -12,6 +12,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
                           transposed with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
+    conv_patches          transposed, windows side by side, channels last: matrix products
     conv_channels         depthwise, of images with channels last: vectors of channels
     conv_weight_channels  the weight's gradient, depthwise and channels last
     conv_weight_points    the weight's gradient with vectors of channels
@@ -40,6 +41,7 @@ from flambeau.ops.kernels import (
     conv_channels,
     conv_forward,
     conv_forward_points,
+    conv_patches,
     conv_weight,
     conv_weight_channels,
     conv_weight_points,
@@ -135,6 +137,9 @@ def native_convolution(
         axes = conv_channels.axes_of(geometry, transposed)
         params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
         address = conv_channels.channels_address(x.dtype.name)
+    elif transposed and conv_patches.suits(task, geometry[3], geometry[4]):
+        params, scratch, work = conv_patches.patches_params(task, *threading())
+        address = conv_patches.patches_address(x.dtype.name)
     elif conv_winograd.suits(task, whole):
         params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
         address = conv_winograd.winograd_address(x.dtype.name)
