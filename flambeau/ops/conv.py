@@ -8,16 +8,17 @@ Integers and complex numbers are computed on NumPy arrays (ops.kernels.conv_arra
 run in native code, which never writes the unrolled input down: every kernel pads the channels it
 needs into planes (conv_padding, conv_planes) and reads them through tables of distances.
 
-    conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
-                          transposed with strides
+    conv_forward          vectors of neighbouring positions; few channels, 1 x 1, and transposed
+                          with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
     conv_weight_points    the weight's gradient with vectors of channels
-    conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
+    conv_weight           the weight's gradient with vectors of positions; few channels
+    conv_depthwise        one input channel for each output channel; all gradients
 
-conv_strips cuts the result for the threads; conv_tiles, conv_points, conv_depthwise and conv_copies
-are the inner loops as LLVM IR, compiled for a machine's vectors and shared by all shapes. Called
-through `flambeau.ops.nn.convolution` by nn.functional.conv.
+conv_strips cuts the result for the threads. conv_points, conv_copies and the files whose names end
+with tiles are the inner loops as LLVM IR, compiled for a machine's vectors and shared by all
+shapes. Called through `flambeau.ops.nn.convolution` by nn.functional.conv.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
 from flambeau.ops.kernels import (
     conv_arrays,
+    conv_depthwise,
     conv_forward,
     conv_forward_points,
     conv_weight,
@@ -37,7 +39,12 @@ from flambeau.ops.kernels import (
     conv_winograd,
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
-from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
+from flambeau.ops.kernels.conv_planes import (
+    Geometry,
+    forward_planes,
+    transposed_planes,
+    whole_planes,
+)
 from flambeau.ops.kernels.conv_strips import Task
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.registry import engine
@@ -116,7 +123,10 @@ def native_convolution(
     counts, moves = geometry[1], geometry[3]
     if transposed:
         moves = (1, 1, 1)
-    whole = conv_winograd.Geometry(*geometry, transposed)
+    whole = Geometry(*geometry, transposed)
+    if conv_depthwise.suits(task, whole):
+        found = conv_depthwise.depthwise_params(task, whole, threading()[1])
+        return plan.use_native(conv_depthwise.depthwise_address(x.dtype.name), *found)
     if conv_winograd.suits(task, whole):
         params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
         address = conv_winograd.winograd_address(x.dtype.name)
@@ -324,6 +334,10 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     )  # fmt: skip
     rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
     task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
+    form = Geometry(*geometry, False)
+    if conv_depthwise.suits(task, form):
+        address = conv_depthwise.weight_address(kind)
+        return plan.use_native(address, *conv_depthwise.weight_params(task, form))
     if conv_weight_points.suits(task):
         found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
         address = conv_weight_points.points_address(kind)

@@ -40,9 +40,9 @@ X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # r
 (
     X_IMAGE, X_CHANNEL, X_SLICE, X_ROW, X_COLUMN, STEP_SLICE, STEP_ROW, STEP_COLUMN, IN_SLICES,
     SLICES, SLICE_TABLE, PLANES, PLANE_TABLE, UP, DOWN, LEFT, RIGHT, PITCH, IMAGE_ROWS, PLANE,
-    CHANNEL_STEP, COPY_ROWS, GUARD, ALIGNED,
-) = range(24)  # fmt: skip
-PADDING_WORDS = 24
+    CHANNEL_STEP, COPY_ROWS,
+) = range(22)  # fmt: skip
+PADDING_WORDS = 22
 PLANE_WORDS = 4  # of a plane: first row, first column, rows, columns
 
 
@@ -99,8 +99,7 @@ def fill_channel(
     """
     step = words[STEP_COLUMN] * words[X_COLUMN]
     below = words[STEP_ROW] * words[X_ROW]
-    if words[ALIGNED] == 0:
-        fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
+    fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
     for j in range(words[SLICES]):
         for f in range(words[PLANES]):
             plane = table + words[PLANE_TABLE] + f * PLANE_WORDS
@@ -118,17 +117,13 @@ def fill_channel(
                 + (left * words[STEP_COLUMN] + plane[1]) * words[X_COLUMN]
             )
             place = target + (j * words[PLANES] + f) * words[PLANE]
-            before = words[GUARD] + (words[UP] + top - row0) * words[PITCH] + left - column0
+            before = words[LEFT] + (words[UP] + top - row0) * words[PITCH] + left - column0
             for b in range(images):
                 for a in range(slices):
                     depth = (slice0 + a) * words[STEP_SLICE] + table[words[SLICE_TABLE] + j]
                     here = height if depth >= 0 and depth < words[IN_SLICES] else i64(0)
                     source = first + (b * words[X_IMAGE] + depth * words[X_SLICE])
                     row = place + (before + (b * slices + a) * words[IMAGE_ROWS] * words[PITCH])
-                    if words[ALIGNED] != 0:  # rows are written with the zeros after them
-                        after = before + here * words[PITCH]
-                        fill_memory(place, 0, before * SIZE)
-                        fill_memory(place + after, 0, (words[PLANE] - after) * SIZE)
                     if words[COPY_ROWS] == 0:
                         for y in range(here):
                             copy_row(row + y * words[PITCH], source + y * below, width, step)
@@ -197,27 +192,14 @@ class Layout:
     of `images` images (or slices of them).
     """
 
-    def __init__(self, planes: Planes, images: int, rows: int, columns: int, lanes: int = 0):
-        self.planes, self.images, self.rows, self.columns, self.aligned = (
-            planes,
-            images,
-            rows,
-            columns,
-            lanes > 0,
-        )
+    def __init__(self, planes: Planes, images: int, rows: int, columns: int):
+        self.planes, self.images, self.rows, self.columns = planes, images, rows, columns
         (self.up, self.down), (self.left, self.right) = planes.reach(1), planes.reach(2)
         whole = columns >= planes.counts[2]
         self.pitch = planes.pitch(2) if whole else columns + self.left + self.right
         self.image_rows = planes.pitch(1) if images > 1 else self.up + rows + self.down
         total = self.up + (images - 1) * self.image_rows + rows + self.down
-        self.guard = self.left
-        if lanes:
-            self.guard, self.pitch = -(-self.left // lanes) * lanes, -(-self.pitch // lanes) * lanes
-        self.plane = (
-            self.guard
-            + total * self.pitch
-            + (-(-self.right // lanes) * lanes if lanes else self.right)
-        )
+        self.plane = self.left + total * self.pitch + self.right
         if self.plane % 512 < 16:
             self.plane += 16  # planes a multiple of 2 KB apart would share few lines of the cache
         self.channel = len(planes.slices) * len(planes.planes) * self.plane
@@ -232,7 +214,7 @@ class Layout:
         return (
             (slice * len(self.planes.planes) + plane) * self.plane
             + (self.up + row) * self.pitch
-            + self.guard
+            + self.left
             + column
         )
 
@@ -244,15 +226,11 @@ class Layout:
             entries += [row, column, p.extent(f, 1), p.extent(f, 2)]
         kind = spec.dtype.name
         apart = p.step[2] * steps_of(spec)[4]
-        copy = (
-            copy_rows_address(kind, apart, self.aligned)
-            if COMPUTE[kind] == kind and apart in (1, 2)
-            else 0
-        )
+        copy = copy_rows_address(kind, apart) if COMPUTE[kind] == kind and apart in (1, 2) else 0
         words = [
             *steps_of(spec), *p.step, p.space[0], len(p.slices), tables, len(p.planes),
             tables + len(p.slices), self.up, self.down, self.left, self.right, self.pitch,
-            self.image_rows, self.plane, self.channel, copy, self.guard, int(self.aligned),
+            self.image_rows, self.plane, self.channel, copy,
         ]  # fmt: skip
         return words, entries
 
