@@ -54,8 +54,8 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
-    "distributed", "distributions", "fft", "func", "functional", "hub", "jit", "library",
+    "_C", "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
+    "distributed", "distributions", "fft", "func", "functional", "fx", "hub", "jit", "library",
     "linalg", "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing",
     "profiler", "random", "return_types", "serialization", "signal", "sparse", "special",
     "testing", "torch_version", "types", "utils", "version",

@@ -18,7 +18,11 @@ from typing import Any
 import flambeau
 from flambeau.nn import Module
 
-ScriptModule = Module
+
+class ScriptModule(Module):
+    """A base class for modules that torch would script; scripting itself gives modules back."""
+
+
 ScriptFunction = type(lambda: None)
 Attribute = lambda value, type: value
 Final = Any

@@ -45,6 +45,21 @@ class UntypedStorage(metaclass=PublicType):
         made._raw, made.device = raw, device or (device_type("meta") if raw.flags & 1 else CPU)
         return made
 
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The bytes of a file, read when they are looked at; with `shared`, what is written goes to
+        the file, which is made as long as is asked.
+
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     _ = file.write(bytes([1, 2, 3])), file.flush()
+        ...     torch.UntypedStorage.from_file(file.name, False, 3).tolist()
+        [1, 2, 3]
+        """
+        from flambeau.ops.from_data import from_file
+
+        return from_file(filename, shared, nbytes, dtype=dtypes.uint8).untyped_storage()
+
     def data_ptr(self) -> int:
         """Address of the first byte."""
         return int(self._raw.data) if self._raw.nbytes else 0
@@ -54,6 +69,9 @@ class UntypedStorage(metaclass=PublicType):
         return int(self._raw.nbytes)
 
     size = nbytes
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def __len__(self) -> int:
         return int(self._raw.nbytes)
@@ -201,6 +219,9 @@ class TypedStorage(metaclass=PublicType):
     def nbytes(self) -> int:
         """Number of bytes."""
         return self._untyped_storage.nbytes()
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def element_size(self) -> int:
         """Bytes of an element."""

@@ -44,6 +44,7 @@ def test_values(tmp_path):
         ("FLAMBEAU_CHECK", "yes"),
         ("FLAMBEAU_THREADS", "0"),
         ("FLAMBEAU_THREADS", "two"),
+        ("FLAMBEAU_CPU", "z80"),
     ],
 )
 def test_refusals_name_the_variable(name, text):

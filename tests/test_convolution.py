@@ -4,6 +4,7 @@ shapes chosen so that each way of computing is taken.
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,44 @@ def test_channels_last_and_views_are_read_as_they_lie() -> None:
     assert torch.allclose(F.conv2d(wide[..., ::2], w, padding=1), expected, atol=1e-4)
     flipped = w.transpose(2, 3).contiguous().transpose(2, 3)
     assert torch.allclose(F.conv2d(x, flipped, padding=1), expected, atol=1e-4)
+
+
+# kernel, stride, padding, dilation
+STEPS = (
+    (1, 1, 0, 1), (1, 2, 0, 1), (3, 1, 1, 1), (3, 2, 1, 1), (2, 2, 0, 1), (5, 1, 2, 1),
+    (3, 1, 2, 2), (4, 3, 1, 1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [3, 8, 24, 40, 100])
+@pytest.mark.parametrize("kind", ["depthwise", "dense", "groups"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_channels_last(channels: int, kind: str, transposed: bool) -> None:
+    """The same values and gradients as in rows, laid out as the input is."""
+    rng = random.Random(f"{channels}{kind}{transposed}")
+    convolve = F.conv_transpose2d if transposed else F.conv2d
+    for kernel, stride, padding, dilation in STEPS:
+        groups = {"depthwise": channels, "dense": 1, "groups": channels // 4 or 1}[kind]
+        inner = rng.choice((channels, 4 * channels)) if kind != "depthwise" else channels
+        if channels % groups:
+            continue
+        rows = torch.tensor(numbers(2, channels, rng.randint(6, 9), rng.randint(6, 30)))
+        first, second = (channels, inner) if transposed else (inner, channels)
+        weight = torch.tensor(numbers(first, second // groups, kernel, kernel))
+        bias = torch.tensor(numbers(inner))
+        results = []
+        for format in (torch.contiguous_format, torch.channels_last):
+            x = rows.clone(memory_format=format).requires_grad_()
+            w = weight.clone().requires_grad_()
+            y = convolve(
+                x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+            )
+            found = torch.autograd.grad((y * y).sum(), (x, w))
+            assert y.is_contiguous(memory_format=format)
+            assert found[0].is_contiguous(memory_format=format)
+            results.append((y, *found))
+        for a, b in zip(*results):
+            assert (a - b).abs().max() <= 1e-5 * a.abs().max(), (kernel, stride)
 
 
 def test_double_gradients() -> None:

@@ -172,3 +172,24 @@ def test_native_dropout_gives_its_mask() -> None:
     output.sum().backward()
     backward = torch.ops.aten.native_dropout_backward(torch.ones(1000), mask, 1 / 0.75)
     np.testing.assert_allclose(x.grad.numpy(), backward.numpy())
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 5, 7), (1, 160, 9, 9), (3, 6, 3, 3), (2, 7, 40, 40)])
+@pytest.mark.parametrize("affine", [False, True])
+def test_group_norm_of_channels_last(shape: tuple[int, ...], affine: bool) -> None:
+    """The same values and gradients as in rows, laid out as the input is."""
+    rows, g = torch.randn(shape) * 2 + 100, torch.randn(shape)
+    groups = 1 if shape[1] == 7 else 2
+    results = []
+    for format in (torch.contiguous_format, torch.channels_last):
+        layer = torch.nn.GroupNorm(groups, shape[1], affine=affine)
+        if affine:
+            torch.nn.init.uniform_(layer.weight, generator=torch.Generator().manual_seed(0))
+        x = rows.clone(memory_format=format).requires_grad_()
+        y = layer(x)
+        found = torch.autograd.grad(y, (x, *layer.parameters()), g.clone(memory_format=format))
+        assert y.is_contiguous(memory_format=format)
+        assert found[0].is_contiguous(memory_format=format)
+        results.append((y, *found))
+    for a, b in zip(*results):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-3)

@@ -165,3 +165,26 @@ def test_dtypes() -> None:
     assert F.avg_pool2d(torch.arange(16).view(1, 1, 4, 4), 2).flatten().tolist() == [2, 4, 10, 12]
     with pytest.raises(RuntimeError, match="not implemented"):
         F.max_pool2d(torch.ones(1, 1, 4, 4, dtype=torch.complex64), 2)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 24, 100])
+def test_channels_last(channels: int) -> None:
+    """The same values, gradients and places as in rows, laid out as the input is."""
+    rows = torch.randn(2, channels, 9, 10)
+    for pool in (
+        lambda t: F.max_pool2d(t, 3, 2, 1, 2),
+        lambda t: F.max_pool2d(t, 2, return_indices=True)[0],
+        lambda t: F.avg_pool2d(t, 3, 2, 1, True, False),
+        lambda t: F.adaptive_avg_pool2d(t, (3, 5)),
+        lambda t: F.adaptive_max_pool2d(t, 4),
+    ):
+        results = []
+        for format in (torch.contiguous_format, torch.channels_last):
+            x = rows.clone(memory_format=format).requires_grad_()
+            y = pool(x)
+            (grad,) = torch.autograd.grad((y * y).sum(), x)
+            assert y.is_contiguous(memory_format=format)
+            assert grad.is_contiguous(memory_format=format)
+            results.append((y, grad))
+        assert torch.allclose(results[0][0], results[1][0], atol=1e-6)
+        assert torch.allclose(results[0][1], results[1][1], atol=1e-6)

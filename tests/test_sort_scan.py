@@ -14,7 +14,7 @@ import flambeau as torch
 
 Array = np.ndarray
 # lengths that insertion, merging and the radix sort meet, and their borders
-LENGTHS = [0, 1, 2, 15, 16, 17, 33, 100, 192, 193, 1000]
+LENGTHS = [0, 1, 2, 15, 16, 17, 33, 64, 65, 160, 161, 257, 1000]
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 
 
@@ -285,3 +285,46 @@ def test_gradients(name: str) -> None:
         down[place] -= step
         numeric = (total(up)[0].item() - total(down)[0].item()) / (2 * step)
         assert x.grad[place].item() == pytest.approx(numeric, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("length", [1, 3, 24, 64])
+def test_many_short_lines(dtype: str, length: int) -> None:
+    """Lines that are ordered several at once, along either dimension, the last block not full."""
+    a = values((37, length), dtype, length)
+    for x, dim in ((torch.from_numpy(a), 1), (torch.from_numpy(a.T.copy()), 0)):
+        order = np.argsort(a, axis=1, kind="stable")
+        values_of, indices = x.sort(dim)
+        same(values_of if dim else values_of.t(), np.take_along_axis(a, order, 1))
+        same(indices if dim else indices.t(), order)
+        k = (length + 1) // 2
+        middle = np.take_along_axis(a, order, 1)[:, k - 1]
+        np.testing.assert_array_equal(x.kthvalue(k, dim).values.numpy(), middle)
+        top = x.topk(k, dim, largest=False).indices
+        same(top if dim else top.t(), order[:, :k])
+        np.testing.assert_array_equal(
+            x.nanmedian(dim).values.numpy(), [np.sort(row)[_middle(row)] for row in a]
+        )
+
+
+def _middle(row: Array) -> int:
+    """The place of the median among the numbers of a row."""
+    numbers = len(row) - (int(np.isnan(row).sum()) if row.dtype.kind == "f" else 0)
+    return max(0, numbers - 1) // 2
+
+
+def test_selection_from_orders_that_are_hard() -> None:
+    """Sorted, reversed, constant, two values, far apart: where pivots from a sample go wrong."""
+    n = 3001
+    for a in (
+        np.arange(n),
+        np.arange(n)[::-1].copy(),
+        np.zeros(n),
+        np.arange(n) % 2,
+        np.arange(n) ** 5,
+    ):
+        x = torch.from_numpy(a.astype("f4"))
+        for k in (1, 2, n // 3, n - 1, n):
+            assert x.kthvalue(k).values.item() == np.sort(a.astype("f4"))[k - 1]
+            index = x.kthvalue(k).indices.item()
+            assert index == np.nonzero(a.astype("f4") == np.sort(a.astype("f4"))[k - 1])[0][0]

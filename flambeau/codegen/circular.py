@@ -33,16 +33,36 @@ COS = {
         -2.7557314352377933e-07, 2.0875723279083294e-09, -1.1359648088325183e-11,
     ),
 }
-# (f(r) - r) / r**3 by r**2: tan up to pi / 4, asin up to 1 / 2, atan up to 1
+# (f(r) - r) / r**3 by r**2: tan up to pi / 4, asin up to 1 / 2, atan up to pi / 4
 TAN = (
     0.333333522, 0.133326054, 0.0540661328, 0.021251848, 0.0109106386, -1.19242043e-06,
     0.0044192709,
 )
-ASIN = (0.166667551, 0.0749519616, 0.0454832986, 0.0241146684, 0.042278219)
-ATAN = (
-    -0.333333015, 0.199986354, -0.14265202, 0.109573148, -0.0841860846, 0.0582185797,
-    -0.0314384252, 0.0110544525, -0.00182482356,
-)
+ASIN = {
+    "float32": (0.166667551, 0.0749519616, 0.0454832986, 0.0241146684, 0.042278219),
+    "float64": (
+        0.16666666666666666, 0.07500000000000118, 0.044642857142551895, 0.03038194447553234,
+        0.02237215744350722, 0.017352816540325496, 0.01396378001220357, 0.011566459612121669,
+        0.009621842970100282, 0.009319560794767446, 0.0030448799094556773, 0.019554513336123378,
+        -0.01924167174674304, 0.02961201126495512,
+    ),
+}
+ATAN = {
+    "float32": (
+        -0.333333015, 0.199986354, -0.14265202, 0.109573148, -0.0841860846, 0.0582185797,
+        -0.0314384252, 0.0110544525, -0.00182482356,
+    ),
+    "float64": (  # up to pi / 8
+        -0.3333333333333333, 0.19999999999999804, -0.14285714285659779, 0.11111111105150588,
+        -0.09090908753259112, 0.07692296368042296, -0.0666642476020052, 0.05878927554473807,
+        -0.05230443640686948, 0.045515447340221615, -0.03456931506332609, 0.016284375050043393,
+    ),
+}
+HALF_PI = {  # in two parts
+    "float32": (1.57079637, -4.37113883e-8),
+    "float64": (1.5707963267948966, 6.123233995736766e-17),
+}
+TAN_EIGHTH = 0.41421356237309503
 # fmt: on
 
 
@@ -56,12 +76,14 @@ def quadrant(x: Expr) -> tuple[Expr, Expr]:
     return shifted.bitcast("int64"), wide.to(x.dtype)
 
 
-def _sine(r: Expr) -> Expr:
+def sine_near(r: Expr) -> Expr:
+    """sin(r) for |r| <= pi / 4."""
     square = r * r
     return fma(r * square, polynomial(square, SIN[r.dtype]), r)
 
 
-def _cosine(r: Expr) -> Expr:
+def cosine_near(r: Expr) -> Expr:
+    """cos(r) for |r| <= pi / 4."""
     square = r * r
     return fma(square * square, polynomial(square, COS[r.dtype]), fma(square, -0.5, 1))
 
@@ -74,7 +96,7 @@ def _unless_large(value: Expr, x: Expr, function: str) -> Expr:
 def _wave(x: Expr, shift: int, function: str) -> Expr:
     q, r = quadrant(x)
     q = q + shift if shift else q
-    value = where((q & 1) != 0, _cosine(r), _sine(r))
+    value = where((q & 1) != 0, cosine_near(r), sine_near(r))
     return _unless_large(where((q & 2) != 0, -value, value), x, function)
 
 
@@ -100,14 +122,15 @@ def _tan(x: Expr) -> Expr:
 @expansion("tan", "d")
 def _tan_double(x: Expr) -> Expr:
     q, r = quadrant(x)
-    sine, cosine, odd = _sine(r), _cosine(r), (q & 1) != 0
+    sine, cosine, odd = sine_near(r), cosine_near(r), (q & 1) != 0
     value = where(odd, -cosine, sine) / where(odd, sine, cosine)
     return where(x == 0, x, _unless_large(value, x, "tan"))
 
 
 def from_half_pi(angle: Expr) -> Expr:
-    """pi / 2 - angle, with pi / 2 to twice the precision of float32."""
-    return 1.57079637 - (angle + 4.37113883e-8)
+    """pi / 2 - angle, with pi / 2 to twice the precision of its format."""
+    high, low = HALF_PI[angle.dtype]
+    return high - (angle - low)
 
 
 def _half_angle(x: Expr) -> tuple[Expr, Expr]:
@@ -116,16 +139,16 @@ def _half_angle(x: Expr) -> tuple[Expr, Expr]:
     large = size > 0.5
     square = where(large, (1 - size) * 0.5, size * size)
     y = where(large, square.sqrt(), size)
-    return large, fma(y * square, polynomial(square, ASIN), y)
+    return large, fma(y * square, polynomial(square, ASIN[x.dtype]), y)
 
 
-@expansion("asin", "s")
+@expansion("asin", "sd")
 def _asin(x: Expr) -> Expr:
     large, angle = _half_angle(x)
     return where(large, from_half_pi(2 * angle), angle).copysign(x)
 
 
-@expansion("acos", "s")
+@expansion("acos", "sd")
 def _acos(x: Expr) -> Expr:
     large, angle = _half_angle(x)
     signed = angle.copysign(x)
@@ -134,12 +157,23 @@ def _acos(x: Expr) -> Expr:
 
 def _arc(numerator: Expr, denominator: Expr) -> Expr:
     """The angle whose tangent is numerator / denominator, for 0 <= numerator <= denominator."""
-    t = numerator / denominator
+    dtype = numerator.dtype
+    if dtype == "float32":
+        return _arc_tangent(numerator / denominator)
+    # atan(n / d) = pi / 4 + atan((n - d) / (n + d))
+    steep = numerator > TAN_EIGHTH * denominator
+    above = where(steep, numerator - denominator, numerator)
+    angle = _arc_tangent(above / where(steep, numerator + denominator, denominator))
+    high, low = HALF_PI[dtype]
+    return where(steep, angle + low / 2 + high / 2, angle)
+
+
+def _arc_tangent(t: Expr) -> Expr:
     square = t * t
-    return fma(t * square, polynomial(square, ATAN), t)
+    return fma(t * square, polynomial(square, ATAN[t.dtype]), t)
 
 
-@expansion("atan", "s")
+@expansion("atan", "sd")
 def _atan(x: Expr) -> Expr:
     size = x.abs()
     large = size > 1
@@ -148,7 +182,7 @@ def _atan(x: Expr) -> Expr:
     return where(large, from_half_pi(angle), angle).copysign(x)
 
 
-@expansion("atan2", "s")
+@expansion("atan2", "sd")
 def _atan2(y: Expr, x: Expr) -> Expr:
     height, width = y.abs(), x.abs()
     steep = height > width

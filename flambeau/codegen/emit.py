@@ -120,7 +120,7 @@ def _lower_node(node: Expr, known: dict[Expr, tuple[Expr, ...]]) -> tuple[Expr, 
         return tuple(lower(part, known)[0] for part in parts)
     plain = tuple(parts[0] for parts in args)
     if node.op in TABLE:
-        expansion = math.find(node.op, plain[0].dtype)
+        expansion = math.find(math.narrowed(node), plain[0].dtype)
         if expansion is not None:
             return lower(expansion(*plain), known)
         if template(node.op, plain[0].dtype) is None:

@@ -19,6 +19,8 @@ from flambeau.codegen.expr import Expr, fma, where
 from flambeau.codegen.math import build_shift, expansion
 
 INFINITY, NAN = float("inf"), float("nan")
+ROOT_TWO = 1.4142135623730951
+SERIAL = 4  # coefficients up to which Horner's scheme is quicker
 LOG2_E, LN2 = 1.4426950408889634, 0.6931471805599453
 
 
@@ -101,7 +103,12 @@ EXP2_SINGLE = (
 
 
 def polynomial(x: Expr, coefficients: Sequence[float]) -> Expr:
-    """The polynomial with these coefficients, lowest first (Horner's scheme)."""
+    """The polynomial with these coefficients, lowest first: short ones by Horner's scheme, longer
+    ones by their even and odd halves, which processors compute at the same time.
+    """
+    if len(coefficients) > SERIAL:
+        square = x * x
+        return fma(polynomial(square, coefficients[1::2]), x, polynomial(square, coefficients[::2]))
     result = Expr.constant(coefficients[-1], x.dtype)
     for coefficient in reversed(coefficients[:-1]):
         result = fma(result, x, coefficient)
@@ -293,6 +300,16 @@ def _log1p(x: Expr) -> Expr:
     result = fma(n, form.ln2[0], f + fma(f * f, -0.5, tail))
     result = where(x < -1, NAN, where(x == -1, -INFINITY, result))
     return where((x == INFINITY) | x.isnan() | (x == 0), x, result)
+
+
+@expansion("log1p_of_unit", "sd")
+def _log1p_of_unit(x: Expr) -> Expr:
+    """log(1 + x) for x from 0 to 1: no edges, and nothing is lost by halving 1 + x."""
+    high, low = FORMATS[x.dtype].ln2
+    large = x > ROOT_TWO - 1
+    f = where(large, fma(x, 0.5, -0.5), x)
+    tail = fma(f * f, -0.5, _log_tail(f))
+    return where(large, f + (tail + low) + high, f + tail)
 
 
 @expansion("tanh", "sd")

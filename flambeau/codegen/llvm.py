@@ -27,11 +27,19 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flambeau.codegen import half
 from flambeau.codegen.sources import version_of
 from flambeau.core.config import config
 from flambeau.version import __version__
 
+HALVES = "half-conversions"
 MAGIC = b"flambeau-object-1\n"
+#: the levels of the x86-64 ABI, as far as kernels care
+X86_LEVELS = {"x86-64": {"sse2"}}
+X86_LEVELS["x86-64-v2"] = X86_LEVELS["x86-64"] | {"popcnt", "sse3", "ssse3", "sse4.1", "sse4.2"}
+X86_LEVELS["x86-64-v3"] = X86_LEVELS["x86-64-v2"] | {
+    "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt"
+}  # fmt: skip
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
     os.register_at_fork(
@@ -53,8 +61,7 @@ class Engine:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         binding.initialize_native_asmparser()
-        self.cpu = binding.get_host_cpu_name()
-        self.features = binding.get_host_cpu_features().flatten()
+        self.cpu, self.features = processor(binding)
         self.machine, self.draft_machine = self._machine(3), self._machine(0)
         self.linker = binding.create_lljit_compiler(self.machine)
         text = (
@@ -63,6 +70,7 @@ class Engine:
         )
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         self.trackers: list[Any] = []
+        self.lacks_halves = "+sse2" in self.features and "+f16c" not in self.features
 
     def _machine(self, level: int) -> Any:
         """A target machine for this processor at an optimisation level."""
@@ -114,6 +122,15 @@ class Engine:
         tracker = builder.add_current_process().link(self.linker, name)
         self.trackers.append(tracker)
         return {symbol: tracker[symbol] for symbol in exports}
+
+
+def processor(binding: Any) -> tuple[str, str]:
+    """The processor to compile for and its features: this one, or what config asks for of it."""
+    features = binding.get_host_cpu_features()
+    if not config.cpu:
+        return binding.get_host_cpu_name(), features.flatten()
+    wanted = X86_LEVELS[config.cpu]
+    return config.cpu, ",".join(f"+{name}" for name in sorted(wanted) if features.get(name))
 
 
 def engine() -> Engine:
@@ -204,7 +221,10 @@ def load(
                 compiled.append(name)
                 if path:
                     _write(path, identity, code)
-            found = _loaded[name] = tool.link(name, code, list(exports or [name]), imports or {})
+            needed = dict(imports or {})
+            if tool.lacks_halves and name != HALVES:
+                needed.update(load(HALVES, half.text, half.SYMBOLS))
+            found = _loaded[name] = tool.link(name, code, list(exports or [name]), needed)
         return found
 
 

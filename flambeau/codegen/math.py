@@ -19,8 +19,6 @@ from flambeau.codegen.expr import Expr, build, fma, library, where
 
 Expansion = Callable[..., Expr]
 EXPANSIONS: dict[tuple[str, str], Expansion] = {}
-# Functions that have no expansion for some float dtype, and are left to the C library there.
-LIBRARY = frozenset({"asin", "acos", "atan", "atan2", "erf", "erfc", "lgamma", "pow"})
 
 
 def expansion(name: str, kinds: str) -> Callable[[Expansion], Expansion]:
@@ -39,10 +37,16 @@ def expansion(name: str, kinds: str) -> Callable[[Expansion], Expansion]:
 def find(name: str, dtype: str) -> Expansion | None:
     """The expansion of `name` for arguments of `dtype`, None if there is none."""
     kind = {"float32": "s", "float64": "d"}.get(dtype, KIND[dtype])
-    found = EXPANSIONS.get((name, kind))
-    if found is None and kind in "sd" and name in LIBRARY:
-        return lambda *args: library(name, *(arg.to("float64") for arg in args)).to(dtype)
-    return found
+    return EXPANSIONS.get((name, kind))
+
+
+def narrowed(node: Expr) -> str:
+    """The operation of `node`, or a quicker one that serves for its argument's range."""
+    if node.op == "log1p":
+        (x,) = node.args
+        if x.op in ("exp", "exp2") and x.args[0].op == "neg" and x.args[0].args[0].op == "abs":
+            return "log1p_of_unit"
+    return node.op
 
 
 def convert(x: Expr, dtype: str) -> Expr | None:

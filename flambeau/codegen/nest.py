@@ -67,6 +67,8 @@ FOOTER = (
     '!3 = !{!"llvm.loop.parallel_accesses", !1}',
     "!4 = distinct !{!4, !5}",
     '!5 = !{!"llvm.loop.vectorize.enable", i1 false}',
+    "!6 = distinct !{!6, !3, !7}",
+    '!7 = !{!"llvm.loop.interleave.count", i32 2}',
 )
 
 

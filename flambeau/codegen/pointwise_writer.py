@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flambeau.codegen.loops import PointwiseKernel
 
 BLOCK = 1024
+LONG_CHAIN = 20  # nodes: two vectors at a time then hide each other's latencies
 _NOTE = ", !llvm.access.group !1"
 
 
@@ -33,6 +34,8 @@ class PointwiseWriter:
         self.outputs = [lower(expr, known) for expr in kernel.exprs]
         self.roots = [part for parts in self.outputs for part in parts]
         self.rare = rare_cases(self.roots)
+        is_long = sum(1 for _ in postorder(self.roots)) > LONG_CHAIN
+        self.loop_note = "!6" if is_long and kernel.structure == "flat" else "!0"
         self.hoisted: dict[Slot, str] = {}
         self.strides: list[str] = []
 
@@ -175,9 +178,8 @@ class PointwiseWriter:
         following = emitter.let(f"add nuw nsw i64 {index}, 1")
         emitter.arrive(index, following)
         more = emitter.let(f"icmp slt i64 {following}, {stop}")
-        emitter.line(
-            f"br i1 {more}, label %{loop}, label %{after}, !llvm.loop !{0 if vectorise else 4}"
-        )
+        note = self.loop_note if vectorise else "!4"
+        emitter.line(f"br i1 {more}, label %{loop}, label %{after}, !llvm.loop {note}")
         emitter.label(after)
 
     def _loads(

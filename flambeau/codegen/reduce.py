@@ -13,8 +13,11 @@ Called by the dispatcher when it makes a plan:
 The kernel signature is that of `codegen/loops.py`; items are output elements, or tiles of them.
 Structures:
 - `inner`: the reduced axis is the vector axis, an item is one output element;
-- `outer`: the vector axis runs over output elements that are neighbours, an item is a tile of
-  `lanes` of them.
+- `outer`: the vector axis runs over output elements, an item is a tile of `lanes` of them. They
+  are neighbours in memory, or the rows are so short that gathering is cheaper than adding up lanes.
+- `inner` with a `group`: fewer neighbouring outputs than a vector has elements lie between two
+  elements of a row. The vector axis runs through all of them, so that lanes belong to outputs in
+  turn; an item is the group.
 No masked access is needed: what does not fill a vector is covered by a vector that overlaps its
 predecessor.
 
@@ -30,8 +33,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
+from flambeau.codegen.dtypes import ITEMSIZE, KIND, compute_dtype
 from flambeau.codegen.expr import Expr, postorder
+from flambeau.codegen.lane_writer import power_of_two
 from flambeau.codegen.loops import (
     COSTLY,
     LoopPlan,
@@ -51,8 +55,10 @@ from flambeau.codegen.states import parts
 # along the outputs, wider tiles read longer pieces of each row, which the hardware prefetches
 # better.
 VECTOR_BYTES = {"inner": 256, "outer": 1024}
-LANES = (256, 64, 32, 16, 4, 1)
+LANES = (256, 64, 32, 16, 8, 4, 1)
 SHORT_ROW = 256  # elements; for shorter rows a narrow vector loses less at the end of the row
+GATHERED = 24  # elements of a row up to which vectors run over the outputs at any stride
+NARROW = 16  # neighbouring outputs from which vectors run over them alone
 # A reduction to fewer items than SPLIT_ITEMS is split if it has SPLIT_WORK elements; chunks depend
 # on sizes only, never on threads, so that results are reproducible.
 SPLIT_ITEMS, SPLIT_WORK, CHUNK_WORK, CHUNK_STEP, CHUNKS = 32, 1 << 17, 1 << 15, 1 << 12, 64
@@ -70,6 +76,7 @@ class ReductionKernel:
     classes: str
     lanes: int
     partial: bool
+    group: int = 1
 
     @property
     def symbol_name(self) -> str:
@@ -82,6 +89,7 @@ class ReductionKernel:
             self.classes,
             self.lanes,
             self.partial,
+            self.group,
             len(self.elements),
         )
 
@@ -122,6 +130,16 @@ class _Dimension:
 # Counted along with the operands: the tile's place in its row of outputs, the chunk's in its row of
 # elements, and the number of the first element in the order of the reduced dimensions.
 _PLACES = 3
+
+
+def groups_fit(width: int, widest: int, dtypes: Sequence[str]) -> bool:
+    """Whether a vector has room for two groups of `width` elements, and they are real."""
+    return 2 * width * widest <= VECTOR_BYTES["inner"] and all(KIND[d] != "c" for d in dtypes)
+
+
+def group_lanes(extent: int, dtype_size: int) -> int:
+    """Lanes of a vector of groups: no more than hold a row of groups."""
+    return min(VECTOR_BYTES["inner"] // dtype_size, power_of_two(extent))
 
 
 def _dimensions(
@@ -217,27 +235,35 @@ class _Nest:
 
     def plan(self, outputs: int, size: int) -> LoopPlan:
         """Choose the structure, split if it is worth it, and write the parameters."""
-        outer = self._runs_over_outputs()
+        at = self._vector_dimension()
+        vector = self.kept[at] if at is not None else self._no_dimension(len(self.output_dtypes))
+        width, outer = vector.size, at is not None
+        group = self._group(vector) if outer else 1
+        if group > 1:
+            outer = False
+            self.innermost = _Dimension(self.innermost.size * group, list(vector.inputs), [], [])
         limit, rows = self.innermost.size, max(1, prod(d.size for d in self.reduced))
-        width = self.kept[-1].size if outer else 1
-        lanes = self._lanes(width if outer else limit, outer)
-        tiles = -(-width // lanes)
+        lanes = self._lanes(vector if outer else self.innermost, outer, group)
+        tiles = -(-width // lanes) if outer else 1
         units = prod(d.size for d in self.kept) // width * tiles
         chunk = None
-        if 0 < units < SPLIT_ITEMS and outputs * size >= SPLIT_WORK:
-            chunk = self._split(min(CHUNKS, outputs * size // CHUNK_WORK), rows)
+        in_order = at is None or vector is self.kept[-1]
+        if 0 < units < SPLIT_ITEMS and outputs * size >= SPLIT_WORK and in_order:
+            chunk = self._split(min(CHUNKS, outputs * size // CHUNK_WORK), rows, group)
         then = self._merge_plan(outputs, size, chunk.size) if chunk else None
         if chunk:
             self._to_scratch(chunk)
             rows = max(1, prod(d.size for d in self.reduced))
-        targets = 1 if chunk else len(self.output_dtypes)
-        vector = self.kept.pop() if outer else self._no_dimension(targets)
-        if outer:
+            if at is None:
+                vector = self._no_dimension(1)
+        if group > 1:
+            self.kept.pop()
+        elif at is not None:
             steps, ends = ([s * lanes for s in side] for side in (vector.inputs, vector.targets))
-            self.kept.append(_Dimension(tiles, steps, ends, [lanes, 0, 0]))
+            self.kept[at] = _Dimension(tiles, steps, ends, [lanes, 0, 0])
         if chunk:
             self.kept.insert(0, chunk)
-        kernel = self._kernel(outer, vector, lanes, chunk is not None)
+        kernel = self._kernel(outer, vector, lanes, chunk is not None, group)
         states = outputs * chunk.size if chunk else 0
         params = [self.innermost.size, limit, rows, size, width, states]
         params += [len(self.kept), len(self.reduced), *self.bits]
@@ -255,7 +281,7 @@ class _Nest:
         )
 
     def _kernel(
-        self, outer: bool, vector: _Dimension, lanes: int, partial: bool
+        self, outer: bool, vector: _Dimension, lanes: int, partial: bool, group: int
     ) -> ReductionKernel:
         strides = list((vector if outer else self.innermost).inputs)
         dtypes = self.input_dtypes
@@ -270,6 +296,7 @@ class _Nest:
             classes="".join(classify(stride, dtype) for stride, dtype in zip(strides, dtypes)),
             lanes=lanes,
             partial=partial,
+            group=group,
         )
 
     def _to_scratch(self, chunk: _Dimension) -> None:
@@ -284,39 +311,61 @@ class _Nest:
         """A vector axis of one output."""
         return _Dimension(1, [0] * len(self.input_dtypes), [0] * targets, [0] * _PLACES)
 
-    def _runs_over_outputs(self) -> bool:
-        """Whether neighbouring outputs make better vectors than elements of one output do."""
+    def _vector_dimension(self) -> int | None:
+        """The kept dimension whose outputs make better vectors than elements of one output do."""
+        long = [d for d, kept in enumerate(self.kept) if kept.size >= NARROW]
+        if long and self.innermost.size * prod(d.size for d in self.reduced) <= GATHERED:
+            return long[-1]
         if not self.kept:
-            return False
+            return None
         for reduced, kept in zip(self.innermost.inputs, self.kept[-1].inputs):
             if reduced or kept:
-                return kept != 0 and abs(kept) < abs(reduced) and self.kept[-1].size > 1
-        return False
+                near = kept != 0 and abs(kept) < abs(reduced) and self.kept[-1].size > 1
+                return len(self.kept) - 1 if near else None
+        return None
 
-    def _lanes(self, extent: int, outer: bool) -> int:
+    def _group(self, vector: _Dimension) -> int:
+        """How many outputs share a vector, if they and the elements of their rows lie in memory
+        without gaps; else 1. The elements of a short row are added up one after the other, as in
+        torch: few terms that cancel show the order.
+        """
+        steps = list(zip(self.innermost.inputs, vector.inputs, self.input_dtypes))
+        dense = all(kept == ITEMSIZE[d] and step == vector.size * kept for step, kept, d in steps)
+        if vector is not self.kept[-1] or self.innermost.size <= GATHERED or not dense:
+            return 1
+        return vector.size if groups_fit(vector.size, self._widest(), self.input_dtypes) else 1
+
+    def _widest(self) -> int:
+        """Bytes of the widest value that is computed for an element."""
+        return max(ITEMSIZE[compute_dtype(node.dtype)] for node in postorder(self.elements))
+
+    def _lanes(self, axis: _Dimension, outer: bool, group: int) -> int:
         """Vector elements per step: no more than the axis has, fewer where elements are gathered or
         costly.
         """
         exprs = (*self.elements, *self.reduction.expressions())
-        widest = max(ITEMSIZE[compute_dtype(node.dtype)] for node in postorder(self.elements))
+        widest = self._widest()
         best = (
             VECTOR_BYTES["outer" if outer and len(self.reduction.stages) == 1 else "inner"]
             // widest
         )
-        strides = (self.kept[-1] if outer else self.innermost).inputs
         gathers = any(
-            classify(stride, dtype) == "s" for stride, dtype in zip(strides, self.input_dtypes)
+            classify(stride, dtype) == "s" for stride, dtype in zip(axis.inputs, self.input_dtypes)
         )
         costly = any(node.op in COSTLY for node in postorder(exprs))
+        extent = axis.size
         if gathers or costly or (not outer and extent < SHORT_ROW):
             best = min(best, 16)
+        if group > 1:
+            return group_lanes(extent, widest)
         return next(lanes for lanes in LANES if lanes <= best and (lanes <= extent or lanes == 1))
 
-    def _split(self, chunks: int, rows: int) -> _Dimension | None:
+    def _split(self, chunks: int, rows: int, group: int) -> _Dimension | None:
         """Take a dimension of chunks out of the reduced ones; None if none is long enough."""
         length = self.innermost.size
         if length >= rows and length >= 2 * CHUNK_STEP:
-            step = max(CHUNK_STEP, length // chunks // CHUNK_STEP * CHUNK_STEP)
+            least = CHUNK_STEP // group * group
+            step = max(least, length // chunks // least * least)
             self.innermost.size = step
             # The last chunk takes what is left, up to two steps.
             return _Dimension(

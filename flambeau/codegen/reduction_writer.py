@@ -7,17 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flambeau.codegen.dtypes import ITEMSIZE, KIND, compute_dtype, real_dtype
 from flambeau.codegen.emit import (
-    Emitter,
     Slot,
     llvm_type,
-    memory_type,
 )
-from flambeau.codegen.expr import Expr, postorder
+from flambeau.codegen.expr import postorder
+from flambeau.codegen.lane_writer import LaneWriter
 from flambeau.codegen.monoids import Stage
-from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, param, store
-from flambeau.codegen.states import evaluate, fill, parts, state_address
+from flambeau.codegen.nest import FOOTER, HEADER, Odometer, buffer, param
+from flambeau.codegen.states import fill, parts, state_address
 
 if TYPE_CHECKING:
     from flambeau.codegen.reduce import ReductionKernel
@@ -26,110 +24,17 @@ if TYPE_CHECKING:
 # cache.
 BLOCK = {"inner": 2048, "outer": 32}
 STAGED_BLOCK = {"inner": 4096, "outer": 64}
-PREFETCH_DISTANCE = 2048
 FIXED = 8  # params before the reduction's own: see ReductionWriter.text
 
 
-class ReductionWriter:
+class ReductionWriter(LaneWriter):
     """Writes one reduction kernel."""
 
     def __init__(self, kernel: ReductionKernel) -> None:
-        self.kernel, self.reduction, self.emitter = kernel, kernel.reduction, Emitter()
-        self.inner = kernel.structure == "inner"
-        self.coarse_lanes = 1 if self.inner else kernel.lanes
+        super().__init__(kernel)
+        self.reduction = kernel.reduction
         state = parts(self.reduction.start)
         self.state_types = [llvm_type(dtype, self.coarse_lanes) for dtype in state]
-        self.shared: dict[Slot, str] = {}  # slots that hold everywhere: size and params
-        self.strides: list[str] = []
-
-    # Expressions
-
-    def evaluate(self, exprs: Sequence[Expr], slots: dict[Slot, str], lanes: int) -> list[str]:
-        """Append the computation of `exprs`, give the names of their parts."""
-        return evaluate(self.emitter, exprs, {**self.splatted(exprs, lanes), **slots}, lanes)
-
-    def splatted(self, exprs: Sequence[Expr], lanes: int) -> dict[Slot, str]:
-        """The shared scalars that `exprs` use, as vectors."""
-        used = {}
-        for node in postorder(exprs):
-            if node.op == "slot" and (node.value, 0) in self.shared:
-                used[node.value, 0] = self.splat(self.shared[node.value, 0], node.dtype, lanes)
-        return used
-
-    def splat(self, name: str, dtype: str, lanes: int) -> str:
-        """A scalar in every lane."""
-        if lanes == 1:
-            return name
-        vector = llvm_type(dtype, lanes)
-        one = self.emitter.let(f"insertelement {vector} poison, {llvm_type(dtype)} {name}, i64 0")
-        return self.emitter.let(
-            f"shufflevector {vector} {one}, {vector} poison, <{lanes} x i32> zeroinitializer"
-        )
-
-    # Loads
-
-    def load(self, operand: int, base: str, index: str, lanes: int) -> list[str]:
-        """Load the elements of an operand at `index`, `index + 1`, ... along the vector axis."""
-        emitter, dtype, cls = (
-            self.emitter,
-            self.kernel.input_dtypes[operand],
-            self.kernel.classes[operand],
-        )
-        count = 2 if KIND[dtype] == "c" else 1
-        memory, align = memory_type(dtype), ITEMSIZE[dtype] // count
-        if cls == "1" and lanes > 1:
-            address = emitter.let(
-                f"getelementptr inbounds [{count} x {memory}], ptr {base}, i64 {index}"
-            )
-            if self.inner and lanes >= 64:
-                self._prefetch(address, lanes * ITEMSIZE[dtype])
-            wide = memory_type(dtype, lanes * count)
-            whole = emitter.let(f"load {wide}, ptr {address}, align {align}")
-            if count == 1:
-                return [emitter.after_load(whole, dtype, lanes)]
-            return [self._every_second(whole, wide, lanes, part) for part in range(2)]
-        offset = "0" if cls == "0" else emitter.let(f"mul nsw i64 {index}, {self.strides[operand]}")
-        address = emitter.at(base, offset)
-        names = []
-        for part in range(count):
-            at = emitter.let(f"getelementptr inbounds {memory}, ptr {address}, i64 {part}")
-            if cls == "0" or lanes == 1:
-                one = emitter.after_load(
-                    emitter.let(f"load {memory}, ptr {at}, align {align}"), dtype
-                )
-                names.append(self.splat(one, real_dtype(compute_dtype(dtype)), lanes))
-            else:
-                names.append(
-                    emitter.after_load(self._gather(at, operand, dtype, align, lanes), dtype, lanes)
-                )
-        return names
-
-    def _prefetch(self, address: str, size: int) -> None:
-        """Ask for the cache lines of a later step; the hardware alone leaves a tenth of the
-        memory's speed unused.
-        """
-        self.emitter.declare("void", "llvm.prefetch.p0", "ptr a, i32 0, i32 3, i32 1")
-        for line in range(0, size, 64):
-            later = self.emitter.let(
-                f"getelementptr i8, ptr {address}, i64 {PREFETCH_DISTANCE + line}"
-            )
-            self.emitter.line(f"call void @llvm.prefetch.p0(ptr {later}, i32 0, i32 3, i32 1)")
-
-    def _every_second(self, whole: str, wide: str, lanes: int, part: int) -> str:
-        picks = ", ".join(f"i32 {2 * lane + part}" for lane in range(lanes))
-        return self.emitter.let(
-            f"shufflevector {wide} {whole}, {wide} poison, <{lanes} x i32> <{picks}>"
-        )
-
-    def _gather(self, address: str, operand: int, dtype: str, align: int, lanes: int) -> str:
-        emitter, memory = self.emitter, memory_type(dtype)
-        total, vector = "poison", memory_type(dtype, lanes)
-        for lane in range(lanes):
-            offset = emitter.let(f"mul nsw i64 {self.strides[operand]}, {lane}")
-            at = emitter.at(address, offset)
-            one = emitter.let(f"load {memory}, ptr {at}, align {align}")
-            total = emitter.let(f"insertelement {vector} {total}, {memory} {one}, i64 {lane}")
-        return total
 
     def elements(self, bases: Sequence[str], index: str, lanes: int) -> dict[Slot, str]:
         """Load all operands and compute the elements x0, x1, ..."""
@@ -148,8 +53,8 @@ class ReductionWriter:
         stage, lanes = self.reduction.stages[number], self.kernel.lanes
         start = self.evaluate(stage.start, {}, lanes)
         accumulators = self.accumulate(number, bases, begin, count, start, earlier)
-        if self.inner and lanes > 1:
-            accumulators = self._horizontal(number, accumulators)
+        if self.inner:
+            accumulators = self._horizontal(stage, accumulators)
         return fill(f"stage{number}.", stage.start, accumulators)
 
     def accumulate(
@@ -163,9 +68,8 @@ class ReductionWriter:
     ) -> list[str]:
         """A stage's accumulators, `start` before, after elements [begin, begin + count)."""
         stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
-        vector_step = lanes if self.inner else 1
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
-        whole = count if vector_step == 1 else emitter.let(f"and i64 {count}, {-vector_step}")
+        whole = self.whole_vectors(count)
         head, body, after = (emitter.fresh(name) for name in ("sweep", "take", "swept"))
         before = emitter.block
         emitter.line(f"br label %{head}")
@@ -178,10 +82,10 @@ class ReductionWriter:
         stepped = self._take(number, bases, begin, position, accumulators, earlier)
         for phi, value in zip(accumulators, stepped):
             emitter.arrive(phi, value)
-        emitter.arrive(position, emitter.let(f"add nuw nsw i64 {position}, {vector_step}"))
+        emitter.arrive(position, emitter.let(f"add nuw nsw i64 {position}, {self.step}"))
         emitter.line(f"br label %{head}")
         emitter.label(after)
-        if vector_step > 1:
+        if self.inner and lanes > 1:
             accumulators = self._tail(number, bases, begin, (count, whole), accumulators, earlier)
         return accumulators
 
@@ -206,18 +110,17 @@ class ReductionWriter:
                 moved.append(emitter.at(base, distance))
             slots = self.elements(moved, "0", lanes)
         if any(node.op == "slot" and node.value == "index" for node in postorder(stage.step)):
-            narrow = self.splat(emitter.let(f"trunc i64 {position} to i32"), "int32", lanes)
+            row = self._per_output(position)
+            narrow = self.splat(emitter.let(f"trunc i64 {row} to i32"), "int32", lanes)
             if self.inner and lanes > 1:
                 narrow = emitter.let(
-                    f"add nsw {llvm_type('int32', lanes)} {narrow}, {self._steps(lanes)}"
+                    f"add nsw {llvm_type('int32', lanes)} {narrow}, "
+                    f"{self.lane_numbers(lanes, self.group)}"
                 )
             slots["index", 0] = narrow
         return self.evaluate(
             stage.step, {**slots, **earlier, **fill("acc", stage.start, accumulators)}, lanes
         )
-
-    def _steps(self, lanes: int) -> str:
-        return f"<{', '.join(f'i32 {lane}' for lane in range(lanes))}>"
 
     def _tail(
         self,
@@ -228,8 +131,8 @@ class ReductionWriter:
         accumulators: list[str],
         earlier: dict[Slot, str],
     ) -> list[str]:
-        """Take in what does not fill a vector: the last full vector of the row, less the lanes that
-        were taken before.
+        """Take in what does not fill a vector: a part of one for groups, else the last full vector
+        of the row, less the lanes that were taken before.
         """
         emitter, lanes, (count, whole) = self.emitter, self.kernel.lanes, counts
         types = [llvm_type(dtype, lanes) for dtype in parts(self.reduction.stages[number].start)]
@@ -237,12 +140,15 @@ class ReductionWriter:
         rest = emitter.let(f"icmp slt i64 {whole}, {count}")
         emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
         emitter.label(tail)
-        position = emitter.let(f"sub nsw i64 {count}, {lanes}")
+        if self.group > 1:
+            position = whole
+            fresh = self.mask = self.below(emitter.let(f"sub nsw i64 {count}, {whole}"))
+        else:
+            position = emitter.let(f"sub nsw i64 {count}, {lanes}")
+            seen = self.below(emitter.let(f"sub nsw i64 {whole}, {position}"))
+            fresh = emitter.let(f"xor <{lanes} x i1> {seen}, splat (i1 true)")
         taken = self._take(number, bases, begin, position, accumulators, earlier)
-        seen = emitter.let(f"sub nsw i64 {whole}, {position}")
-        bound = self.splat(emitter.let(f"trunc i64 {seen} to i32"), "int32", lanes)
-        fresh = emitter.let(f"icmp sge {llvm_type('int32', lanes)} {self._steps(lanes)}, {bound}")
-        mask = llvm_type("bool", lanes)
+        self.mask, mask = "", llvm_type("bool", lanes)
         chosen = [
             emitter.let(f"select {mask} {fresh}, {t} {new}, {t} {old}")
             for t, new, old in zip(types, taken, accumulators)
@@ -255,43 +161,21 @@ class ReductionWriter:
             for t, old, new in zip(types, accumulators, chosen)
         ]
 
-    def _horizontal(self, number: int, accumulators: list[str]) -> list[str]:
-        """Merge the lanes of the accumulators, halving the vectors."""
-        stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
-        dtypes = parts(stage.start)
-        while lanes > 1:
-            half = lanes // 2
-            sides: list[list[str]] = []
-            for side in range(2):
-                picks = ", ".join(f"i32 {side * half + lane}" for lane in range(half))
-                names = []
-                for name, dtype in zip(accumulators, dtypes):
-                    vector = llvm_type(dtype, lanes)
-                    if half == 1:
-                        names.append(emitter.let(f"extractelement {vector} {name}, i64 {side}"))
-                    else:
-                        mask = f"<{half} x i32> <{picks}>"
-                        names.append(
-                            emitter.let(f"shufflevector {vector} {name}, {vector} poison, {mask}")
-                        )
-                sides.append(names)
-            slots = {**fill("acc", stage.start, sides[0]), **fill("other", stage.start, sides[1])}
-            accumulators, lanes = self.evaluate(stage.merge, slots, half), half
-        return accumulators
-
     def block(self, bases: Sequence[str], begin: str, count: str, first: str) -> list[str]:
         """All stages over one block; the parts of its state."""
         results: dict[Slot, str] = {}
         seen: dict[Slot, str] = {}  # the same as the elements see it: in every lane
+        each = self._per_output(count)
         for number, stage in enumerate(self.reduction.stages):
             if self._uses_count(stage):
-                seen["count", 0] = self.splat(count, "int64", self.kernel.lanes)
+                seen["count", 0] = self.splat(each, "int64", self.kernel.lanes)
             slots = self.sweep(number, bases, begin, count, seen)
             results.update(slots)
             for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
-                seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
-        results["count", 0] = self.splat(count, "int64", self.coarse_lanes)
-        results["first", 0] = self.splat(first, "int64", self.coarse_lanes)
+                seen[slot] = self.in_lanes(name, dtype)
+        results["count", 0] = self.splat(each, "int64", self.coarse_lanes)
+        place = self._per_output(first)
+        results["first", 0] = self.splat(place, "int64", self.coarse_lanes)
         return self.evaluate(self.reduction.block, results, self.coarse_lanes)
 
     def _uses_count(self, stage: Stage) -> bool:
@@ -417,6 +301,8 @@ class ReductionWriter:
         emitter.line(f"br i1 {more}, label %{body}, label %{done}")
         emitter.label(body)
         size = (BLOCK if len(reduction.stages) == 1 else STAGED_BLOCK)[self.kernel.structure]
+        if self.inner:
+            size -= size % self.step
         rest = emitter.let(f"sub nsw i64 {length}, {begin}")
         emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
         count = emitter.let(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {size})")
@@ -466,34 +352,7 @@ class ReductionWriter:
         """Write the states of elements `index`, `index + 1`, ... to the scratch buffer, one plane
         for each part.
         """
-        emitter, lanes = self.emitter, self.coarse_lanes
+        emitter = self.emitter
         for k, (name, dtype) in enumerate(zip(state, parts(self.reduction.start))):
             address = state_address(emitter, scratch, k, self.states, index, dtype)
-            store(emitter, address, [name], [dtype], dtype, lanes=lanes)
-
-    def _store(
-        self,
-        base: str,
-        stride: str,
-        values: Sequence[str],
-        dtypes: Sequence[str],
-        dtype: str,
-        cls: str,
-    ) -> None:
-        emitter, lanes = self.emitter, self.coarse_lanes
-        if lanes == 1 or (cls == "1" and KIND[dtype] != "c"):
-            store(emitter, base, values, dtypes, dtype, lanes=lanes)
-            return
-        for lane in range(lanes):
-            ones = [
-                emitter.let(f"extractelement {llvm_type(d, lanes)} {value}, i64 {lane}")
-                for value, d in zip(values, dtypes)
-            ]
-            offset = emitter.let(f"mul nsw i64 {stride}, {lane}")
-            store(
-                emitter,
-                emitter.at(base, offset),
-                ones,
-                dtypes,
-                dtype,
-            )
+            self._store(address, "", [name], [dtype], dtype, "1")

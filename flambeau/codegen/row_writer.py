@@ -50,7 +50,8 @@ class RowWriter(ReductionWriter):
         emitter.line("entry:")
         buffers = [buffer(emitter, index) for index in range(total)]
         self.length, self.segments, self.width, rank = (param(emitter, k) for k in range(FIXED))
-        self.shared["size", 0] = emitter.let(f"mul nsw i64 {self.length}, {self.segments}")
+        total_size = emitter.let(f"mul nsw i64 {self.length}, {self.segments}")
+        self.shared["size", 0] = self._per_output(total_size)
         self.reduced_strides = [param(emitter, FIXED + k) for k in range(total)]
         self.across = [param(emitter, FIXED + total + k) for k in range(total)]
         for k in range(program.parameters):
@@ -137,7 +138,7 @@ class RowWriter(ReductionWriter):
             slots = self.sweep(number, bases, "0", self.length, seen)
             self.scalars.update(slots)
             for (slot, name), dtype in zip(slots.items(), parts(stage.start)):
-                seen[slot] = self.splat(name, dtype, self.kernel.lanes) if self.inner else name
+                seen[slot] = self.in_lanes(name, dtype)
             self.swept = True
         self._compute_row_values(len(self.program.stages), seen)
         return seen
@@ -145,8 +146,8 @@ class RowWriter(ReductionWriter):
     def _compute_row_values(self, sweep: int, seen: dict[Slot, str]) -> None:
         """Put what a sweep needs of the row as a whole into every lane."""
         for slot, value in self.row_values[sweep] if self.row_values else ():
-            (name,) = self.evaluate((value,), self.scalars, 1)
-            seen[slot, 0] = self.splat(name, value.dtype, self.kernel.lanes)
+            (name,) = self.evaluate((value,), self.scalars, self.coarse_lanes)
+            seen[slot, 0] = self.in_lanes(name, value.dtype)
 
     def accumulate(
         self,
@@ -223,15 +224,15 @@ class RowWriter(ReductionWriter):
         return taken
 
     def _elements_loop(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
-        """Compute and store the outputs of every element;
-        the last vector overlaps the one before.
+        """Compute and store the outputs of every element; the last vector is a part of one for
+        groups, else overlaps the one before.
         """
-        emitter, step = self.emitter, self.kernel.lanes if self.inner else 1
+        emitter, step = self.emitter, self.step
         self.wanted = self._reads(self.program.outputs)
         last: dict[Slot, str] | None = None
-        if self.rows_kernel.uses_draft:  # read before the loop finishes a part of it
+        if self.rows_kernel.uses_draft and self.group == 1:  # before the loop finishes a part of it
             last = self._draft(emitter.let(f"sub nsw i64 {self.length}, {step}"))
-        whole = self.length if step == 1 else emitter.let(f"and i64 {self.length}, {-step}")
+        whole = self.whole_vectors(self.length)
         head, body, after, before = (
             emitter.fresh("map"),
             emitter.fresh("each"),
@@ -253,8 +254,13 @@ class RowWriter(ReductionWriter):
             rest = emitter.let(f"icmp slt i64 {whole}, {self.length}")
             emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
             emitter.label(tail)
-            end = emitter.let(f"sub nsw i64 {self.length}, {step}")
-            self._write(bases, end, seen, last)
+            if self.group > 1:
+                self.mask = self.below(emitter.let(f"sub nsw i64 {self.length}, {whole}"))
+                self._write(bases, whole, seen)
+                self.mask = ""
+            else:
+                end = emitter.let(f"sub nsw i64 {self.length}, {step}")
+                self._write(bases, end, seen, last)
             emitter.line(f"br label %{done}")
             emitter.label(done)
 
@@ -286,7 +292,10 @@ class RowWriter(ReductionWriter):
         stride, dtype = self.strides[len(kernel.input_dtypes)], kernel.output_dtypes[0]
         distance = self.emitter.let(f"mul nsw i64 {position}, {stride}")
         address = self.emitter.at(self.targets[0], distance)
-        names = load(self.emitter, address, dtype, lanes=lanes)
+        if self.mask:
+            names = [self.emitter.after_load(self._masked_load(address, dtype), dtype, lanes)]
+        else:
+            names = load(self.emitter, address, dtype, lanes=lanes)
         return fill("draft", self.program.draft[:1], names)
 
     def _store_outputs(
@@ -296,17 +305,21 @@ class RowWriter(ReductionWriter):
         emitter, lanes = self.emitter, self.kernel.lanes
         inputs = len(self.rows_kernel.input_dtypes)
         values = iter(self.evaluate(outputs, slots, lanes))
+        before = self.mask
+        if self.step < lanes and self.inner and not self.mask:
+            self.mask = self.first_lanes(self.step)
         for k, base in enumerate(self.targets):
             operand, dtypes = inputs + k, parts(outputs[k : k + 1])
             along = (self.strides if self.inner else self.reduced_strides)[operand]
             place = emitter.at(base, emitter.let(f"mul nsw i64 {position}, {along}"))
             names = [next(values) for _ in dtypes]
             self._store_lanes(place, self.strides[operand], names, dtypes, operand, lanes)
+        self.mask = before
 
     def _row_results(self, bases: Sequence[str], seen: dict[Slot, str]) -> None:
         """Store what belongs to the row."""
         first = len(self.rows_kernel.input_dtypes) + len(self.program.outputs)
-        lanes = 1 if self.inner else self.kernel.lanes
+        lanes = self.coarse_lanes
         slots = self.scalars if self.inner else seen
         values = iter(self.evaluate(self.program.row_outputs, slots, lanes))
         for k, base in enumerate(bases):

@@ -32,9 +32,10 @@ from math import prod
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
 from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, cost, symbol
 from flambeau.codegen.monoids import Reduction, Stage, Values
+from flambeau.codegen.reduce import GATHERED, NARROW, group_lanes, groups_fit
 from flambeau.codegen.row_writer import RowWriter
 
-LANES = (64, 32, 16, 4, 1)
+LANES = (64, 32, 16, 8, 4, 1)
 CACHE = 1 << 19  # bytes of a tile of rows that several sweeps should find in the cache
 
 
@@ -75,6 +76,7 @@ class RowKernel:
     classes: str
     lanes: int
     segmented: bool
+    group: int = 1
 
     @property
     def elements(self) -> Values:
@@ -108,6 +110,7 @@ class RowKernel:
             self.classes,
             self.lanes,
             self.segmented,
+            self.group,
             counts,
         )
 
@@ -127,41 +130,43 @@ def plan_rows(
     parameters: Sequence[float] = (),
     segments: int = 1,
     across: Sequence[int] = (),
+    in_place: bool = False,
 ) -> LoopPlan:
     """Plan the program for rows of `segments` times `length` elements, one for each index into
     `sizes`.
 
     `strides` are the operands' byte strides over the rows, `along` those along a segment (0 for row
     outputs), `across` those from one segment to the next; operands are inputs, outputs, row
-    outputs, and `output_dtypes` names those of the latter two.
+    outputs, and `output_dtypes` names those of the latter two. `in_place`: outputs may be the very
+    memory of inputs, so that no row may be computed twice.
     """
     dtypes = (*input_dtypes, *output_dtypes)
     order = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
     kept, row_steps = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in strides])
     columns = [[s[d] for s in row_steps] for d in range(len(kept))]
-    outer = bool(kept) and kept[-1] > 1 and 0 < abs(columns[-1][0]) < abs(along[0])
-    width = kept[-1] if outer else 1
-    lanes = _lanes(
-        dtypes,
-        width if outer else length,
-        columns[-1] if outer else along,
-        outer,
-        segments * length,
-    )
-    vector = columns[-1] if outer else list(along)
+    at = None if in_place else _vector_dimension(kept, columns, along, segments * length)
+    outer, vector, width, group = at is not None, list(along), 1, 1
+    if at is not None:
+        vector, width = columns[at], kept[at]
+        each = len(input_dtypes) + len(program.outputs)
+        if at == len(kept) - 1 and length > 1:
+            group = _group(width, vector, along, dtypes, each)
+    if group > 1:
+        outer, length = False, length * group
+        del kept[-1], columns[-1]
+    lanes = _lanes(dtypes, width if outer else length, vector, outer, segments * length, group)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
-    if outer:
-        kept = [*kept[:-1], -(-width // lanes)]
-        columns[-1] = [stride * lanes for stride in columns[-1]]
-    places = [0] * (len(kept) - 1) + [lanes] if outer else [0] * len(kept)
+    places = [0] * len(kept)
+    if outer and at is not None:
+        kept[at], places[at] = -(-width // lanes), lanes
+        columns[at] = [stride * lanes for stride in vector]
     bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
     across = across or [0] * len(dtypes)
-    params = [length, segments, width, len(kept), *along, *across, *bits, *kept]
-    for operand, inner in enumerate((*vector, 0)):
-        params += [
-            inner,
-            *([column[operand] for column in columns] if operand < len(dtypes) else places),
-        ]
+    steps = vector if group > 1 else along
+    params = [length, segments, width, len(kept), *steps, *across, *bits, *kept]
+    outer_steps = [[column[operand] for column in columns] for operand in range(len(dtypes))]
+    for inner, steps in zip((*vector, 0), (*outer_steps, places)):
+        params += [inner, *steps]
     kernel = RowKernel(
         program,
         tuple(input_dtypes),
@@ -170,21 +175,64 @@ def plan_rows(
         classes,
         lanes,
         segments > 1,
+        group,
     )
-    work = round(prod(sizes) * segments * length * cost(program.expressions(), dtypes))
+    elements = prod(sizes) * segments * (length // group)
+    work = round(elements * cost(program.expressions(), dtypes))
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False)
 
 
+def _vector_dimension(
+    sizes: Sequence[int], strides: Sequence[Sequence[int]], along: Sequence[int], length: int
+) -> int | None:
+    """The dimension whose rows make better vectors than elements of one row do."""
+    long = [d for d, size in enumerate(sizes) if size >= NARROW]
+    if long and length <= GATHERED:
+        return long[-1]
+    if sizes and sizes[-1] > 1 and 0 < abs(strides[-1][0]) < abs(along[0]):
+        return len(sizes) - 1
+    return None
+
+
+def _group(
+    width: int,
+    strides: Sequence[int],
+    along: Sequence[int],
+    dtypes: Sequence[str],
+    elements: int,
+) -> int:
+    """How many rows share a vector, if they and their elements lie in memory without gaps; else 1.
+    The first operands, `elements` of them, have a value for each element, the others for each row.
+    """
+    dense = all(
+        stride == ITEMSIZE[dtype] and (k >= elements or step == width * stride)
+        for k, (step, stride, dtype) in enumerate(zip(along, strides, dtypes))
+    )
+    return width if dense and groups_fit(width, _widest(dtypes), dtypes) else 1
+
+
+def _widest(dtypes: Sequence[str]) -> int:
+    """Bytes of the widest value that is computed for an element."""
+    return max(ITEMSIZE[compute_dtype(dtype)] for dtype in dtypes)
+
+
 def _lanes(
-    dtypes: Sequence[str], extent: int, strides: Sequence[int], outer: bool, length: int
+    dtypes: Sequence[str],
+    extent: int,
+    strides: Sequence[int],
+    outer: bool,
+    length: int,
+    group: int,
 ) -> int:
     """Vector elements per step: no more than the axis has,
     fewer where elements are gathered or would leave the cache.
     """
-    widest = max(ITEMSIZE[compute_dtype(dtype)] for dtype in dtypes)
+    widest = _widest(dtypes)
     best = 256 // widest
     if any(classify(stride, dtype) == "s" for stride, dtype in zip(strides, dtypes, strict=True)):
         best = min(best, 16)
+    if group > 1:
+        return group_lanes(extent, widest)
     while outer and best > 16 and best * widest * length > CACHE:
         best //= 2
     return next(lanes for lanes in LANES if lanes <= best and (lanes <= extent or lanes == 1))

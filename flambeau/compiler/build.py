@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from flambeau.compiler.fuse import fuse
 from flambeau.compiler.layout import aligned, arrange
 from flambeau.compiler.products import with_epilogues
+from flambeau.compiler.side_by_side import side_by_side
 from flambeau.compiler.surroundings import Surroundings
 from flambeau.compiler.survey import MISSING, Survey, Unsupported, present
 from flambeau.compiler.tape import (
@@ -31,7 +32,8 @@ from flambeau.compiler.tape import (
 )
 from flambeau.core.dtype import uint8
 from flambeau.core.spec import Spec
-from flambeau.ops.plan import NUMBER_KINDS, output_bytes
+from flambeau.ops.plan import NUMBER_KINDS, Several, output_bytes
+from flambeau.ops.several import use_several
 from flambeau.runtime import plan_block as fields
 from flambeau.runtime import replay_block as p
 from flambeau.runtime.system import engine
@@ -86,7 +88,8 @@ class Program:
         self.result_rows = [self.result(tensor, i in live) for i, tensor in enumerate(results)]
         self.keep_memory(kept)
         wanted = {*self.outputs, *kept}
-        self.steps = with_epilogues(fuse(needed(tape.steps, wanted), wanted), wanted)
+        steps = fuse(needed(tape.steps, wanted), wanted)
+        self.steps = side_by_side(with_epilogues(steps, wanted))
         self.initial = self.images()
         self.place_temporaries()
         rows = self.step_words()
@@ -237,7 +240,7 @@ class Program:
                 words += self.renewal_words(step)
             elif isinstance(step, Call):
                 words += self.call_words(step)
-            elif step.plan.words[fields.B_KERNEL]:
+            elif step.plan.words[fields.B_KERNEL] or isinstance(step.plan.formula, Several):
                 words += self.kernel_words(step)
             else:
                 continue
@@ -250,6 +253,9 @@ class Program:
             self.slot(x) if isinstance(x, Value) else self.number(x, operand.spec)
             for x, operand in zip(step.inputs, step.plan.inputs, strict=True)
         ]
+        if isinstance(several := step.plan.formula, Several):
+            places = [[buffers[place] for place in own] for own in several.places]
+            return [p.KERNEL_ON_SLOTS, use_several(step.plan, several.parts, places).block]
         written = step.outputs if step.target < 0 else step.outputs[:1]
         buffers += [self.slot(value) for value in written]
         return [step.plan.block, len(buffers), *buffers]

@@ -32,7 +32,7 @@ class Switch(NamedTuple):
 class Config:
     """The values of all switches."""
 
-    __slots__ = ("debug", "check", "cache", "threads", "device")
+    __slots__ = ("debug", "check", "cache", "threads", "device", "cpu")
 
     #: 0 silent, 1 devices and cache, 2 each kernel, 3 plans and fusion, 4 IR, 5 assembly
     debug: int
@@ -44,6 +44,8 @@ class Config:
     threads: int
     #: the device new tensors are made on, as text
     device: str
+    #: the processor that kernels are compiled for, "" for this one
+    cpu: str
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         for name in self.__slots__:
@@ -77,6 +79,12 @@ def _parse_threads(text: str) -> int:
     if count < 1:
         raise ValueError("must be at least 1")
     return count
+
+
+def _parse_cpu(text: str) -> str:
+    if text not in ("", "x86-64", "x86-64-v2", "x86-64-v3"):
+        raise ValueError("must be x86-64, x86-64-v2 or x86-64-v3")
+    return text
 
 
 SWITCHES: tuple[Switch, ...] = (
@@ -115,6 +123,14 @@ SWITCHES: tuple[Switch, ...] = (
         "cpu",
         "Device on which tensors are made when none is named.",
         str,
+    ),
+    Switch(
+        "FLAMBEAU_CPU",
+        "cpu",
+        "",
+        "Compile for x86-64, x86-64-v2 or x86-64-v3, to try what older processors run. "
+        "Default: this processor.",
+        _parse_cpu,
     ),
 )
 

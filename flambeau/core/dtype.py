@@ -129,6 +129,19 @@ _ROWS = (
     _Row("complex32", 4, "c", "ComplexHalf", "c32", "c10::complex<c10::Half>", "complex64", False),
     _Row("complex64", 8, "c", "ComplexFloat", "c64", "c10::complex<float>"),
     _Row("complex128", 16, "c", "ComplexDouble", "c128", "c10::complex<double>"),
+    *(
+        _Row(
+            f"float8_{kind}",
+            1,
+            "f",
+            f"Float8_{kind}",
+            "f8",
+            f"c10::Float8_{kind}",
+            "float32",
+            False,
+        )
+        for kind in ("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e8m0fnu")
+    ),
 )
 
 
@@ -142,7 +155,7 @@ def _make(index: int, row: _Row) -> dtype:
         "index": index,
         "is_floating_point": row.kind == "f",
         "is_complex": row.kind == "c",
-        "is_signed": row.kind in "ifc",
+        "is_signed": row.kind in "ifc" and row.name != "float8_e8m0fnu",
         "abbr": row.abbr,
         "numpy_name": row.name if row.in_numpy else None,
         "scalar_name": row.scalar_name,
@@ -194,6 +207,11 @@ ALIASES: dict[str, dtype] = {
     "int": int32,
     "long": int64,
 }
+
+#: dtypes that memory can hold and a program can name; no kernel computes with them
+UNCOMPUTED = frozenset(
+    kind for name, kind in DTYPES.items() if name.startswith("float8") or name == "complex32"
+)
 
 _REAL_OF = {complex32: float16, complex64: float32, complex128: float64}
 _COMPLEX_OF = {
@@ -276,6 +294,26 @@ _FLOAT_FORMATS = {float16: (11, 15, 3), bfloat16: (8, 127, 2), float32: (24, 127
 _FLOAT_FORMATS[float64] = (53, 1023, 15)
 
 
+# The formats of eight bits give up infinity, or one of the zeros, for more numbers (Micikevicius et
+# al. 2022, arXiv:2209.05433): greatest, step from 1 to the next, least normal number.
+_FLOAT8_LIMITS = {
+    "float8_e4m3fn": (448.0, 2.0**-3, 2.0**-6),
+    "float8_e5m2": (57344.0, 2.0**-2, 2.0**-14),
+    "float8_e4m3fnuz": (240.0, 2.0**-3, 2.0**-7),
+    "float8_e5m2fnuz": (57344.0, 2.0**-3, 2.0**-15),
+    "float8_e8m0fnu": (2.0**127, 1.0, 2.0**-127),
+}
+
+
+def _limits(real: dtype) -> tuple[float, float, float, int]:
+    """The greatest number, the step from 1 to the next, the least normal number, digits."""
+    if real.name in _FLOAT8_LIMITS:
+        return (*_FLOAT8_LIMITS[real.name], 0)
+    precision, exponent, digits = _FLOAT_FORMATS[real]
+    step = 2.0 ** (1 - precision)
+    return (2.0 - step) * 2.0**exponent, step, 2.0 ** (1 - exponent), digits
+
+
 class finfo(Immutable, metaclass=FinalPublicType):
     """Limits of a floating dtype (of its parts, for a complex one); default: the default dtype.
 
@@ -306,20 +344,18 @@ class finfo(Immutable, metaclass=FinalPublicType):
     def __new__(cls, *args: Any, **kwargs: Any) -> finfo:
         given = _limits_argument("finfo", args, kwargs) if args or kwargs else _default
         real = given.to_real()
-        if real not in _FLOAT_FORMATS:
+        if real not in _FLOAT_FORMATS and real.name not in _FLOAT8_LIMITS:
             raise TypeError(
                 "torch.finfo() requires a floating point input type. "
                 f"Use torch.iinfo to handle 'torch.finfo'\n  got {given}"
             )
-        precision, exponent, digits = _FLOAT_FORMATS[real]
-        greatest = (2.0 - 2.0 ** (1 - precision)) * 2.0**exponent
-        smallest = 2.0 ** (1 - exponent)
+        greatest, step, smallest, digits = _limits(real)
         new = object.__new__(cls)
         values: dict[str, object] = {
             "bits": real.itemsize * 8,
-            "eps": 2.0 ** (1 - precision),
+            "eps": step,
             "max": greatest,
-            "min": -greatest,
+            "min": -greatest if real.is_signed else smallest,
             "smallest_normal": smallest,
             "tiny": smallest,
             "resolution": float(f"1e-{digits}"),

@@ -65,8 +65,10 @@ def _require_dtype(function: str, name: str, position: int, value: object) -> No
 
 
 def _refuse(type1: dtype, type2: dtype) -> dtype:
+    narrow = any(kind.name.startswith("float8") for kind in (type1, type2))
+    kinds = "Float8 Types" if narrow else "uint16, uint32, uint64 types"
     raise RuntimeError(
-        "Promotion for uint16, uint32, uint64 types is not supported, "
+        f"Promotion for {kinds} is not supported, "
         f"attempted to promote {type1.scalar_name} and {type2.scalar_name}\n"
         "  cast one of them first, e.g. with .to(torch.int64)"
     )
@@ -76,6 +78,8 @@ def _promote(a: dtype, b: dtype) -> dtype | None:
     """One cell of the table; None where torch refuses."""
     if a is b:
         return a
+    if a.name.startswith("float8") or b.name.startswith("float8"):
+        return None
     low, high = (a, b) if (a.category, a.itemsize) <= (b.category, b.itemsize) else (b, a)
     if low in _BARE_UNSIGNED or high in _BARE_UNSIGNED:
         # with uint16/32/64 torch defines only the step up to a real floating type

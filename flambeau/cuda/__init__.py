@@ -50,11 +50,13 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def _needs_device(name: str) -> Any:
+    """A function, or a class by its name, that raises when it is called."""
+
     def function(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError(MISSING)
 
     function.__name__, function.__doc__ = name, f"`{name}` of a GPU: raises, for there is none."
-    return function
+    return type(name, (), {"__new__": function}) if name[0].isupper() else function
 
 
 current_device = _needs_device("current_device")

@@ -7,16 +7,12 @@ tensor(0.)
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flambeau
 
-from . import constraints
+from ._half import Half
 from .cauchy import Cauchy
-from .transformed_distribution import TransformedDistribution
-from .transforms import (
-    AbsTransform,
-)
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -24,26 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["HalfCauchy"]
 
 
-class HalfCauchy(TransformedDistribution):
+class HalfCauchy(Half):
     """|x| for x Cauchy around 0."""
 
-    arg_constraints = {"scale": constraints.positive}
-    support = constraints.nonnegative
-    has_rsample = True
-
-    def __init__(self, scale: Any, validate_args: bool | None = None):
-        super().__init__(
-            Cauchy(0, scale, validate_args=False), AbsTransform(), validate_args=validate_args
-        )
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        new = self._get_checked_instance(HalfCauchy, _instance)
-        return super().expand(batch_shape, _instance=new)
-
-    @property
-    def scale(self) -> Tensor:
-        """The scale of the Cauchy variable."""
-        return self.base_dist.scale
+    whole = Cauchy
 
     @property
     def mean(self) -> Tensor:
@@ -51,27 +31,5 @@ class HalfCauchy(TransformedDistribution):
         return flambeau.full(self._extended_shape(), math.inf, dtype=kind.dtype, device=kind.device)
 
     @property
-    def mode(self) -> Tensor:
-        return flambeau.zeros_like(self.scale)
-
-    @property
     def variance(self) -> Tensor:
         return self.base_dist.variance
-
-    def log_prob(self, value: Any) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
-        value = flambeau.as_tensor(value, dtype=self.scale.dtype, device=self.scale.device)
-        log_prob = self.base_dist.log_prob(value) + math.log(2)
-        return flambeau.where(value >= 0, log_prob, -math.inf)
-
-    def cdf(self, value: Any) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
-        return 2 * self.base_dist.cdf(value) - 1
-
-    def icdf(self, prob: Any) -> Tensor:
-        return self.base_dist.icdf((prob + 1) / 2)
-
-    def entropy(self) -> Tensor:
-        return self.base_dist.entropy() - math.log(2)

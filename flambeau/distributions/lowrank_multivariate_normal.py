@@ -16,8 +16,8 @@ from . import constraints
 from .distribution import Distribution
 from .multivariate_normal import batch_mahalanobis, batch_mv
 from .utils import (
+    _standard_normal,
     lazy_property,
-    standard_normal,
 )
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ class LowRankMultivariateNormal(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         narrow = shape[:-1] + self.cov_factor.shape[-1:]
-        eps_W = standard_normal(narrow, self.loc)
-        eps_D = standard_normal(shape, self.loc)
+        eps_W = _standard_normal(narrow, self.loc.dtype, self.loc.device)
+        eps_D = _standard_normal(shape, self.loc.dtype, self.loc.device)
         along = batch_mv(self._unbroadcasted_cov_factor, eps_W)
         return self.loc + along + self._unbroadcasted_cov_diag.sqrt() * eps_D
 

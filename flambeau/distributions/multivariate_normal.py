@@ -15,8 +15,8 @@ import flambeau
 from . import constraints
 from .distribution import Distribution
 from .utils import (
+    _standard_normal,
     lazy_property,
-    standard_normal,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class MultivariateNormal(Distribution):
         return squares.expand(self._batch_shape + self._event_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        eps = standard_normal(self._extended_shape(sample_shape), self.loc)
+        eps = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
         return self.loc + batch_mv(self._unbroadcasted_scale_tril, eps)
 
     def log_prob(self, value: Any) -> Tensor:

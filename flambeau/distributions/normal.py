@@ -14,8 +14,8 @@ import flambeau
 from . import constraints
 from .exp_family import ExponentialFamily
 from .utils import (
+    _standard_normal,
     broadcast_all,
-    standard_normal,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class Normal(ExponentialFamily):
             return flambeau.normal(self.loc.expand(shape), self.scale.expand(shape))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return self.loc + standard_normal(self._extended_shape(sample_shape), self.loc) * self.scale
+        return (
+            self.loc
+            + _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
+            * self.scale
+        )
 
     def log_prob(self, value: Any) -> Tensor:
         if self._validate_args:

@@ -15,8 +15,8 @@ from . import constraints
 from .chi2 import Chi2
 from .distribution import Distribution
 from .utils import (
+    _standard_normal,
     broadcast_all,
-    standard_normal,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class StudentT(Distribution):
         return m
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        x = standard_normal(self._extended_shape(sample_shape), self.df)
+        x = _standard_normal(self._extended_shape(sample_shape), self.df.dtype, self.df.device)
         z = self._chi2.rsample(sample_shape)
         return self.loc + self.scale * (x * flambeau.rsqrt(z / self.df))
 

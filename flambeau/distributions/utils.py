@@ -47,9 +47,9 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
     return tuple(flambeau.broadcast_tensors(*tensors))
 
 
-def standard_normal(shape: Any, like: Tensor) -> Tensor:
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
     """Numbers from the normal distribution, drawn as torch draws them."""
-    zeros = flambeau.zeros(shape, dtype=like.dtype, device=like.device)
+    zeros = flambeau.zeros(shape, dtype=dtype, device=device)
     return flambeau.normal(zeros, flambeau.ones_like(zeros))
 
 

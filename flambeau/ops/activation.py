@@ -229,9 +229,7 @@ def mish(input):
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta x)) / beta; the line itself above the threshold."""
     scaled = input * beta
-    return choose(
-        scaled > threshold, input, choose(scaled > threshold, 0, scaled).exp().log1p() / beta
-    )
+    return choose(scaled > threshold, input, softplus_of(scaled) / beta)
 
 
 @hidden(kernel="log_sigmoid_cpu", grad=lambda g, input: g * (-input).sigmoid())

@@ -12,6 +12,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
                           with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
+    conv_channels         depthwise, of images with channels last: vectors of channels
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; few channels
     conv_depthwise        one input channel for each output channel; all gradients
@@ -27,16 +28,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from flambeau.core import errors
+from flambeau.core.layout import channels_last, channels_last_3d
 from flambeau.core.spec import Spec
-from flambeau.core.strides import channels_last_strides, suggests_channels_last
+from flambeau.core.strides import (
+    channels_last_strides,
+    is_channels_last,
+    suggests_channels_last,
+)
 from flambeau.ops.kernels import (
     conv_arrays,
+    conv_channels,
     conv_depthwise,
     conv_forward,
     conv_forward_points,
     conv_weight,
     conv_weight_points,
     conv_winograd,
+    gemm,
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
 from flambeau.ops.kernels.conv_planes import (
@@ -123,11 +131,19 @@ def native_convolution(
     counts, moves = geometry[1], geometry[3]
     if transposed:
         moves = (1, 1, 1)
+    product = product_of(task, geometry)
+    if product is not None:
+        plan = call.plan(("bias", *names[:2]) if task.has_bias else names, [out])
+        return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
     whole = Geometry(*geometry, transposed)
     if conv_depthwise.suits(task, whole):
         found = conv_depthwise.depthwise_params(task, whole, threading()[1])
         return plan.use_native(conv_depthwise.depthwise_address(x.dtype.name), *found)
-    if conv_winograd.suits(task, whole):
+    if conv_channels.suits(task):
+        axes = conv_channels.axes_of(geometry, transposed)
+        params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
+        address = conv_channels.channels_address(x.dtype.name)
+    elif conv_winograd.suits(task, whole):
         params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
         address = conv_winograd.winograd_address(x.dtype.name)
     elif planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
@@ -139,6 +155,26 @@ def native_convolution(
         params, scratch, work = conv_forward.convolve_params(task, *threading())
         address = conv_forward.convolve_address(x.dtype.name)
     return plan.use_native(address, params, 1, work, 1, scratch)
+
+
+def product_of(task: Task, geometry: Sequence[Sizes]) -> gemm.Product | None:
+    """A convolution as a matrix product of positions by channels, where it is one: 1 x 1, channels
+    last. Groups are its batch.
+    """
+    x, out = task.x, task.out
+    kernel, stride, padding = geometry[2:5]
+    if any(k != 1 or s != 1 or p for k, s, p in zip(kernel, stride, padding)):
+        return None
+    if task.groups > 1 and task.rows == 1:
+        return None
+    if not all(is_channels_last(s.shape, s.strides) for s in (x, out)) or x.contiguous:
+        return None
+    group, row, channel = task.weight
+    return gemm.Product(
+        x.dtype.name, x.numel // x.shape[1], task.rows, task.channels, (1, task.groups),
+        (0, task.channels, x.shape[1], 1), (0, group, channel, row),
+        (0, task.rows, out.shape[1]), (0, task.rows, 0) if task.has_bias else None,
+    )  # fmt: skip
 
 
 def leftover(
@@ -168,6 +204,8 @@ def input_gradient(
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
     space, kernel = input_like.shape[2:], weight.shape[2:]
+    if suggests_channels_last(input_like.shape, input_like.strides):
+        g = g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
     if not transposed:
         extra = leftover(space, g.shape[2:], kernel, stride, padding, dilation)
         return convolution.call(

@@ -267,6 +267,61 @@ def scalar_tensor(
     return finish(made, requires_grad, pin_memory)
 
 
+def mapped_file(filename: Any, shared: bool, nbytes: int) -> Any:
+    """The first bytes of a file as an array: they are read when they are looked at. With `shared`
+    what is written goes to the file, which becomes as long as is asked.
+    """
+    import numpy
+
+    mode = "read-write" if shared else "read-only"
+    try:
+        with open(filename, "ab" if shared else "rb") as file:
+            length = file.seek(0, 2)
+            if shared and length < nbytes:
+                length = file.truncate(nbytes)
+    except OSError as error:
+        text = f"unable to open file <{filename}> in {mode} mode: {error.strerror} ({error.errno})"
+        raise RuntimeError(text) from None
+    if length < nbytes:
+        raise RuntimeError(
+            f"file <{filename}> size <{length}> is smaller than the required mapping size "
+            f"<{nbytes}>"
+        )
+    if nbytes == 0:
+        return numpy.empty(0, numpy.uint8)
+    return numpy.memmap(filename, numpy.uint8, "r+" if shared else "c", shape=(nbytes,))
+
+
+def from_file(
+    filename: Any,
+    shared: bool | None = None,
+    size: int | None = 0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Any:
+    """A tensor of `size` elements over the bytes of a file, in the machine's byte order; with
+    `shared` what is written to the tensor is written to the file.
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "numbers")
+    >>> torch.from_file(path, shared=True, size=2).fill_(1.5)
+    tensor([1.5000, 1.5000])
+    >>> torch.from_file(path, size=2)
+    tensor([1.5000, 1.5000])
+    """
+    check_layout(layout)
+    engine.start()
+    kind = dtype or dtypes.get_default_dtype()
+    mapped = mapped_file(filename, bool(shared), (size or 0) * kind.itemsize)
+    made = from_array(mapped).view(kind).to(place(device))
+    return finish(made, requires_grad, pin_memory)
+
+
 __all__ = [
-    "as_tensor", "asarray", "from_dlpack", "from_numpy", "frombuffer", "scalar_tensor", "tensor",
+    "as_tensor", "asarray", "from_dlpack", "from_file", "from_numpy", "frombuffer", "scalar_tensor",
+    "tensor",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 from flambeau.codegen import bessel, special_loops
 from flambeau.codegen.expr import Expr
 from flambeau.codegen.expr import where as choose
+from flambeau.codegen.special import trigamma
 from flambeau.core import errors
 from flambeau.ops.arithmetic import rounded_as
 from flambeau.ops.elementary import function
@@ -177,6 +178,8 @@ def derivative_of_digamma(n: int, x: Any) -> Any:
         return x.polygamma(n)
     if n == 0:
         return x.digamma()
+    if n == 1:
+        return trigamma(x)
     sign = 1.0 if n % 2 else -1.0
     return sign * math.factorial(n) * special_loops.zeta(Expr.constant(n + 1, x.dtype), x)
 

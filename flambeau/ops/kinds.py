@@ -166,10 +166,10 @@ class Pointwise(Op):
         return plan.use_kernel(loops, inplace=0 if self.target else -1)
 
     def _check_computable(self, compute: dtypes.dtype, result: dtypes.dtype) -> None:
-        """torch's error for categories that the op does not take, and for pairs of halves."""
-        half = next((d for d in (result, compute) if d.name == "complex32"), None)
-        if "bifc"[compute.category] not in self.takes or half is not None:
-            refused = half or compute  # no kernel computes with pairs of halves
+        """torch's error for categories that the op does not take, and for what has no kernels."""
+        bare = next((d for d in (result, compute) if d in dtypes.UNCOMPUTED), None)
+        if "bifc"[compute.category] not in self.takes or bare is not None:
+            refused = bare or compute
             raise errors.not_implemented_for(self.kernel or self.name, refused.scalar_name)
 
     def in_place(self) -> Pointwise:

@@ -27,7 +27,15 @@ from flambeau.core.spec import Spec
 from flambeau.core.strides import (
     channels_last_strides,
     contiguous_strides,
+    is_channels_last,
     suggests_channels_last,
+)
+from flambeau.ops.kernels.norm_channels import (
+    norm_address,
+    norm_params,
+    normalise_channels,
+    normalise_channels_back,
+    suits,
 )
 from flambeau.ops.kinds import composite, compute_name, structured
 from flambeau.ops.normalization_checks import check_groups, check_last_dimensions, statistic_dtype
@@ -300,6 +308,11 @@ def gradient_spec(input: Spec, groups: int) -> Spec:
 def _norm_backward(call, grad, input, mean, scale, weight, groups, count):
     """The gradient by the input."""
     spec = input._spec
+    if groups and spec.strides == grad._spec.strides and by_channels(spec, weight):
+        names = ["grad", "input", "mean", "scale", *(["weight"] if weight is not None else [])]
+        plan = call.plan(names, [gradient_spec(spec, groups)])
+        params = norm_params(spec, groups, 0.0, 4 * (weight is not None), 0, len(names))
+        return over_images(plan, normalise_channels_back, spec, params)
     return backward_plan(call, frame_of(spec, groups, count), gradient_spec(spec, groups))
 
 
@@ -346,6 +359,30 @@ def group_norm_gradient(
     return in_kernels(needed, g0, input, y1, y2, weight, frame, group, (C,))
 
 
+def by_channels(spec: Spec, *parameters: Any) -> bool:
+    """Whether the kernels for channels that are neighbours take such an image."""
+    given = [p._spec for p in parameters if p is not None]
+    last = is_channels_last(spec.shape, spec.strides) and not spec.contiguous
+    return last and spec.numel > 0 and suits(spec, *given)
+
+
+def over_images(plan: Any, kernel: Any, spec: Spec, params: list[int]) -> Any:
+    """Finishes a plan that works on one image at a time."""
+    if plan.is_meta:
+        return plan.use_native(0, (), 0)
+    address = norm_address(kernel, spec.dtype.name)
+    return plan.use_native(address, params, spec.shape[0], 2 * spec.numel, 1)
+
+
+def channels_plan(call: Any, outputs: Sequence[Spec], groups: int, eps: float) -> Any:
+    """The plan of the forward pass for channels that are neighbours."""
+    names = ["input"] + [n for n in ("weight", "bias") if call.arguments[n] is not None]
+    weight, bias = (names.index(name) if name in names else 0 for name in ("weight", "bias"))
+    spec = call.arguments["input"]._spec
+    params = norm_params(spec, groups, eps, weight, bias, len(names))
+    return over_images(call.plan(names, outputs), normalise_channels, spec, params)
+
+
 @structured(methods=(), grad={("input", "weight", "bias"): group_norm_gradient})
 def native_group_norm(call, input, weight, bias, N, C, HxW, group, eps):
     """Normalisation of each sample over groups of neighbouring channels (Wu and He 2018), with each
@@ -360,6 +397,8 @@ def native_group_norm(call, input, weight, bias, N, C, HxW, group, eps):
     results = (("mean", mean), ("scale", scale))
     frame = channel_groups(spec.shape, group)
     output = gradient_spec(spec, group)
+    if by_channels(spec, weight, bias):
+        return channels_plan(call, [output, mean, scale], group, float(eps))
     plan = forward_plan(call, frame, output, results, (float(eps),))
     if plan is None:
         return call.op.call(in_layout(input, output), weight, bias, N, C, HxW, group, eps)

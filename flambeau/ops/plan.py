@@ -84,6 +84,15 @@ class Multiplication(NamedTuple):
     beta: float
 
 
+class Several(NamedTuple):
+    """What kernels side by side compute: their `parts` (ops.several), and which of the plan's
+    operands each one works on.
+    """
+
+    parts: Sequence[Any]
+    places: Sequence[Sequence[int]]
+
+
 class Plan:
     """See the module's first lines.
 
@@ -112,7 +121,7 @@ class Plan:
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
         # where the compiler may compute it elsewhere
-        self.formula: Formula | Folding | Multiplication | None = None
+        self.formula: Formula | Folding | Multiplication | Several | None = None
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []

@@ -14,10 +14,20 @@ from typing import Any
 
 from flambeau.core import dtype as dtypes
 from flambeau.core import errors
+from flambeau.core.layout import channels_last, channels_last_3d, contiguous_format
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, suggests_channels_last
+from flambeau.ops.kernels import pooling_planes
 from flambeau.ops.kernels.pooling import ELEMENTS, Windows, kernel_address, pool_params
 from flambeau.ops.kernels.pooling_average import pool_average, spread_average
+from flambeau.ops.kernels.pooling_channels import (
+    TOGETHER,
+    average_channels,
+    channels_address,
+    maximum_channels,
+    spread_average_channels,
+    spread_maximum_channels,
+)
 from flambeau.ops.kernels.pooling_maximum import pool_maximum, spread_maximum, take_maximum
 from flambeau.ops.kinds import Call, structured
 
@@ -46,7 +56,7 @@ def pooled_shape(
 
 
 def result_spec(x: Spec, space: Sizes) -> Spec:
-    """The spec of results over windows: channels last where the input is (not averages in 3-d)."""
+    """The spec of results over windows: channels last where the input is."""
     shape = (*x.shape[:2], *space)
     last = suggests_channels_last(x.shape, x.strides)
     return x.like(shape, channels_last_strides(shape) if last else None)
@@ -58,12 +68,60 @@ def check_dtype(name: str, x: Spec) -> None:
         raise errors.not_implemented_for(name, x.dtype.scalar_name)
 
 
+def over_threads(plan: Any, address: int, params: list[int], items: int, work: int) -> Any:
+    """Finishes a plan, over threads where there is enough to do."""
+    return plan.use_native(address, params, items, work, max(1, GRAIN * items // max(1, work)))
+
+
 def by_planes(plan: Any, address: int, params: list[int], larger: Spec, taps: int = 1) -> Any:
-    """Finishes a plan that works on planes, over threads where there is enough to do."""
+    """Finishes a plan that works on planes."""
     planes = larger.shape[0] * larger.shape[1]
-    work = larger.numel * taps
-    grain = max(1, GRAIN * planes // max(1, work))
-    return plan.use_native(address, params, planes, work, grain)
+    return over_threads(plan, address, params, planes, larger.numel * taps)
+
+
+def are_neighbours(*specs: Spec) -> bool:
+    """Whether vectors of channels are the better choice: they lie side by side in all of them."""
+    return specs[0].shape[1] >= 4 and all(s.strides[1] == 1 for s in specs)
+
+
+def pool(
+    plan: Any, kernels: tuple[Any, Any], x: Spec, y: Spec, windows: Windows, larger: Spec,
+    places: bool = True,
+) -> Any:  # fmt: skip
+    """Finishes a plan of windows with one of two kernels: over planes, or over rows of channels."""
+    name, params = x.dtype.name, pool_params(x, y, windows)
+    taps = prod(windows.kernel)
+    if are_neighbours(x, y):
+        address = channels_address(kernels[1], name, x.shape[1], places)
+        rows = y.numel // (y.shape[1] * y.shape[-1])
+        return over_threads(plan, address, params, rows, larger.numel * taps)
+    if pooling_planes.suits(x, y, windows):
+        maximum = kernels is MAXIMUM
+        address = pooling_planes.planes_address(name, maximum, places and maximum)
+        params, items = pooling_planes.planes_params(x, y, windows)
+        return over_threads(plan, address, params, items, larger.numel * taps)
+    address = kernel_address(kernels[0], name, x.strides[-1] == 1, places)
+    return by_planes(plan, address, params, larger, taps)
+
+
+MAXIMUM = pool_maximum, maximum_channels
+AVERAGE = pool_average, average_channels
+
+
+def spread(plan: Any, out: Spec, g: Spec, windows: Windows) -> Any:
+    """Finishes the plan of an average's gradient."""
+    name, params, taps = out.dtype.name, pool_params(out, g, windows), prod(windows.kernel)
+    if out.strides[1] == 1:
+        address = channels_address(spread_average_channels, name, out.shape[1])
+        return by_channels(plan, address, params, out, taps)
+    address = kernel_address(spread_average, name, True)
+    return by_planes(plan, address, params, out, taps)
+
+
+def by_channels(plan: Any, address: int, params: list[int], out: Spec, taps: int = 1) -> Any:
+    """Finishes a plan that works on some channels of an image at a time."""
+    items = out.shape[0] * -(-out.shape[1] // TOGETHER)
+    return over_threads(plan, address, params, items, out.numel * taps)
 
 
 # ---- maximum -------------------------------------------------------------------------------------
@@ -71,7 +129,17 @@ def by_planes(plan: Any, address: int, params: list[int], larger: Spec, taps: in
 
 def put_back(g: Any, indices: Any, input: Any) -> Any:
     """The gradient of maxima at the places that they came from."""
-    return spread_maxima.call(g, indices, tuple(input.shape))
+    return spread_maxima.call(g, indices, tuple(input.shape), lies_last(indices))
+
+
+def lies_last(x: Any) -> bool:
+    """Whether gradients of `x` have their channels last."""
+    return suggests_channels_last(tuple(x.shape), x.stride())
+
+
+def like_input(g: Spec, shape: tuple[int, ...], last: bool) -> Spec:
+    """The spec of a gradient of an input of this shape."""
+    return g.like(shape, channels_last_strides(shape) if last else None)
 
 
 def max_plan(
@@ -89,9 +157,7 @@ def max_plan(
     plan.node_name = "SqueezeBackward1" if len(kernel) == 1 else name
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = kernel_address(pool_maximum, x.dtype.name, x.strides[-1] == 1, places)
-    params = pool_params(x, out, Windows(kernel, stride, padding, dilation))
-    return by_planes(plan, address, params, out, prod(kernel))
+    return pool(plan, MAXIMUM, x, out, Windows(kernel, stride, padding, dilation), out, places)
 
 
 @structured(
@@ -117,17 +183,26 @@ def max_pool(call, input, kernel, stride, padding, dilation, ceil_mode):
     node="MaxPool2DWithIndicesBackwardBackward",
     grad={"input": lambda g, indices: take_maxima.call(g, indices)},
 )
-def spread_maxima(call, input, indices, shape):
+def spread_maxima(call, input, indices, shape, last):
     """Values added at flat places of planes of zeros: the transpose of taking them from there."""
-    if not (input._spec.contiguous and indices._spec.contiguous):
-        return call.op.call(input.contiguous(), indices.contiguous(), shape)
-    out = input._spec.like(shape)
+    format = layout(len(shape), last)
+    if not all(t.is_contiguous(memory_format=format) for t in (input, indices)):
+        operands = (t.contiguous(memory_format=format) for t in (input, indices))
+        return call.op.call(*operands, shape, last)
+    out = like_input(input._spec, shape, last)
     plan = call.plan(("input", "indices"), [out])
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = kernel_address(spread_maximum, out.dtype.name, True)
-    params = [prod(input.shape[2:]), prod(shape[2:])]
-    return by_planes(plan, address, params, out)
+    params, name = [prod(input.shape[2:]), prod(shape[2:])], out.dtype.name
+    if last:
+        address = channels_address(spread_maximum_channels, name, shape[1])
+        return by_channels(plan, address, [*params, shape[1]], out)
+    return by_planes(plan, kernel_address(spread_maximum, name, True), params, out)
+
+
+def layout(ndim: int, last: bool) -> Any:
+    """The memory format of row-major tensors, or of those with their channels last."""
+    return (channels_last if ndim == 4 else channels_last_3d) if last else contiguous_format
 
 
 def max_pool2d_with_indices_backward(
@@ -175,8 +250,8 @@ def average_gradient(
 ) -> Any:  # fmt: skip
     """The gradient of the input of `avg_pool`."""
     return average_back.call(
-        g, tuple(input.shape), kernel, stride, padding, ceil_mode, count_include_pad,
-        divisor_override,
+        g, tuple(input.shape), lies_last(input) and input.ndim == 4, kernel, stride, padding,
+        ceil_mode, count_include_pad, divisor_override,
     )  # fmt: skip
 
 
@@ -192,10 +267,8 @@ def avg_pool(call, input, kernel, stride, padding, ceil_mode, count_include_pad,
     plan.node_name = AVERAGE_NODES[len(kernel)]
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = kernel_address(pool_average, x.dtype.name, x.strides[-1] == 1)
     options = (kernel, stride, padding, ones, count_include_pad, divisor_override or 0)
-    params = pool_params(x, out, Windows(*options))
-    return by_planes(plan, address, params, out, prod(kernel))
+    return pool(plan, AVERAGE, x, out, Windows(*options), out)
 
 
 @structured(
@@ -207,19 +280,18 @@ def avg_pool(call, input, kernel, stride, padding, ceil_mode, count_include_pad,
     ),
 )
 def average_back(
-    call, input, shape, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
-):
+    call, input, shape, last, kernel, stride, padding, ceil_mode, count_include_pad,
+    divisor_override,
+):  # fmt: skip
     """The transpose of `avg_pool`: each window's value shared out over its places."""
     g = input._spec
-    out = g.like(shape)
+    out = like_input(g, shape, last)
     plan = call.plan(("input",), [out])
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = kernel_address(spread_average, out.dtype.name, True)
     ones = (1,) * len(kernel)
     options = (kernel, stride, padding, ones, count_include_pad, divisor_override or 0)
-    params = pool_params(out, g, Windows(*options))
-    return by_planes(plan, address, params, out, prod(kernel))
+    return spread(plan, out, g, Windows(*options))
 
 
 # ---- adaptive forms ------------------------------------------------------------------------------
@@ -237,7 +309,9 @@ def adaptive_windows(space: Sizes, sizes: Sizes) -> Windows:
 @structured(
     public=None,
     methods=(),
-    grad=lambda g, input: adaptive_back.call(g, tuple(input.shape[2:])),
+    grad=lambda g, input: adaptive_back.call(
+        g, tuple(input.shape[2:]), lies_last(input) and input.ndim == 4
+    ),
 )
 def adaptive_avg_pool(call, input, sizes):
     """Averages of windows that divide the input evenly into `sizes`."""
@@ -250,9 +324,7 @@ def adaptive_avg_pool(call, input, sizes):
     plan.node_name = names.get(len(sizes), "AdaptiveAvgPool3DBackward0")
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = kernel_address(pool_average, x.dtype.name, x.strides[-1] == 1)
-    params = pool_params(x, out, adaptive_windows(x.shape[2:], sizes))
-    return by_planes(plan, address, params, x)
+    return pool(plan, AVERAGE, x, out, adaptive_windows(x.shape[2:], sizes), x)
 
 
 @structured(
@@ -261,33 +333,29 @@ def adaptive_avg_pool(call, input, sizes):
     node="AdaptiveAvgPool2DBackwardBackward",
     grad=lambda g, input_like: adaptive_avg_pool.call(g, tuple(input_like.shape[2:])),
 )
-def adaptive_back(call, input, sizes):
+def adaptive_back(call, input, sizes, last):
     """The transpose of `adaptive_avg_pool`."""
     g = input._spec
-    out = g.like((*g.shape[:2], *sizes))
+    out = like_input(g, (*g.shape[:2], *sizes), last)
     plan = call.plan(("input",), [out])
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
     if not g.numel:
         return input.new_zeros(out.shape)
-    address = kernel_address(spread_average, out.dtype.name, True)
-    params = pool_params(out, g, adaptive_windows(sizes, g.shape[2:]))
-    return by_planes(plan, address, params, out)
+    return spread(plan, out, g, adaptive_windows(sizes, g.shape[2:]))
 
 
 @structured(public=None, methods=(), grad={"input": lambda g0, y1, input: put_back(g0, y1, input)})
 def adaptive_max_pool_with_indices(call, input, sizes):
     """The greatest element of windows that divide the input evenly into `sizes`, and its place."""
     x = input._spec
-    out = result_spec(x, sizes)
+    out = x.like((*x.shape[:2], *sizes)) if len(sizes) == 3 else result_spec(x, sizes)
     plan = call.plan(("input",), [out, out.like(out.shape, out.strides, dtypes.int64)])
     names = {1: "SqueezeBackward1", 2: "AdaptiveMaxPool2DBackward0"}
     plan.node_name = names.get(len(sizes), "AdaptiveMaxPool3DBackward0")
     if plan.is_meta or not out.numel:
         return plan.use_native(0, (), 0)
-    address = kernel_address(pool_maximum, x.dtype.name, x.strides[-1] == 1)
-    params = pool_params(x, out, adaptive_windows(x.shape[2:], sizes))
-    return by_planes(plan, address, params, x)
+    return pool(plan, MAXIMUM, x, out, adaptive_windows(x.shape[2:], sizes), x)
 
 
 __all__ = ["max_pool2d_with_indices_backward"]

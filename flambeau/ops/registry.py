@@ -19,7 +19,7 @@ import functools
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flambeau.autograd.inplace import revise
@@ -68,6 +68,7 @@ class Op:
     failure: Callable[[Plan, int], Exception]
     own_parameters = 0  # how many of the function's parameters come before those of calls
     own_signature = False  # whether a hidden op (`_index_put`) has other arguments than torch's
+    other_names: Mapping[str, str] = {}  # keywords that stand for a parameter: {"dtype": "size"}
     takes_index = False  # x[...]: its offsets are operands of the plan, see runtime.indexing
 
     def __init__(
@@ -138,19 +139,19 @@ class Op:
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError:
-            renamed = self._numpy_names(kwargs)
+            renamed = self._own_names(kwargs)
             if renamed != kwargs:
                 return self.bind(args, renamed)
             raise self._binding_error(args, kwargs) from None
         bound.apply_defaults()
         return bound.arguments
 
-    def _numpy_names(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The keywords with NumPy's names (axis, keepdims ...) replaced by this op's own."""
+    def _own_names(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keywords with other names (NumPy's axis, keepdims ...) replaced by this op's own."""
         own = {p.name for p in self.parameters}
+        names = {**NUMPY_NAMES, **self.other_names}
         return {
-            NUMPY_NAMES[k] if k not in own and NUMPY_NAMES.get(k) in own else k: v
-            for k, v in kwargs.items()
+            names[k] if k not in own and names.get(k) in own else k: v for k, v in kwargs.items()
         }
 
     def _takes_ints(self, args: Sequence[Any]) -> bool:

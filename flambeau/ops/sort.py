@@ -18,7 +18,7 @@ from flambeau.core.shape import reduced_shape
 from flambeau.core.spec import Spec
 from flambeau.core.strides import dense_strides
 from flambeau.ops.extrema import chosen, shared_whole
-from flambeau.ops.kernels import scans, sorting
+from flambeau.ops.kernels import scans, selecting, sorting
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.outputs import check_apart
 from flambeau.ops.plan import RELEASE_FROM
@@ -54,12 +54,14 @@ def line_plan(
     params, items = scans.layout(shape, dim, operands, (), False)
     length, work = shape[dim], input.numel * 8
     per_line = 2 * length * sorting.entry_bytes(input.dtype)
+    if which == "select":
+        per_line = selecting.scratch_bytes(length, input.itemsize)
     slots = min(SLOTS, max(1, items)) if work >= RELEASE_FROM else 1
     grain = -(-items // slots)
     params[sorting.DESCENDING], params[sorting.COUNT] = int(descending), count
-    params[sorting.SLOT], params[sorting.GRAIN] = per_line, grain
-    scratch = 0 if which == "select" else per_line * slots
-    return plan.use_native(sorting.kernel(which, input.dtype), params, items, work, grain, scratch)
+    params[sorting.SLOT], params[sorting.GRAIN], params[sorting.SCRATCH] = per_line, grain, 3
+    address, scratch = sorting.kernel(which, input.dtype), per_line * slots + 64
+    return plan.use_native(address, params, items, work, grain, scratch)
 
 
 def pair(input: Spec, shape: tuple[int, ...], strides: Any = None) -> list[Spec]:
@@ -225,10 +227,10 @@ def whole_plan(plan: Any, flat: Spec, count: int) -> Any:
     if plan.is_meta:
         return plan.use_native(0, ())
     params, items = scans.layout(flat.shape, 0, [(flat.itemsize,), (0,), (0,)], (), False)
-    params[sorting.COUNT] = count
-    return plan.use_native(
-        sorting.kernel("select", flat.dtype), params, items, flat.numel * 8, 1, 64
-    )
+    params[sorting.COUNT], params[sorting.SCRATCH], params[sorting.GRAIN] = count, 2, 1
+    scratch = 64 + selecting.scratch_bytes(flat.numel, flat.itemsize)
+    address = sorting.kernel("select", flat.dtype)
+    return plan.use_native(address, params, items, flat.numel * 8, 1, scratch)
 
 
 _median("median", sorting.MEDIAN)

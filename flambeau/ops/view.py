@@ -57,6 +57,9 @@ def view_(call, input, size: Sizes):
     return call.plan(["input"], [geometry(spec, shape, strides)]).use_view(0)
 
 
+view_.other_names = {"dtype": "size"}
+
+
 @structured(node="ViewBackward", grad=lambda g, input_like: g.reshape(input_like.shape))
 def reshape(call, input, shape: Sizes):
     """The same elements under another shape: a view where strides allow it, else a copy.

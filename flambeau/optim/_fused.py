@@ -17,6 +17,7 @@ after each operation. Torch rounds in the same places.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,11 +27,14 @@ from flambeau.codegen.loops import plan_pointwise
 from flambeau.core.spec import CPU, Spec
 from flambeau.core.strides import may_overlap
 from flambeau.ops.kinds import byte_strides, compute_name
+from flambeau.ops.observe import is_observed
 from flambeau.ops.plan import Formula, Operand, Plan
 from flambeau.ops.registry import engine
+from flambeau.ops.several import Part, use_several
 from flambeau.runtime.plan_block import MAX_INPUTS
-from flambeau.runtime.thread_modes import NO_GRAD
+from flambeau.runtime.thread_modes import NO_GRAD, TRACE
 
+MOST_BATCHES = 64  # groups of parameters whose plans are kept
 _COUNTER = Spec.of((), (), flambeau.float32, CPU)
 
 
@@ -97,6 +101,14 @@ class Update:
         self.names = names
         self.flags = flags
         self.kernels: dict[tuple[Any, ...], Kernel | None] = {}
+        # by the first parameter and how many there are; what does not fit is not used
+        self.batches: dict[tuple[int, int], Batch | None] = {}
+
+    def remember(self, rows: Sequence[tuple[Any, ...]], batch: Batch | None) -> None:
+        """Keeps the plan of a group of parameters for the next steps."""
+        if len(self.batches) >= MOST_BATCHES:
+            self.batches.clear()
+        self.batches[id(rows[0][0]), len(rows)] = batch
 
     def __repr__(self) -> str:
         return self.formula.__name__
@@ -143,6 +155,39 @@ class Kernel:
         return Kernel(plan.use_kernel(loops, inplace=0), scalars)
 
 
+class Batch:
+    """The plan of an update for many rows of tensors of certain specs: one native call."""
+
+    __slots__ = ("plan", "scalars")
+
+    def __init__(self, plan: Plan, scalars: list[str]) -> None:
+        self.plan, self.scalars = plan, scalars
+
+    @staticmethod
+    def of(
+        update: Update, keys: Sequence[tuple[Any, ...]], kernels: Sequence[Kernel | None]
+    ) -> Batch | None:
+        """None where rows differ in more than their specs, or cannot be updated by a kernel."""
+        scalars, tensors = kernels[0].scalars if kernels[0] else [], len(keys[0])
+        parts: list[Part] = []
+        for key, kernel in zip(keys, kernels):
+            if kernel is None or kernel.scalars != scalars or len(key) != tensors:
+                return None
+            part = Part.of(kernel.plan, key[0].numel)
+            if part is None:
+                return None
+            parts.append(part)
+        operands = [operand.spec for kernel in kernels if kernel for operand in kernel.plan.inputs]
+        plan = Plan(update, [Operand(spec, i) for i, spec in enumerate(operands)], [])
+        specs = [id(spec) for key in keys for spec in key]
+        words = (ctypes.c_int64 * len(specs))(*specs)
+        each = len(operands) // len(keys)
+        places = [range(each * i, each * (i + 1)) for i in range(len(keys))]
+        rows = [ctypes.addressof(words), len(keys), tensors, len(scalars)]
+        use_several(plan, parts, places, rows).keep += [words, kernels]
+        return Batch(plan, scalars)
+
+
 def _trace(
     update: Update, specs: Sequence[Any], names: Sequence[str], used: Sequence[str] | None = None
 ) -> list[Any]:
@@ -179,12 +224,12 @@ def run(
     if tape is not None and tape.listens:
         run_on_tape(tape, update, rows, steps, numbers, shared)
         return
-    counts = advance(steps) if steps else [0.0] * len(rows)
-    if shared and counts.count(counts[0]) == len(counts):
-        apply(update, rows, numbers(rows[0][0], counts[0]))
-    else:
-        for row, count in zip(rows, counts):
-            apply(update, [row], numbers(row[0], count))
+    counts = advance(steps) if steps else 0.0
+    if shared and isinstance(counts, float):
+        apply(update, rows, numbers(rows[0][0], counts))
+        return
+    for row, count in zip(rows, each_of(counts, len(rows))):
+        apply(update, [row], numbers(row[0], count))
 
 
 def run_on_tape(
@@ -199,12 +244,12 @@ def run_on_tape(
     params, names = [row[0] for row in rows], []
 
     def renew() -> tuple[float, ...]:
-        counts = advance(steps) if steps else [0.0]
-        if shared and counts.count(counts[0]) == len(counts):
-            scalars = numbers(params[0], counts[0])
+        counts = advance(steps) if steps else 0.0
+        if shared and isinstance(counts, float):
+            scalars = numbers(params[0], counts)
             names[:] = scalars
             return tuple([float(value) for value in scalars.values()])
-        found = [numbers(p, count) for p, count in zip(params, counts)]
+        found = [numbers(p, count) for p, count in zip(params, each_of(counts, len(params)))]
         names[:] = found[0]
         return tuple([float(value) for scalars in found for value in scalars.values()])
 
@@ -235,13 +280,18 @@ def apply(
             name: value if isinstance(value, float) else float(value)
             for name, value in scalars.items()
         }
+    alone = len(rows) < 2 or recorded or engine.tape is not None or core.get_mode() & TRACE
+    if not alone and run_batch(update, rows, scalars):
+        return
     last: Kernel | None = None
     numbers: list[float] = []
+    keys, found = [], []
     for row in rows:
         key = tuple([t._spec for t in row])
         if key not in kernels:
             kernels[key] = Kernel.of(update, key, list(scalars))
         kernel = kernels[key]
+        keys.append(key), found.append(kernel)
         if kernel is None or recorded:
             _apply_by_ops(update, row, scalars)
             continue
@@ -249,6 +299,19 @@ def apply(
             last, numbers = kernel, [scalars[name] for name in kernel.scalars]
         if execute(kernel.plan, *row, *numbers, row[0], *row[2:]) is None:
             _apply_by_ops(update, row, scalars)  # state that lies in the parameter's own memory
+    if not alone and not is_observed():
+        update.remember(rows, Batch.of(update, keys, found))
+
+
+def run_batch(
+    update: Update, rows: Sequence[tuple[flambeau.Tensor, ...]], scalars: dict[str, Any]
+) -> bool:
+    """Whether all rows could be updated by one native call, as an earlier step has prepared it."""
+    batch = update.batches.get((id(rows[0][0]), len(rows)))
+    if batch is None:
+        return False
+    numbers = tuple([scalars[name] for name in batch.scalars])
+    return bool(engine.core.run_rows(batch.plan, rows, numbers))
 
 
 _NUMBERS = {float, int, bool}
@@ -269,22 +332,35 @@ def _apply_by_ops(
         target.copy_(value)
 
 
-def advance(steps: Sequence[flambeau.Tensor]) -> list[float]:
-    """Adds one to each step counter and returns the new counts.
+def advance(steps: Sequence[flambeau.Tensor]) -> float | list[float]:
+    """Adds one to each step counter and returns the new count, or a list where they differ.
 
     >>> counter = torch.tensor(0.0)
     >>> advance([counter]), counter.item()
-    ([1.0], 1.0)
+    (1.0, 1.0)
     """
-    counts = []
-    for step in steps:
-        if step._spec is _COUNTER:
-            memory = memoryview(step._storage).cast("f")  # type: ignore[attr-defined]
-            memory[step._offset] = count = memory[step._offset] + 1
-        else:
-            count = step.add_(1).item()
-        counts.append(count)
+    counts = engine.core.count_up(steps, _COUNTER)
+    if counts is None:
+        found = [step.add_(1).item() for step in steps]
+        counts = found[0] if found.count(found[0]) == len(found) else found
     return counts
+
+
+def gather(
+    params: list[flambeau.Tensor],
+    state: dict[flambeau.Tensor, Any],
+    names: tuple[str, ...],
+    step: str | None = "step",
+) -> tuple[list[tuple[flambeau.Tensor, ...]], list[flambeau.Tensor]] | None:
+    """(parameter, gradient, *state) of the parameters that have a gradient, and their counters.
+    None where some of that has to be made first.
+    """
+    return engine.core.gather_rows(params, state, names, step)
+
+
+def each_of(counts: float | list[float], rows: int) -> list[float]:
+    """The counts of all rows."""
+    return counts if isinstance(counts, list) else [counts] * rows
 
 
 def set_recording(on: bool) -> int:

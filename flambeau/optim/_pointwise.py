@@ -137,8 +137,9 @@ class PointwiseOptimizer(Optimizer):
     def _update_group(self, group: Group) -> None:
         update = self._update_of(group)
         names = update.names
-        rows, steps = [], []
-        for p in group["params"]:
+        found = _fused.gather(group["params"], self.state, names)
+        rows, steps = ([], []) if found is None else found
+        for p in group["params"] if found is None else ():
             g = p.grad
             if g is None:
                 continue

@@ -77,9 +77,11 @@ class SGD(PointwiseOptimizer):
     def _update_group(self, group: Group) -> None:
         # The first momentum buffer is the gradient itself, so there are two formulas, and
         # without momentum there is no state at all.
-        rows, first_rows = [], []
-        momentum = group["momentum"] != 0
-        for p in group["params"]:
+        first_rows: list[Any] = []
+        momentum, names = group["momentum"] != 0, self.state_names(group)
+        found = None if group["fused"] else _fused.gather(group["params"], self.state, names, None)
+        rows: list[Any] = [] if found is None else found[0]
+        for p in group["params"] if found is None else ():
             g = p.grad
             if g is None:
                 continue

@@ -47,6 +47,7 @@ from flambeau.runtime import (
     records,
     replay,
     sequences,
+    several,
     thread_modes,
     threads,
 )
@@ -74,7 +75,7 @@ from flambeau.runtime.capi import (
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
     arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
-    programs, records, replay, sequences, thread_modes, threads,
+    programs, records, replay, sequences, several, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
@@ -83,13 +84,15 @@ BUILTINS: list[NativeFunction] = [
     programs.run_program, programs.same_bytes, thread_modes.get_mode,
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
     indexing.call_kernel, sequences.measure_numbers, sequences.write_numbers, replay.replay,
-    replay.failing_guard, threads.stop_workers, threads.forget_workers,
+    replay.failing_guard, several.run_rows, several.gather_rows, several.count_up,
+    threads.stop_workers, threads.forget_workers,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
     objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
     memory.storage_data, memory.memory_words, memory.release_cached, memory.allocate,
     memory.deallocate, threads.pool_words, threads.parallel_for,
+    several.run_several,
 ]  # fmt: skip
 
 
@@ -128,6 +131,9 @@ class NativeCore:
     measure_numbers: Callable[[Any], tuple[int, ...] | None]
     write_numbers: Callable[[Any, Any, int], int]
     failing_guard: Callable[..., int]
+    run_rows: Callable[[Any, list[Any], tuple[float, ...]], int]
+    gather_rows: Callable[..., tuple[list[Any], list[Any]] | None]
+    count_up: Callable[[list[Any], Any], float | list[float] | None]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]
 

@@ -85,6 +85,7 @@ from flambeau.runtime.replay_block import (
     GUARD_WORDS,
     KEEP_MADE,
     KEEP_NOTHING,
+    KERNEL_ON_SLOTS,
     LEAF_WORDS,
     NO_GRADIENT,
     P_APART,
@@ -295,6 +296,10 @@ def replay_steps(program: i64p, table: i64p) -> i64:
                 return 0
             step = step + 3 + 3 * step[2]
             step = step + 1 + 2 * step[0]
+        elif step[0] == KERNEL_ON_SLOTS:
+            if run_kernel(ptr(step[1]), table) == 0:
+                return 0
+            step = step + 2
         else:
             for i in range(step[1]):
                 buffers[i] = ptr(table[step[2 + i]])

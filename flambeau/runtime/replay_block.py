@@ -57,5 +57,6 @@ WRITTEN_WORDS = 2  # external, times
 
 # A step is (block of a plan, number of buffers, a slot for each), or a call of Python:
 # (CALL_FOR_NUMBERS, function, how many, slots) or (CALL_FOR_TENSORS, function, how many operands,
-# (slot, spec, bytes) each, how many results, (slot, bytes) each)
-CALL_FOR_NUMBERS, CALL_FOR_TENSORS = 1, 2
+# (slot, spec, bytes) each, how many results, (slot, bytes) each), or (KERNEL_ON_SLOTS, block of a
+# plan whose buffers are all slots)
+CALL_FOR_NUMBERS, CALL_FOR_TENSORS, KERNEL_ON_SLOTS = 1, 2, 3

@@ -215,6 +215,7 @@ class Tables:
                 [[row] for row, _ in strides],
                 [along for _, along in strides],
                 parameters,
+                in_place=True,
             )
             address = load(loops.symbol_name, loops.ir_text)[loops.symbol_name]
             self.known[key] = address, self.array(loops.params), loops.items

@@ -27,10 +27,13 @@ from flambeau.codegen.native import (
 )  # fmt: skip
 from flambeau.ops.kernels.conv_padding import (
     COMPUTE,
+    COPY_ROWS,
     IMAGE_ROWS,
     PITCH,
+    TOGETHER,
     X_CHANNEL,
     X_IMAGE,
+    CopyRows,
     Layout,
     claim,
     give_back,
@@ -59,6 +62,7 @@ from flambeau.ops.kernels.conv_strips import (
     MAX_SLOTS,
     OUT_AT,
     OUT_CHANNEL,
+    OUT_COLUMN,
     OUT_IMAGE,
     OUT_ROW,
     OUT_SLICE,
@@ -142,6 +146,42 @@ def pack_block(params: i64p, packed: XP, matrix: XP, channels: i64, valid: i64) 
 
 
 @native
+def pack_taps(params: i64p, packed: XP, matrix: XP, valid: i64) -> void:
+    """All input channels of a block of output channels, whose order is: tap, then channel."""
+    width, taps, channels = params[WIDTH], params[TAPS], params[CHANNELS]
+    if valid < width:
+        fill_memory(packed, 0, channels * taps * width * SIZE)
+    if params[W_CHANNEL] == 1:
+        for t in range(taps):
+            source = matrix + params[params[WEIGHTS] + t]
+            target = packed + t * channels * width
+            Turn(params[TURN])(source, params[W_ROW], valid, channels, target, width)
+    elif params[EVEN] != 0:
+        for c in range(channels):
+            source, target = matrix + c * params[W_CHANNEL], packed + c * width
+            Turn(params[TURN])(source, params[W_ROW], valid, taps, target, channels * width)
+    else:
+        for t in range(taps):
+            for c in range(channels):
+                column = matrix + (c * params[W_CHANNEL] + params[params[WEIGHTS] + t])
+                for r in range(valid):
+                    packed[(t * channels + c) * width + r] = column[r * params[W_ROW]]
+
+
+@native
+def pack_blocks(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: the weights of blocks of output channels, where input channels are neighbours."""
+    width = params[WIDTH]
+    for item in range(start, stop):
+        group, block = item // params[BLOCKS], item % params[BLOCKS]
+        packed: XP = buffers[params[OUT_AT] + 1] + params[PACKED]
+        matrix: XP = buffers[1]
+        matrix = matrix + (group * params[W_GROUP] + block * width * params[W_ROW])
+        valid = fewer(params[ROWS], block * width, width)
+        pack_taps(params, packed + item * params[PACK_LENGTH], matrix, valid)
+
+
+@native
 def pack_channels(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: the weights of some input channels, in the order in which they lie in memory."""
     width, together = params[WIDTH], params[PACK_CHANNELS]
@@ -175,12 +215,12 @@ def list_points(params: i64p, points: i64p, strip: i64p) -> i64:
     """Where the positions of a strip lie in its planes, and how many they are; the last one is
     repeated to fill a tile.
     """
-    count = i64(0)
+    count, step = i64(0), params[TOGETHER] if params[TOGETHER] != 0 else i64(1)
     for b in range(strip[IMAGE_COUNT]):
         for r in range(strip[ROW_COUNT]):
             place = (b * params[IMAGE_ROWS] + r * params[STRIDE_ROW]) * params[PITCH]
             for c in range(strip[COLUMN_COUNT]):
-                points[count] = place + c * params[STRIDE_COLUMN]
+                points[count] = (place + c * params[STRIDE_COLUMN]) * step
                 count += 1
     for i in range(params[TILE_ROWS]):
         points[count + i] = points[count - 1]
@@ -217,7 +257,11 @@ def unload_block(params: i64p, stage: XP, out: XP, strip: i64p, valid: i64) -> v
     step = params[OUT_CHANNEL]
     for b in range(strip[IMAGE_COUNT]):
         place, source = out + b * params[OUT_IMAGE], stage + b * rows * columns * width
-        if params[OUT_ROW] == columns:
+        if params[TOGETHER] != 0:
+            for r in range(rows):
+                line, row = source + r * columns * width, place + r * params[OUT_ROW]
+                CopyRows(params[COPY_ROWS])(row, line, columns, valid, params[OUT_COLUMN], width)
+        elif params[OUT_ROW] == columns:
             Turn(params[TURN])(source, width, rows * columns, valid, place, step)
         else:
             for r in range(rows):
@@ -242,7 +286,8 @@ def run_positions(buffers: ptrp, params: i64p, buffer: XP, strip: i64p) -> void:
     biases: XP = scratch + params[BIASES]
     out: XP = buffers[params[OUT_AT]]
     out = out + (strip[IMAGE] * params[OUT_IMAGE] + strip[SLICE] * params[OUT_SLICE])
-    out = out + (row * params[OUT_ROW] + column + group * params[ROWS] * params[OUT_CHANNEL])
+    out = out + (row * params[OUT_ROW] + column * params[OUT_COLUMN])
+    out = out + group * params[ROWS] * params[OUT_CHANNEL]
     width = params[WIDTH]
     for block in range(strip[BLOCK], strip[LAST_BLOCK]):
         which = group * params[BLOCKS] + block
@@ -270,10 +315,14 @@ def convolve_points(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: the whole convolution. Buffers: input, weight, bias if any, result, scratch."""
     fill_memory(buffers[params[OUT_AT] + 1], 0, HEADER)
     pack_bias(buffers, params)
-    parts = (params[CHANNELS] + params[PACK_CHANNELS] - 1) // params[PACK_CHANNELS]
-    Parallel(params[PARALLEL])(
-        pack_channels, buffers, params, params[GROUPS] * parts, params[PACK_GRAIN]
-    )
+    if params[TOGETHER] != 0:
+        blocks = params[GROUPS] * params[BLOCKS]
+        Parallel(params[PARALLEL])(pack_blocks, buffers, params, blocks, params[PACK_GRAIN])
+    else:
+        parts = (params[CHANNELS] + params[PACK_CHANNELS] - 1) // params[PACK_CHANNELS]
+        Parallel(params[PARALLEL])(
+            pack_channels, buffers, params, params[GROUPS] * parts, params[PACK_GRAIN]
+        )
     Parallel(params[PARALLEL])(run_some, buffers, params, params[ITEMS], params[GRAIN])
 
 
@@ -296,8 +345,8 @@ def cut(
 
     def size(images: int, rows: int, columns: int) -> int:
         wide = [(n - 1) * s + 1 for n, s in zip((rows, columns), stride[1:], strict=True)]
-        plane = Layout(task.planes, images, *wide).channel
-        return task.channels * plane + images * rows * columns * tile.width
+        layout = Layout(task.planes, images, wide[0], wide[1], together=together_of(task))
+        return layout.elements(task.channels) + images * rows * columns * tile.width
 
     images, rows, columns = 1, height, width
     while rows > 1 and size(1, rows, columns) > budget:
@@ -324,14 +373,23 @@ def cut(
     return Strips(images, rows, columns, 1, max(1, min(blocks, -(-wanted // strips()))))
 
 
+def together_of(task: Task) -> int:
+    """How many channels are laid out together: a group's where they are neighbours, or none."""
+    return task.channels if task.neighbours else 0
+
+
 def suits(task: Task, stride: tuple[int, ...], counts: tuple[int, ...]) -> bool:
     """Whether point tiles are the better choice for a convolution without steps of the result."""
     kind = task.out.dtype.name
     taps = volume(task.kernel)
-    if COMPUTE[kind] != kind or steps_of(task.out)[4] != 1 or taps == 1:
+    if COMPUTE[kind] != kind:
         return False
     tile = point_tile_for(kind, task.rows)
     filled = task.rows / (-(-task.rows // tile.width) * tile.width)
+    if task.neighbours:
+        return filled >= 0.4
+    if steps_of(task.out)[4] != 1 or taps == 1:
+        return False
     if tile.vectors < 2 or filled < 0.75 or task.channels * taps < TAPS_TOGETHER // 2:
         return False
     return stride[1:] != (1, 1) or counts[1] * counts[2] <= 1 << 20
@@ -351,16 +409,15 @@ def points_params(
     wanted = 1 if work < 1 << 20 or threads == 1 else 4 * threads
     strips = cut(task, counts, stride, tile, wanted)
     wide = [(n - 1) * s + 1 for n, s in zip(strips[1:3], stride[1:], strict=True)]
-    layout = Layout(task.planes, strips.images, *wide)
+    layout = Layout(task.planes, strips.images, wide[0], wide[1], together=together_of(task))
     padding, tables = layout.words(task.x, WORDS)
     weights = [task.tap_offset(tap.weight) for tap in taps]
-    places = [layout.offset(*tap[:4]) for tap in taps]
-    shifts = [c * layout.channel + place for c in range(task.channels) for place in places]
+    shifts = layout.shifts(taps, task.channels)
     shifts_at = WORDS + len(tables)
     pack_length = total * tile.width
     biases = HEADER + -(-task.groups * blocks * pack_length * size // 64) * 64
     positions = volume(strips[:3])
-    points = -(-(task.channels * layout.channel + tile.lanes) // 16) * 16
+    points = -(-(layout.elements(task.channels) + tile.lanes) // 16) * 16
     stage = points + -(-(positions + 2 * tile.rows) // 8) * 8 * 8 // size
     run = Run(
         parallel,

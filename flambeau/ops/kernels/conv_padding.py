@@ -8,6 +8,8 @@ arithmetic; with BFLOAT, X is the bit pattern of a bfloat16.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flambeau.codegen.native import (
     NativeFunction,
     Signature,
@@ -31,7 +33,7 @@ from flambeau.codegen.native import (
 )
 from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_copies import copy_rows_address
-from flambeau.ops.kernels.conv_planes import Planes
+from flambeau.ops.kernels.conv_planes import Planes, Tap
 
 CopyRows = Signature(void, ptr, ptr, i64, i64, i64, i64)
 X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # replaced by `Unit`
@@ -40,9 +42,9 @@ X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # r
 (
     X_IMAGE, X_CHANNEL, X_SLICE, X_ROW, X_COLUMN, STEP_SLICE, STEP_ROW, STEP_COLUMN, IN_SLICES,
     SLICES, SLICE_TABLE, PLANES, PLANE_TABLE, UP, DOWN, LEFT, RIGHT, PITCH, IMAGE_ROWS, PLANE,
-    CHANNEL_STEP, COPY_ROWS,
-) = range(22)  # fmt: skip
-PADDING_WORDS = 22
+    CHANNEL_STEP, COPY_ROWS, TOGETHER,
+) = range(23)  # fmt: skip
+PADDING_WORDS = 23
 PLANE_WORDS = 4  # of a plane: first row, first column, rows, columns
 
 
@@ -139,6 +141,50 @@ def fill_channel(
 
 
 @native
+def fill_positions(
+    words: i64p,
+    table: i64p,
+    target: CP,
+    image: XP,
+    images: i64,
+    slice0: i64,
+    row0: i64,
+    rows: i64,
+    column0: i64,
+    columns: i64,
+) -> void:
+    """All channels of a group, which are neighbours: what `fill_channel` does for a single plane,
+    with TOGETHER elements at each position.
+    """
+    together, plane = words[TOGETHER], table + words[PLANE_TABLE]
+    top = row0 - words[UP] if row0 > words[UP] else i64(0)
+    bottom = row0 + rows + words[DOWN] if row0 + rows + words[DOWN] < plane[2] else plane[2]
+    left = column0 - words[LEFT] if column0 > words[LEFT] else i64(0)
+    right = column0 + columns + words[RIGHT]
+    right = right if right < plane[3] else plane[3]
+    fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
+    first = image + (top * words[X_ROW] + left * words[X_COLUMN])
+    whole = words[X_COLUMN] == together
+    for j in range(words[SLICES]):
+        depth = slice0 * words[STEP_SLICE] + table[words[SLICE_TABLE] + j]
+        if depth >= 0 and depth < words[IN_SLICES] and right > left:
+            for b in range(images):
+                source = first + (b * words[X_IMAGE] + depth * words[X_SLICE])
+                row = words[LEFT] + left - column0
+                row = row + (words[UP] + top - row0 + b * words[IMAGE_ROWS]) * words[PITCH]
+                place = target + (j * words[PLANE] + row * together)
+                for y in range(bottom - top):
+                    CopyRows(words[COPY_ROWS])(
+                        place + y * words[PITCH] * together,
+                        source + y * words[X_ROW],
+                        1 if whole else right - left,
+                        (right - left) * together if whole else together,
+                        together,
+                        words[X_COLUMN],
+                    )
+
+
+@native
 def claim(slots: i64p, count: i64) -> i64:
     """The number of a buffer that no other thread uses; there are as many as threads."""
     while True:
@@ -189,20 +235,39 @@ def steps_of(spec: Spec) -> tuple[int, int, int, int, int]:
 
 class Layout:
     """The buffer that holds one channel: `rows` result rows of `columns` columns,
-    of `images` images (or slices of them).
+    of `images` images (or slices of them). With `together` it holds that many channels, which are
+    neighbours at each position.
     """
 
-    def __init__(self, planes: Planes, images: int, rows: int, columns: int):
+    def __init__(
+        self, planes: Planes, images: int, rows: int, columns: int, together: int = 0
+    ) -> None:
         self.planes, self.images, self.rows, self.columns = planes, images, rows, columns
+        self.together = together
         (self.up, self.down), (self.left, self.right) = planes.reach(1), planes.reach(2)
         whole = columns >= planes.counts[2]
         self.pitch = planes.pitch(2) if whole else columns + self.left + self.right
         self.image_rows = planes.pitch(1) if images > 1 else self.up + rows + self.down
         total = self.up + (images - 1) * self.image_rows + rows + self.down
         self.plane = self.left + total * self.pitch + self.right
-        if self.plane % 512 < 16:
+        if together:
+            self.plane *= together
+        elif self.plane % 512 < 16:
             self.plane += 16  # planes a multiple of 2 KB apart would share few lines of the cache
         self.channel = len(planes.slices) * len(planes.planes) * self.plane
+
+    def elements(self, channels: int) -> int:
+        """Elements of the buffers of a group of channels."""
+        return self.channel * (1 if self.together else channels)
+
+    def shifts(self, taps: Sequence[Tap], channels: int) -> list[int]:
+        """Where every channel is read by all taps, for position 0: channel by channel, or tap by
+        tap where channels are neighbours.
+        """
+        places = [self.offset(*tap[:4]) for tap in taps]
+        if self.together:
+            return [place + c for place in places for c in range(channels)]
+        return [c * self.channel + place for c in range(channels) for place in places]
 
     @property
     def positions(self) -> int:
@@ -211,12 +276,9 @@ class Layout:
 
     def offset(self, slice: int, plane: int, row: int, column: int) -> int:
         """Where a tap reads for position 0."""
-        return (
-            (slice * len(self.planes.planes) + plane) * self.plane
-            + (self.up + row) * self.pitch
-            + self.left
-            + column
-        )
+        position = (self.up + row) * self.pitch + self.left + column
+        plane = (slice * len(self.planes.planes) + plane) * self.plane
+        return plane + position * max(1, self.together)
 
     def words(self, spec: Spec, tables: int) -> tuple[list[int], list[int]]:
         """The parameters of `fill_channel`, and its tables, which lie at word `tables`."""
@@ -225,12 +287,12 @@ class Layout:
         for f, (row, column) in enumerate(p.planes):
             entries += [row, column, p.extent(f, 1), p.extent(f, 2)]
         kind = spec.dtype.name
-        apart = p.step[2] * steps_of(spec)[4]
+        apart = 1 if self.together else p.step[2] * steps_of(spec)[4]
         copy = copy_rows_address(kind, apart) if COMPUTE[kind] == kind and apart in (1, 2) else 0
         words = [
             *steps_of(spec), *p.step, p.space[0], len(p.slices), tables, len(p.planes),
             tables + len(p.slices), self.up, self.down, self.left, self.right, self.pitch,
-            self.image_rows, self.plane, self.channel, copy,
+            self.image_rows, self.plane, self.channel, copy, self.together,
         ]  # fmt: skip
         return words, entries
 

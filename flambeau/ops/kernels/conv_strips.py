@@ -22,8 +22,10 @@ from flambeau.core.spec import Spec
 from flambeau.ops.kernels.conv_padding import (
     CHANNEL_STEP,
     PADDING_WORDS,
+    TOGETHER,
     X_CHANNEL,
     fill_channel,
+    fill_positions,
     steps_of,
 )
 from flambeau.ops.kernels.conv_planes import Planes
@@ -82,6 +84,12 @@ def fill_planes(
     columns: i64,
 ) -> void:  # fmt: skip
     """The padded planes of all channels of a group for a strip."""
+    if params[TOGETHER] != 0:
+        fill_positions(
+            params, params, buffer, channels, strip[IMAGE_COUNT], strip[SLICE], row, rows, column,
+            columns,
+        )  # fmt: skip
+        return
     for c in range(params[CHANNELS]):
         fill_channel(
             params,
@@ -113,6 +121,11 @@ class Task(NamedTuple):
     kernel: tuple[int, ...]
     kernel_steps: tuple[int, ...]
     has_bias: bool
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether channels are neighbours in memory, of the input and of the result."""
+        return steps_of(self.x)[1] == steps_of(self.out)[1] == 1 and self.x.shape[1] > 1
 
     def tap_offset(self, number: int) -> int:
         """Where a tap's weight lies from the first one."""

@@ -3,9 +3,9 @@
 Each element becomes an unsigned key whose order is the elements' (NaN above all, -0 equal to 0;
 complemented when descending). Keys of up to 32 bits share a word with the element's index, longer
 ones stand in front of it. Lines are sorted by their keys' bytes from the last to the first (LSD
-radix sort), short ones by merging pieces: both keep equal elements in their order, and the time
-does not depend on the data. `select` finds one element by counting bytes from the first to the
-last, without moving anything.
+radix sort), short ones by comparing every two elements: both keep equal elements in their order,
+and the time does not depend on the data. Many short ones are sorted at once
+(ops.kernels.short_lines); one element of the order is found by ops.kernels.selecting.
 
     params, items = layout(shape, dim, strides, ...); plan.use_native(kernel("sort", float32),
     params, items, scratch=...)
@@ -36,64 +36,34 @@ from flambeau.codegen.native import (
     void,
 )
 from flambeau.ops.kernels.indexed import NUMBERS
-from flambeau.ops.kernels.scans import (
-    DIMS,
-    IN_LINE,
-    IN_STEP,
-    INDEX_STEP,
-    LENGTH,
-    OUT_STEP,
-    RANK,
-    WIDTH,
-)
+from flambeau.ops.kernels.order_keys import element_of, key_of, locate
+from flambeau.ops.kernels.scans import IN_STEP, INDEX_STEP, LENGTH, OUT_STEP
+from flambeau.ops.kernels.selecting import select
+from flambeau.ops.kernels.short_lines import ENOUGH, LONGEST, sort_block
 
 # replaced by `Unit`: element, the unsigned integer of its size, its kind
 T, U, TP, UP = u8, u8, pointer(u8), pointer(u8)
 BITS, ONES, SIGN, FLOATING, SIGNED = 8, 255, 128, False, False
 W = 1  # words of an entry: key and index together, or one after the other
 KEY = 32  # where the key begins in an entry's first word
-SHORT = 32  # entries that are sorted at once; 16 where insertion does it
-PIECE = 32
-MERGED = 192  # lines up to this length are sorted by merging such pieces
-BLOCK = 16  # elements that topk looks at together
+LEAST = 32  # elements that topk sorts to begin with
+RANKED = 64  # lines up to this length are sorted by comparing every two elements
+BLOCK = 16  # elements that are looked at together
+FEW = 4  # topk sorts the line where more than one in so many elements is wanted
 
 # words of the parameters that the ops fill in, where scans keep offsets that are always 0 here
-DESCENDING, COUNT, SLOT, GRAIN = 9, 11, 13, 14
+DESCENDING, COUNT, SCRATCH, SLOT, GRAIN = 9, 11, 12, 13, 14
 MEDIAN, NANMEDIAN = -1, -2
-
-
-@native
-def key_of(x: T) -> U:
-    """The key of an element."""
-    bits = bitcast(U, x)
-    if FLOATING:
-        bits = U(0) if bits == U(SIGN) else bits
-        key = bits ^ U(ONES) if (bits >> (BITS - 1)) != U(0) else bits ^ U(SIGN)
-        return U(ONES) if x != x else key
-    if SIGNED:
-        return bits ^ U(SIGN)
-    return bits
-
-
-@native
-def element_of(key: u64) -> U:
-    """The bits of the element with this key, which is neither NaN nor -0."""
-    bits = U(key)
-    if FLOATING:
-        return bits ^ U(SIGN) if (bits >> (BITS - 1)) != U(0) else bits ^ U(ONES)
-    if SIGNED:
-        return bits ^ U(SIGN)
-    return bits
 
 
 @native
 def enter(source: ptr, step: i64, count: i64, flip: u64, entries: u64p) -> i64:
     """Makes the entries of a line; returns whether it has elements that their keys do not tell."""
     x: TP = source
+    stride = step // (BITS // 8)  # in elements, so that the loop is a vector loop where it is 1
     odd = i64(0)
     for i in range(count):
-        value = x[0]
-        x = ptr(x) + step
+        value = x[i * stride]
         key = u64(key_of(value)) ^ flip
         if FLOATING:
             odd = i64(1) if bitcast(U, value) == U(SIGN) else odd
@@ -107,84 +77,37 @@ def enter(source: ptr, step: i64, count: i64, flip: u64, entries: u64p) -> i64:
 
 
 @native
-def by_ranks(entries: u64p, count: i64) -> void:
-    """Sorts up to 32 entries of one word: each goes to the place that as many others precede."""
-    own, ranks = stack(u64, PIECE), stack(i64, PIECE)
-    for i in range(PIECE):
-        ranks[i] = 0
-        own[i] = u64(0)
+def sort_few(entries: u64p, target: u64p, count: i64) -> void:
+    """Sorts up to RANKED entries: each goes to the place that as many others precede."""
+    keys, ranks = stack(U, RANKED), stack(U, RANKED)
+    blocks = (count + BLOCK - 1) // BLOCK
+    for i in range(blocks * BLOCK):
+        keys[i] = U(0)
+        ranks[i] = U(0)
     for i in range(count):
-        own[i] = entries[i]
-    if count <= PIECE // 2:
-        for j in range(count):
-            other = own[j]
-            for i in range(PIECE // 2):
-                ranks[i] += 1 if other < own[i] else 0
-    else:
-        for j in range(count):
-            other = own[j]
-            for i in range(PIECE):
-                ranks[i] += 1 if other < own[i] else 0
+        keys[i] = U(entries[i * W] >> KEY)
+    for block in range(blocks):
+        begin = block * BLOCK
+        end = begin + BLOCK if begin + BLOCK < count else count
+        own, rank = keys + begin, ranks + begin
+        for j in range(begin):  # of equal ones the earlier come before
+            other = keys[j]
+            for i in range(BLOCK):
+                rank[i] += U(1) if other <= own[i] else U(0)
+        for j in range(begin, end):
+            other = keys[j]
+            for i in range(BLOCK):
+                before = other <= own[i] if j - begin < i else other < own[i]
+                rank[i] += U(1) if before else U(0)
+        for j in range(end, count):
+            other = keys[j]
+            for i in range(BLOCK):
+                rank[i] += U(1) if other < own[i] else U(0)
     for i in range(count):
-        entries[ranks[i]] = own[i]
-
-
-@native
-def insertion(entries: u64p, count: i64) -> void:
-    """Sorts a few entries of two words."""
-    for i in range(1, count):
-        j = i
-        entry = entries[i * W]
-        index = entries[2 * i + 1]
-        while j > 0:
-            if entries[2 * j - 2] <= entry:
-                break
-            entries[2 * j] = entries[2 * j - 2]
-            entries[2 * j + 1] = entries[2 * j - 1]
-            j -= 1
-        entries[2 * j] = entry
-        entries[2 * j + 1] = index
-
-
-@native
-def sort_few(entries: u64p, count: i64) -> void:
-    """Sorts up to 32 entries."""
-    if W == 1:
-        by_ranks(entries, count)
-    else:
-        insertion(entries, count)
-
-
-@native
-def merge(source: u64p, target: u64p, middle: i64, count: i64) -> void:
-    """Merges two sorted pieces; without branches on the data."""
-    a, b = i64(0), middle
-    for i in range(count):
-        left = source[(a if a < middle else middle - 1) * W]
-        right = source[(b if b < count else count - 1) * W]
-        takes = b >= count or a < middle and left <= right
-        target[i * W] = left if takes else right
+        place = i64(ranks[i]) * W
+        target[place] = entries[i * W]
         if W == 2:
-            target[i * W + 1] = source[(a if takes else b) * W + 1]
-        a += 1 if takes else 0
-        b += 0 if takes else 1
-
-
-@native
-def merge_sort(entries: u64p, other: u64p, count: i64) -> u64p:
-    """Sorts a short line; returns which of the two buffers holds the result."""
-    for k in range((count + SHORT - 1) // SHORT):
-        rest = count - k * SHORT
-        sort_few(entries + k * SHORT * W, SHORT if rest > SHORT else rest)
-    source, target, width = entries, other, i64(SHORT)
-    while width < count:
-        for k in range((count + 2 * width - 1) // (2 * width)):
-            first = k * 2 * width
-            size = 2 * width if count - first > 2 * width else count - first
-            merge(source + first * W, target + first * W, width if width < size else size, size)
-        source, target = target, source
-        width = width * 2
-    return source
+            target[place + 1] = entries[i * W + 1]
 
 
 @native
@@ -227,8 +150,9 @@ def distribute(source: u64p, target: u64p, count: i64, places: i64p, shift: i64)
 @native
 def sort_entries(entries: u64p, other: u64p, count: i64) -> u64p:
     """Sorts; returns which of the two buffers holds the result."""
-    if count <= MERGED:
-        return merge_sort(entries, other, count)
+    if count <= RANKED:
+        sort_few(entries, other, count)
+        return other
     counts = stack(i64, 2048)
     tally(entries, count, counts)
     source, target = entries, other
@@ -301,8 +225,8 @@ def top_entries(
     there may be elements that their keys do not tell.
     """
     i = k
-    if i < SHORT:
-        i = i64(SHORT) if count > SHORT else count
+    if i < LEAST:
+        i = i64(LEAST) if count > LEAST else count
     odd = enter(source, step, i, flip, entries)
     entries = sort_entries(entries, entries + count * W, i)
     limit = entries[(k - 1) * W] >> KEY
@@ -326,30 +250,20 @@ def top_entries(
 
 
 @native
-def locate(buffers: ptrp, params: i64p, item: i64, line: ptrp) -> void:
-    """Where line `item` begins: in the input, the values and the indices."""
-    rest = item // params[WIDTH]
-    for i in range(3):
-        line[i] = buffers[i] + item % params[WIDTH] * params[IN_LINE + i]
-    for k in range(params[RANK]):
-        dim = params + DIMS + 4 * (params[RANK] - 1 - k)
-        for i in range(3):
-            line[i] = line[i] + rest % dim[0] * dim[1 + i]
-        rest = rest // dim[0]
-
-
-@native
 def sort(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: items are lines; the first COUNT elements of each in order, with their indices."""
     flip = u64(ONES) if params[DESCENDING] != 0 else u64(0)
     length, count = params[LENGTH], params[COUNT]
-    slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
+    if length <= LONGEST and stop - start >= ENOUGH:
+        sort_block(buffers, params, start, stop, U(flip))
+        return
+    slot = start // params[GRAIN]
     entries: u64p = buffers[3] + slot * params[SLOT]
     other = entries + length * W
     line = stack(ptr, 4)
     for item in range(start, stop):
         locate(buffers, params, item, line)
-        if count * 32 <= length and count <= 128 and count > 0:
+        if count * FEW <= length and length > LEAST and count <= 128 and count > 0:
             odd = top_entries(line[0], params[IN_STEP], length, flip, entries, count, line + 3)
             put(line[3], count, odd, flip, line, params)
         else:
@@ -358,78 +272,12 @@ def sort(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 @native
-def rank_of(source: ptr, step: i64, count: i64, wanted: i64, counts: i64p) -> u64:
-    """The key that stands at place `wanted`, by the bytes of the keys from the first on."""
-    prefix = u64(0)
-    byte = i64(BITS // 8 - 1)
-    while byte >= 0:
-        fill_memory(counts, 0, 2048)
-        shift = u64(8 * byte)
-        above = (u64(ONES) >> shift) ^ 255  # which bits of a shifted key are decided
-        x: TP = source
-        for _ in range(count):
-            key = u64(key_of(x[0])) >> shift
-            x = ptr(x) + step
-            if key & above == prefix:
-                counts[i64(key & 255)] += 1
-        digit = i64(0)
-        while wanted >= counts[digit]:
-            wanted -= counts[digit]
-            digit += 1
-        prefix = prefix | u64(digit)
-        if byte > 0:
-            prefix = prefix << 8
-        byte -= 1
-    return prefix
-
-
-@native
-def select(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
-    """Kernel: of each line the element at place COUNT of the order (or the median), and an index of
-    it.
-    """
-    counts, line, few = stack(i64, 256), stack(ptr, 3), stack(u64, PIECE)
-    for item in range(start, stop):
-        locate(buffers, params, item, line)
-        length, step, wanted = params[LENGTH], params[IN_STEP], params[COUNT]
-        x: TP = line[0]
-        if wanted < 0:
-            numbers = i64(0)
-            for _ in range(length):
-                numbers += 1 if x[0] == x[0] else 0
-                x = ptr(x) + step
-            if wanted == MEDIAN and numbers < length:
-                wanted = length - 1  # a NaN
-            else:
-                wanted = (numbers - 1) // 2 if numbers > 0 else i64(0)
-        x = line[0]
-        index = i64(0)
-        if W == 1 and length <= PIECE:
-            enter(line[0], step, length, 0, few)
-            by_ranks(few, length)
-            key = few[wanted] >> KEY
-            while wanted > 0 and few[wanted - 1] >> KEY == key:  # the first of equal ones
-                wanted -= 1
-            index = i64(few[wanted] & 0xFFFFFFFF)
-            x = ptr(x) + index * step
-        else:
-            key = rank_of(line[0], step, length, wanted, counts)
-            while u64(key_of(x[0])) != key:
-                x = ptr(x) + step
-                index += 1
-        target: TP = line[1]
-        where: i64p = line[2]
-        target[0] = x[0]
-        where[0] = index
-
-
-@native
 def mode(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: of each line the most frequent element (the least of several), and the index of its
     last occurrence.
     """
     length = params[LENGTH]
-    slot = start // params[GRAIN] if params[GRAIN] > 0 else i64(0)
+    slot = start // params[GRAIN]
     entries: u64p = buffers[3] + slot * params[SLOT]
     line = stack(ptr, 3)
     for item in range(start, stop):
@@ -480,8 +328,8 @@ def kernel(which: str, dtype: Any) -> int:
         "FLOATING": element.kind == "float",
         "SIGNED": element.signed and element.kind == "int",
         "W": 2 if bits == 64 else 1,
+        "RANKED": {8: 64, 16: 128, 32: 160, 64: 256}[bits],
         "KEY": 0 if bits == 64 else 32,
-        "SHORT": 16 if bits == 64 else 32,
     }
     name = f"order-{dtype.name}"
     kernels = list(KERNELS.values())

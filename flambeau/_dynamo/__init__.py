@@ -11,10 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import flambeau
+from flambeau._dynamo import eval_frame as eval_frame
 
 __all__ = [
-    "config", "disable", "is_compiling", "list_backends", "mark_dynamic", "mark_static", "optimize",
-    "reset",
+    "allow_in_graph", "assume_constant_result", "config", "disable", "is_compiling",
+    "list_backends", "mark_dynamic", "mark_static", "mark_static_address", "maybe_mark_dynamic",
+    "optimize", "reset",
 ]  # fmt: skip
 
 config = SimpleNamespace(
@@ -26,11 +28,19 @@ is_compiling = flambeau.compiler.is_compiling
 list_backends = flambeau.compiler.list_backends
 
 
-def mark_dynamic(tensor: Any, index: Any, **options: Any) -> None:
+def mark_dynamic(tensor: Any, index: Any = None, **options: Any) -> None:
     """Nothing to do: every shape has a program of its own."""
 
 
-mark_static = mark_dynamic
+mark_static = mark_static_address = maybe_mark_dynamic = mark_dynamic
+
+
+def allow_in_graph(fn: Any) -> Any:
+    """The function itself: a recording takes in what functions do, not what they are."""
+    return fn
+
+
+assume_constant_result = allow_in_graph
 
 
 def optimize(backend: str = "inductor", *, nopython: bool = False, **options: Any) -> Any:
