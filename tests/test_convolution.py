@@ -191,3 +191,18 @@ def test_power_means_of_zeros_have_no_gradient() -> None:
     y = F.lp_pool1d(x, 2, 2)
     gradient = torch.autograd.grad(y.sum(), x)[0]
     assert torch.allclose(gradient, torch.tensor([[[0.0, 0.0, 0.6, 0.8]]]))
+
+
+def test_a_transposed_convolution_that_pads_all_away_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"Calculated output size per channel: \(1 x 0\)"):
+        F.conv_transpose1d(torch.ones(1, 1, 2), torch.ones(1, 1, 5), padding=3)
+    assert F.conv_transpose1d(torch.ones(0, 1, 2), torch.ones(1, 1, 5), padding=3).shape == (
+        0,
+        1,
+        0,
+    )
+
+
+def test_patches_folded_are_contiguous() -> None:
+    patches = F.unfold(torch.ones(1, 2, 4, 5), 2, padding=1)
+    assert F.fold(patches, (4, 5), 2, padding=1).is_contiguous()

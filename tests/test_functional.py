@@ -110,6 +110,7 @@ def test_gradient_at_kinks():
     assert slope(F.relu, 0.0) == 0
     assert slope(F.leaky_relu, 0.0) == pytest.approx(0.01)
     assert slope(F.hardtanh, 1.0) == slope(F.hardtanh, -1.0) == 0
+    assert (slope(F.hardswish, -3.0), slope(F.hardswish, 3.0)) == (0, 1)
     assert slope(F.relu6, 6.0) == 0
     assert slope(F.elu, 0.0) == 1
     assert slope(F.logsigmoid, 0.0) == 0.5

@@ -36,6 +36,7 @@ from flambeau.codegen.sources import version_of
 from flambeau.codegen.tile_writer import BAND, TileWriter
 
 Strides = Sequence[int]
+SHORT, LONG, MOST_ROWS = 8, 32, 1024  # elements of a very short row; rows that go inside
 FEW_ROWS, LONG_ROW = 64, 1 << 16  # fewer and longer rows than these are cut, for the threads
 LIGHT, MIN_TILE = (
     8,
@@ -177,6 +178,7 @@ def plan_pointwise(
     total = prod(sizes)
     if not loops:
         loops, steps = [1], [[ITEMSIZE[dtype]] for dtype in dtypes]
+    loops, steps = lengthened(loops, steps)
     classes = "".join(classify(operand[-1], dtype) for operand, dtype in zip(steps, dtypes))
     structure = "flat"
     items, params = total, [step[0] if cls == "s" else 0 for step, cls in zip(steps, classes)]
@@ -189,6 +191,26 @@ def plan_pointwise(
     kernel = PointwiseKernel(exprs, input_dtypes, output_dtypes, classes, structure)
     items, work = items if total else 0, round(total * cost(exprs, dtypes))
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), items, work, kernel.can_fail)
+
+
+def lengthened(loops: list[int], steps: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+    """Very short rows go outside: the loop inside then runs over as many rows as the first-level
+    cache holds, and what a row costs on top of its elements is spent once for all of them.
+
+    >>> lengthened([1000, 3], [[12, 4], [4, 0]])
+    ([3, 1000], [[4, 12], [0, 4]])
+    """
+    if len(loops) < 2 or loops[-1] > SHORT or loops[-2] < LONG:
+        return loops, steps
+    rows = loops[-2]
+    piece = max((k for k in range(LONG, MOST_ROWS + 1) if rows % k == 0), default=0)
+    if rows <= MOST_ROWS:
+        piece = rows
+    if not piece:
+        return loops, steps
+    sizes = [*loops[:-2], rows // piece, loops[-1], piece]
+    moved = [[*step[:-2], step[-2] * piece, step[-1], step[-2]] for step in steps]
+    return collapse(sizes, moved)
 
 
 def cost(exprs: Sequence[Expr], dtypes: Sequence[str]) -> float:

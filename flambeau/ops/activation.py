@@ -266,7 +266,7 @@ def hardsigmoid(input):
 @hidden(
     kernel="hardswish_cpu",
     inplace=True,
-    grad=lambda g, input: choose(input < -3, 0, choose(input <= 3, g * (input / 3 + 0.5), g)),
+    grad=lambda g, input: choose(input <= -3, 0, choose(input < 3, g * (input / 3 + 0.5), g)),
 )
 def hardswish(input):
     """x * hardsigmoid(x)."""

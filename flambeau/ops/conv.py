@@ -13,6 +13,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
     conv_channels         depthwise, of images with channels last: vectors of channels
+    conv_weight_channels  the weight's gradient, depthwise and channels last
     conv_weight_points    the weight's gradient with vectors of channels
     conv_weight           the weight's gradient with vectors of positions; few channels
     conv_depthwise        one input channel for each output channel; all gradients
@@ -42,6 +43,7 @@ from flambeau.ops.kernels import (
     conv_forward,
     conv_forward_points,
     conv_weight,
+    conv_weight_channels,
     conv_weight_points,
     conv_winograd,
     gemm,
@@ -107,20 +109,16 @@ def native_convolution(
     """The plan of a convolution in native code."""
     x, w = call.arguments["input"]._spec, call.arguments["weight"]._spec
     kernel, channels = three(w.shape[2:], 1), x.shape[1] // groups
-    geometry = (
-        three(x.shape[2:], 1),
-        three(out.shape[2:], 1),
-        kernel,
-        three(stride, 1),
-        three(padding, 0),
-        three(dilation, 1),
-    )
+    geometry = Geometry(
+        three(x.shape[2:], 1), three(out.shape[2:], 1), kernel, three(stride, 1),
+        three(padding, 0), three(dilation, 1), transposed,
+    )  # fmt: skip
     steps = w.strides
     if transposed:
-        planes, rows = transposed_planes(*geometry), w.shape[1]
+        planes, rows = transposed_planes(*geometry[:6]), w.shape[1]
         weight = (channels * steps[0], steps[1], steps[0])
     else:
-        planes, rows = forward_planes(*geometry), w.shape[0] // groups
+        planes, rows = forward_planes(*geometry[:6]), w.shape[0] // groups
         weight = (rows * steps[0], steps[0], steps[1])
     task = Task(
         x, out, planes, groups, rows, channels, weight, kernel, three(steps[2:], 0), len(names) > 2
@@ -128,42 +126,47 @@ def native_convolution(
     plan = call.plan(names, [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    counts, moves = geometry[1], geometry[3]
-    if transposed:
-        moves = (1, 1, 1)
     product = product_of(task, geometry)
     if product is not None:
         plan = call.plan(("bias", *names[:2]) if task.has_bias else names, [out])
         return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
-    whole = Geometry(*geometry, transposed)
-    if conv_depthwise.suits(task, whole):
-        found = conv_depthwise.depthwise_params(task, whole, threading()[1])
-        return plan.use_native(conv_depthwise.depthwise_address(x.dtype.name), *found)
+    return plan.use_native(*convolution_kernel(task, geometry))
+
+
+def convolution_kernel(task: Task, geometry: Geometry) -> tuple[Any, ...]:
+    """The native function for a convolution, and how it is called (`use_native`)."""
+    g, kind = geometry, task.x.dtype.name
+    moves = (1, 1, 1) if g.transposed else g.stride
+    if conv_depthwise.suits(task, g):
+        found = conv_depthwise.depthwise_params(task, g, threading()[1])
+        return conv_depthwise.depthwise_address(kind), *found
     if conv_channels.suits(task):
-        axes = conv_channels.axes_of(geometry, transposed)
+        axes = conv_channels.axes_of(g[:6], g.transposed)
         params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
-        address = conv_channels.channels_address(x.dtype.name)
-    elif conv_winograd.suits(task, whole):
-        params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
-        address = conv_winograd.winograd_address(x.dtype.name)
-    elif planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
-        if not transposed:
-            task = task._replace(planes=whole_planes(*geometry))
-        params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
-        address = conv_forward_points.points_address(x.dtype.name)
+        address = conv_channels.channels_address(kind)
+    elif conv_winograd.suits(task, g):
+        params, scratch, work = conv_winograd.winograd_params(task, g, *threading())
+        address = conv_winograd.winograd_address(kind)
+    elif task.planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, g.counts):
+        if not g.transposed:
+            task = task._replace(planes=whole_planes(*g[:6]))
+        params, scratch, work = conv_forward_points.points_params(
+            task, g.counts, moves, *threading()
+        )
+        address = conv_forward_points.points_address(kind)
     else:
         params, scratch, work = conv_forward.convolve_params(task, *threading())
-        address = conv_forward.convolve_address(x.dtype.name)
-    return plan.use_native(address, params, 1, work, 1, scratch)
+        address = conv_forward.convolve_address(kind)
+    return address, params, 1, work, 1, scratch
 
 
-def product_of(task: Task, geometry: Sequence[Sizes]) -> gemm.Product | None:
+def product_of(task: Task, geometry: Geometry) -> gemm.Product | None:
     """A convolution as a matrix product of positions by channels, where it is one: 1 x 1, channels
     last. Groups are its batch.
     """
     x, out = task.x, task.out
-    kernel, stride, padding = geometry[2:5]
-    if any(k != 1 or s != 1 or p for k, s, p in zip(kernel, stride, padding)):
+    sizes = zip(geometry.kernel, geometry.stride, geometry.padding)
+    if any(k != 1 or s != 1 or p for k, s, p in sizes):
         return None
     if task.groups > 1 and task.rows == 1:
         return None
@@ -187,6 +190,13 @@ def leftover(
     )
 
 
+def as_input(g: Any, input: Spec) -> Any:
+    """A gradient in the layout of the input: channels last where that is."""
+    if suggests_channels_last(input.shape, input.strides):
+        return g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
+    return g
+
+
 def conjugate(x: Any) -> Any:
     """The complex conjugate; a real tensor itself."""
     return x.conj() if x.dtype.is_complex else x
@@ -204,8 +214,7 @@ def input_gradient(
 ) -> Any:
     """The gradient of the input: the transposed operation with the same weight."""
     space, kernel = input_like.shape[2:], weight.shape[2:]
-    if suggests_channels_last(input_like.shape, input_like.strides):
-        g = g.contiguous(memory_format=channels_last if g.ndim == 4 else channels_last_3d)
+    g = as_input(g, input_like)
     if not transposed:
         extra = leftover(space, g.shape[2:], kernel, stride, padding, dilation)
         return convolution.call(
@@ -233,6 +242,7 @@ def weight_gradient(
 ) -> Any:
     """The gradient of the weight; the transpose has the roles of input and gradient exchanged."""
     kernel = tuple(weight_like.shape[2:])
+    g = as_input(g, input._spec)
     x, other = (g, conjugate(input)) if transposed else (conjugate(input), g)
     return convolution_weight.call(x, other, kernel, stride, padding, dilation, groups)
 
@@ -365,24 +375,32 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     plan = call.plan(("input", "other"), [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    counts = three(g.shape[2:], 1)
-    geometry = (
-        three(x.shape[2:], 1), counts, three(kernel, 1), three(stride, 1), three(padding, 0),
-        three(dilation, 1),
+    geometry = Geometry(
+        three(x.shape[2:], 1), three(g.shape[2:], 1), three(kernel, 1), three(stride, 1),
+        three(padding, 0), three(dilation, 1), False,
     )  # fmt: skip
-    rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
-    task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
-    form = Geometry(*geometry, False)
-    if conv_depthwise.suits(task, form):
-        address = conv_depthwise.weight_address(kind)
-        return plan.use_native(address, *conv_depthwise.weight_params(task, form))
-    if conv_weight_points.suits(task):
-        found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
+    rows, channels = g.shape[1] // groups, x.shape[1] // groups
+    task = conv_weight.WeightTask(x, g, whole_planes(*geometry[:6]), groups, rows, channels)
+    return plan.use_native(*weight_kernel(task, geometry))
+
+
+def weight_kernel(task: conv_weight.WeightTask, geometry: Geometry) -> tuple[Any, ...]:
+    """The native function for a weight's gradient, and how it is called (`use_native`)."""
+    g, kind = geometry, task.x.dtype.name
+    if conv_depthwise.suits(task, g):
+        return conv_depthwise.weight_address(kind), *conv_depthwise.weight_params(task, g)
+    if conv_weight_channels.suits(task):
+        axes = conv_channels.axes_of(g[:6], False)
+        found = conv_weight_channels.channels_params(task, axes, g.kernel, *threading())
+        address = conv_weight_channels.channels_address(kind)
+    elif conv_weight_points.suits(task):
+        found = conv_weight_points.points_params(task, g.counts, g.stride, *threading())
         address = conv_weight_points.points_address(kind)
     else:
-        found = conv_weight.weight_params(
-            task._replace(planes=forward_planes(*geometry)), *threading()
+        task = task._replace(planes=forward_planes(*g[:6]))
+        found, address = (
+            conv_weight.weight_params(task, *threading()),
+            conv_weight.weight_address(kind),
         )
-        address = conv_weight.weight_address(kind)
     params, scratch, work = found
-    return plan.use_native(address, params, 1, work, 1, scratch)
+    return address, params, 1, work, 1, scratch

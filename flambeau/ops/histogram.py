@@ -8,6 +8,7 @@ Bins are half open but for the last, which has its right edge. NumPy finds the b
 
 from __future__ import annotations
 
+import ctypes
 import math
 import struct
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from flambeau.core import dtype as dtypes
 from flambeau.core import errors
 from flambeau.core.spec import Spec
 from flambeau.ops.arrays import as_array, from_array
-from flambeau.ops.kernels.histograms import histogram_kernel
+from flambeau.ops.kernels.histograms import counting_kernels, histogram_kernel
 from flambeau.ops.kinds import composite, structured
 from flambeau.ops.ranges import linspace
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
 
 
 @composite
@@ -41,15 +42,34 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise errors.not_implemented_for("bincount_cpu", input.dtype.scalar_name)
     if weights is not None and (weights.ndim != 1 or weights.shape != input.shape):
         raise RuntimeError("weights should be 1-d and have the same length as input")
+    if weights is None and input.ndim == 1 and input.numel() and not input.is_meta:
+        return counted(input.contiguous(), minlength)
     values = as_array(input).astype("int64", copy=False)
     try:
         counts = numpy.bincount(values, None if weights is None else as_array(weights), minlength)
     except ValueError:  # several dimensions, or a negative number
-        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.") from None
+        raise not_counted() from None
     if weights is None:
         return from_array(counts.astype("int64", copy=False))
     kind = dtypes.float32 if weights.dtype is dtypes.float32 else dtypes.float64
     return from_array(counts.astype("float64", copy=False), kind)
+
+
+def not_counted() -> RuntimeError:
+    """torch's error for what bincount does not take."""
+    return RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+
+
+def counted(values: Any, least: int) -> Any:
+    """The counts of a contiguous vector of integers, at least so many."""
+    end, count = counting_kernels(values.dtype)
+    params = (ctypes.c_int64 * 1)(values.numel())
+    size = engine.core.call_kernel(end, ctypes.addressof(params), 1, 0, values)
+    if size < 0:
+        raise not_counted()
+    counts = values.new_zeros(max(size, least), dtype=dtypes.int64)
+    engine.core.call_kernel(count, ctypes.addressof(params), 1, 0, values, counts)
+    return counts
 
 
 @composite

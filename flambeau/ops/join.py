@@ -23,7 +23,14 @@ from flambeau.core.shape import wrap_dim
 from flambeau.core.spec import Spec
 from flambeau.core.strides import channels_last_strides, contiguous_strides, suggests_channels_last
 from flambeau.ops.arrays import empty
-from flambeau.ops.kernels.strided import Window, address, join_params, line_grain
+from flambeau.ops.kernels.strided import (
+    Window,
+    address,
+    are_in_turn,
+    interleaved,
+    join_params,
+    line_grain,
+)
 from flambeau.ops.kinds import Structured
 from flambeau.ops.outputs import castable
 from flambeau.ops.plan import RELEASE_FROM
@@ -239,10 +246,11 @@ def joined(call: Any, items: list[Any], layout: Callable[..., Layout], dim: int,
     if len(items) > MAX_INPUTS:
         return join_many(call.op.node_name, items, prepare(layout, specs, as_int(dim)), rule)
     output, windows, options = layout(specs, as_int(dim))
-    params, lines, longest = join_params(
-        [Window.of(s.shape, s.strides, s.itemsize) for s in specs], windows
-    )
+    sources = [Window.of(s.shape, s.strides, s.itemsize) for s in specs]
     plan = call.plan(["tensors"], [output], **options)
+    if are_in_turn(sources, windows, output.itemsize):
+        return interleaved(plan, len(specs), output)
+    params, lines, longest = join_params(sources, windows)
     kernel = address("copy_windows", output.itemsize)
     return plan.use_native(
         kernel, params, lines, output.numel, line_grain(longest, output.itemsize)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flambeau
 
@@ -145,6 +145,10 @@ def _geometry(
     extents = [d * (k - 1) + 1 for d, k in zip(dilation, weight[2:])]
     if transposed:
         _check_output_padding(stride, dilation, output_padding)
+        parts = zip(input[2:], stride, padding, extents, output_padding)
+        sizes = [(n - 1) * s - 2 * p + e + o for n, s, p, e, o in parts]
+        if min(sizes) < 1 and input[0]:
+            _raise_no_output(input[2:], sizes)
     else:
         added = extra[::-1][::2] if extra else [0] * spatial
         sizes = [n + 2 * p + a for n, p, a in zip(input[2:], padding, added)]
@@ -170,6 +174,17 @@ def _named_padding(
     totals = [d * (k - 1) for d, k in zip(dilation, kernel)]
     extra = [side for total in reversed(totals) for side in (0, total % 2)]
     return tuple(total // 2 for total in totals), extra if any(extra) else []
+
+
+def _raise_no_output(space: tuple[int, ...], sizes: list[int]) -> NoReturn:
+    """A transposed convolution that pads everything away; one dimension is shown as (1, length)."""
+    given, found = (
+        " x ".join(map(str, (1, *shape) if len(shape) == 1 else shape)) for shape in (space, sizes)
+    )
+    raise RuntimeError(
+        f"Given input size per channel: ({given}). Calculated output size per channel: "
+        f"({found}). Output size is too small"
+    )
 
 
 def _check_output_padding(

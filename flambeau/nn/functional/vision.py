@@ -257,4 +257,5 @@ def fold(
     )
     output = planes.reshape(*planes.shape[:2], *lengths)
     output = output[:, :, paddings[0] : paddings[0] + size[0], paddings[1] : paddings[1] + size[1]]
+    output = output.contiguous()
     return output if batched else output.squeeze(0)

@@ -3,7 +3,7 @@ channels in registers while the taps pass by.
 
     address = channel_tile_address(tile, edge)    # for channels that are neighbours in memory
 
-Called by ops.kernels.conv_channels.
+Called by ops.kernels.conv_channels and conv_weight_channels.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def declarations(tile: Tile) -> list[str]:
 
 class ChannelTile:
     """Writes the channel tile: `rows` columns of `vectors` vectors of channels; with `edge` the
-    last vector ends with the number of channels.
+    last vector ends with the number of channels, that of the factors too if they are `bare`.
     """
 
-    def __init__(self, tile: Tile, edge: bool) -> None:
-        self.tile, self.edge, self.text = tile, edge, Text()
+    def __init__(self, tile: Tile, edge: bool, bare: bool) -> None:
+        self.tile, self.edge, self.bare, self.text = tile, edge, bare, Text()
         self.scalar, self.vector, self.suffix = header(tile)
         self.align = ELEMENT[tile.dtype][1]
         self.places = [j * tile.lanes for j in range(tile.vectors)]
@@ -69,16 +69,18 @@ class ChannelTile:
         else:
             self.text.do(f"store {self.vector} {value}, ptr {target}, align {self.align}")
 
-    def begin(self) -> list[str]:
+    def begin(self) -> list[list[str]]:
         """What comes before the loop; returns what the sums begin with."""
         text, lanes = self.text, self.tile.lanes
         text.label("entry")
         order = ", ".join(f"i32 {i}" for i in range(lanes))
         left = text(f"trunc i64 {text(f'sub nsw i64 %channels, {self.places[-1]}')} to i32")
         self.mask = text(f"icmp slt <{lanes} x i32> <{order}>, {splat(text, left, 'i32', lanes)}")
-        return [self.load("%bias", j, False) for j in range(self.tile.vectors)]
+        rows = [text(f"mul nsw i64 %start.step, {r}") for r in range(self.tile.rows)]
+        places = [self.at("%start", row) for row in rows]
+        return [[self.load(p, j, False) for j in range(self.tile.vectors)] for p in places]
 
-    def loop(self, starts: list[str]) -> list[list[str]]:
+    def loop(self, starts: list[list[str]]) -> list[list[str]]:
         """The sums over the table's entries."""
         text, tile, vector = self.text, self.tile, self.vector
         apart = [text(f"mul nsw i64 %x.step, {r}") for r in range(tile.rows)]
@@ -86,8 +88,8 @@ class ChannelTile:
         text.do("br label %head")
         text.label("head")
         text.do("%k = phi i64 [ 0, %entry ], [ %k.next, %body ]")
-        for sums in names:
-            for value, start in zip(sums, starts, strict=True):
+        for sums, begun in zip(names, starts, strict=True):
+            for value, start in zip(sums, begun, strict=True):
                 text.do(f"{value} = phi {vector} [ {start}, %entry ], [ {value}.next, %body ]")
         text.do(f"br i1 {text('icmp slt i64 %k, %count')}, label %body, label %done")
         text.label("body")
@@ -95,7 +97,7 @@ class ChannelTile:
         image = self.at("%x", text(f"load i64, ptr {entry}"))
         place = text(f"load i64, ptr {text(f'getelementptr i64, ptr {entry}, i64 1')}")
         weights = self.at("%b", place)
-        factors = [self.load(weights, j, False) for j in range(tile.vectors)]
+        factors = [self.load(weights, j, self.bare and self.masked(j)) for j in range(tile.vectors)]
         for r, sums in enumerate(names):
             column = self.at(image, apart[r])
             for j, value in enumerate(sums):
@@ -110,27 +112,28 @@ class ChannelTile:
         return names
 
 
-def channel_tile(tile: Tile, edge: bool, name: str) -> str:
-    """IR of `name(x, table, b, count, bias, out, step in x, step in out, channels)`: out[r] = bias
-    + sum over k < count of x[r, table[2 k]] * b[table[2 k + 1]].
+def channel_tile(tile: Tile, edge: bool, bare: bool, name: str) -> str:
+    """IR of `name(x, table, b, count, start, step in start, out, step in x, step in out,
+    channels)`: out[r] = start[r] + sum over k < count of x[r, table[2 k]] * b[table[2 k + 1]].
     """
-    writer = ChannelTile(tile, edge)
+    writer = ChannelTile(tile, edge, bare)
     for r, sums in enumerate(writer.loop(writer.begin())):
         column = writer.at("%out", writer.text(f"mul nsw i64 %out.step, {r}"))
         for j, value in enumerate(sums):
             writer.store(value, column, j)
     writer.text.do("ret void")
     arguments = (
-        "ptr readonly %x, ptr readonly %table, ptr readonly %b, i64 %count, ptr readonly %bias, "
-        "ptr %out, i64 %x.step, i64 %out.step, i64 %channels"
+        "ptr readonly %x, ptr readonly %table, ptr readonly %b, i64 %count, ptr %start, "
+        "i64 %start.step, ptr %out, i64 %x.step, i64 %out.step, i64 %channels"
     )
     head = f'define void @"{name}"({arguments}) {ATTRIBUTES} {{'
     return "\n".join([*declarations(tile), head, *writer.text.lines, "}"])
 
 
 @functools.cache
-def channel_tile_address(tile: Tile, edge: bool) -> int:
+def channel_tile_address(tile: Tile, edge: bool, bare: bool = False) -> int:
     """Machine code of the tile."""
-    shape = f"{tile.lanes}x{tile.rows}x{tile.vectors}{'_edge' if edge else ''}"
-    name = f"conv_channels_{tile.dtype}_{shape}_3"
-    return load(name, lambda: channel_tile(tile, edge, name))[name]
+    kind = ("_bare" if bare else "_edge") if edge else ""
+    shape = f"{tile.lanes}x{tile.rows}x{tile.vectors}{kind}"
+    name = f"conv_channels_{tile.dtype}_{shape}_4"
+    return load(name, lambda: channel_tile(tile, edge, bare, name))[name]

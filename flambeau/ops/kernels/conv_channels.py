@@ -38,7 +38,7 @@ from flambeau.ops.kernels.vector_text import ELEMENT, Tile, machine_vectors
 
 X, XP, SIZE = f32, pointer(f32), 4  # replaced by `Unit`
 Parallel = Signature(void, ptr, ptr, ptr, i64, i64)
-ChannelTile = Signature(void, ptr, ptr, ptr, i64, ptr, ptr, i64, i64, i64)
+ChannelTile = Signature(void, ptr, ptr, ptr, i64, ptr, i64, ptr, i64, i64, i64)
 Turn = Signature(void, ptr, i64, i64, i64, ptr, i64)
 
 # words of the parameters; strides are in elements. Tables hold for every slice and row its kind and
@@ -93,7 +93,7 @@ def fill_run(params: i64p, x: XP, weights: XP, biases: XP, y: XP, run: i64p, lef
     for i in range(0, total, columns):
         first = i if i + columns <= total else total - columns
         ChannelTile(tile)(
-            x + first * run[SOURCE_STEP], params + run[LIST], weights, run[MET], biases,
+            x + first * run[SOURCE_STEP], params + run[LIST], weights, run[MET], biases, 0,
             y + first * run[STEP], run[SOURCE_STEP], run[STEP], left,
         )  # fmt: skip
 

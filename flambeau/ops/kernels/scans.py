@@ -42,7 +42,7 @@ log1p = Extern("log1p", f64, f64)
 T, O, A = u8, u8, u8
 TP, OP = pointer(u8), pointer(u8)
 SUM, PRODUCT, LOGSUMEXP, MAXIMUM, MINIMUM = range(5)
-MODE = SUM
+MODE, FLOATS = SUM, False
 MODES = {
     "sum": SUM,
     "product": PRODUCT,
@@ -69,7 +69,8 @@ MODES = {
 IN_OFFSET, OUT_OFFSET, INDEX_OFFSET = 12, 13, 14
 DIMS = 16
 SIDE_BY_SIDE = 64  # lines in a tile
-BLOCK = 16  # elements that running extremes look at together
+BLOCK = 16  # elements that are looked at together
+QUARTER = 512  # four times as many elements of a line stay in the first-level cache
 
 
 @native
@@ -131,6 +132,12 @@ def scan_four(a: ptr, b: ptr, params: i64p) -> void:
     s0, s1, s2, s3 = A(x0[0]), A(x1[0]), A(x2[0]), A(x3[0])
     y0[0], y1[0], y2[0], y3[0] = O(s0), O(s1), O(s2), O(s3)
     step, move = params[IN_STEP], params[OUT_STEP]
+    if step == sizeof(T) and move == sizeof(O):
+        for j in range(1, params[LENGTH]):
+            s0, s1 = take(s0, A(x0[j])), take(s1, A(x1[j]))
+            s2, s3 = take(s2, A(x2[j])), take(s3, A(x3[j]))
+            y0[j], y1[j], y2[j], y3[j] = O(s0), O(s1), O(s2), O(s3)
+        return
     for _ in range(1, params[LENGTH]):
         x0, x1, x2, x3 = ptr(x0) + step, ptr(x1) + step, ptr(x2) + step, ptr(x3) + step
         y0, y1, y2, y3 = ptr(y0) + move, ptr(y1) + move, ptr(y2) + move, ptr(y3) + move
@@ -144,8 +151,56 @@ def scan_four(a: ptr, b: ptr, params: i64p) -> void:
 
 
 @native
+def scan_quarters(source: TP, target: OP, quarter: i64, before: A) -> A:
+    """Sums of neighbours after those that came `before`; the quarters of them side by side, so that
+    four additions are under way at once. Returns the sum of all.
+    """
+    sums, lanes = stack(A, 4), stack(A, BLOCK)
+    for k in range(3):
+        part = source + k * quarter
+        for q in range(BLOCK):
+            lanes[q] = A(0)
+        for block in range(quarter // BLOCK):
+            for q in range(BLOCK):
+                lanes[q] += A(part[block * BLOCK + q])
+        sums[k] = A(0)
+        for q in range(BLOCK):
+            sums[k] += lanes[q]
+    x1, x2, x3 = source + quarter, source + 2 * quarter, source + 3 * quarter
+    y1, y2, y3 = target + quarter, target + 2 * quarter, target + 3 * quarter
+    s0, s1 = before, before + sums[0]
+    s2 = s1 + sums[1]
+    s3 = s2 + sums[2]
+    for j in range(quarter):
+        s0, s1, s2, s3 = s0 + A(source[j]), s1 + A(x1[j]), s2 + A(x2[j]), s3 + A(x3[j])
+        target[j], y1[j], y2[j], y3[j] = O(s0), O(s1), O(s2), O(s3)
+    return s3
+
+
+@native
+def sum_line(source: TP, target: OP, length: i64) -> void:
+    """A line of sums of neighbours."""
+    total, first = A(0), i64(0)
+    if FLOATS:  # whose addition takes several cycles
+        while first < length:
+            rest = length - first
+            quarter = i64(QUARTER) if rest >= 4 * QUARTER else rest // (4 * BLOCK) * BLOCK
+            if quarter == 0:
+                break
+            total = scan_quarters(source + first, target + first, quarter, total)
+            first += 4 * quarter
+    for j in range(first, length):
+        total += A(source[j])
+        target[j] = O(total)
+
+
+@native
 def scan_line(a: ptr, b: ptr, params: i64p) -> void:
     """One line."""
+    if MODE == SUM:
+        if params[IN_STEP] == sizeof(T) and params[OUT_STEP] == sizeof(O):
+            sum_line(a, b, params[LENGTH])
+            return
     source: TP = a
     target: OP = b
     total = A(source[0])
@@ -344,6 +399,7 @@ def kernel(mode: str, source: Any, result: Any) -> int:
         "TP": pointer(stored),
         "OP": pointer(out),
         "MODE": MODES[mode],
+        "FLOATS": total.kind == "float",
     }
     run: NativeFunction = extremes if mode in ("maximum", "minimum") else scan
     unit = Unit(name, [run], **options)

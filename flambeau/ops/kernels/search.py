@@ -26,6 +26,29 @@ from flambeau.ops.kernels.indexed import NUMBERS
 
 T, C, TP, R, RP, RIGHT = i64, i64, pointer(i64), i64, pointer(i64), 0  # replaced by `Unit`
 BLOCK = 8
+FEW, LANES = 24, 64  # boundaries that are all compared; values at a time
+
+
+@native
+def count_before(row: TP, values: TP, result: RP, length: i64, start: i64, stop: i64) -> void:
+    """For each value the number of boundaries before it, by comparing it with all of them."""
+    places, own = stack(i32, LANES), stack(C, LANES)
+    first = start
+    while first < stop:
+        count = stop - first if stop - first < LANES else i64(LANES)
+        for j in range(LANES):
+            places[j] = 0
+            own[j] = C(values[first + (j if j < count else i64(0))])
+        for k in range(length):
+            boundary = C(row[k])
+            for j in range(LANES):
+                if RIGHT:
+                    places[j] += i32(0) if boundary > own[j] else i32(1)
+                else:
+                    places[j] += i32(0) if boundary >= own[j] else i32(1)
+        for j in range(count):
+            result[first + j] = R(places[j])
+        first += LANES
 
 
 @native
@@ -38,6 +61,9 @@ def binary_search(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     values: TP = buffers[1]
     result: RP = buffers[2]
     length = params[0]
+    if length <= FEW and params[2] == 1:
+        count_before(rows, values, result, length, start, stop)
+        return
     values_of, lows, rows_of = stack(C, BLOCK), stack(i64, BLOCK), stack(ptr, BLOCK)
     item = start
     # several searches side by side: each one alone waits for memory at every step

@@ -29,9 +29,12 @@ from flambeau.codegen.native import (
     ptrp,
     stack,
     u8,
+    u8p,
     u16,
     u32,
+    u32p,
     u64,
+    u64p,
     void,
 )
 from flambeau.core.strides import collapse
@@ -44,6 +47,35 @@ SIZE = 1  # bytes of T: replaced by `Unit`
 
 # words of a window copy's parameters
 RANK, INNER, INNER_SOURCE, INNER_TARGET, SOURCE_OFFSET, TARGET_OFFSET, CLEARED, OUTER = range(8)
+PART = 256  # elements that `interleave` takes of each operand at a time
+
+
+@native
+def copy_short(target: ptr, source: ptr, size: i64) -> void:
+    """Bytes of a line that is often too short for a call: two words that may overlap."""
+    if size > 64:
+        copy_memory(target, source, size)
+    elif size >= 8:
+        a: u64p = target
+        b: u64p = source
+        last = b[0]
+        x: u64p = ptr(b) + (size - 8)
+        last = x[0]
+        for i in range((size - 1) // 8):
+            a[i] = b[i]
+        y: u64p = ptr(a) + (size - 8)
+        y[0] = last
+    elif size >= 4:
+        c: u32p = target
+        d: u32p = source
+        z: u32p = source + (size - 4)
+        w: u32p = target + (size - 4)
+        c[0], w[0] = d[0], z[0]
+    else:
+        e: u8p = target
+        f: u8p = source
+        for i in range(size):
+            e[i] = f[i]
 
 
 @native
@@ -52,11 +84,7 @@ def copy_line(target: ptr, source: ptr, count: i64, target_step: i64, source_ste
     a: TP = target
     b: TP = source
     if target_step == SIZE and source_step == SIZE:
-        if count > 8:
-            copy_memory(target, source, count * SIZE)
-            return
-        for i in range(count):
-            a[i] = b[i]
+        copy_short(target, source, count * SIZE)
         return
     if source_step == 0:
         value = b[0]
@@ -130,6 +158,36 @@ def embed_window(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 @native
+def interleave(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """Kernel: contiguous operands of one size, their elements in turn. An item is PART of each, so
+    that the result is in the cache while all of them are written.
+
+    Parameters: count, elements of each.
+    """
+    count, total = params[0], params[1]
+    for item in range(start, stop):
+        first = item * PART
+        size = total - first if total - first < PART else i64(PART)
+        target: TP = buffers[count] + first * count * SIZE
+        a: TP = buffers[0] + first * SIZE
+        b: TP = buffers[1] + first * SIZE
+        if count == 2:
+            for i in range(size):
+                target[2 * i], target[2 * i + 1] = a[i], b[i]
+        elif count == 4:
+            c: TP = buffers[2] + first * SIZE
+            d: TP = buffers[3] + first * SIZE
+            for i in range(size):
+                target[4 * i], target[4 * i + 1] = a[i], b[i]
+                target[4 * i + 2], target[4 * i + 3] = c[i], d[i]
+        else:
+            for k in range(count):
+                source: TP = buffers[k] + first * SIZE
+                for i in range(size):
+                    target[i * count + k] = source[i]
+
+
+@native
 def copy_windows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     """Kernel: each of several operands into its window of the result.
 
@@ -172,7 +230,7 @@ def copy_second(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     copy_lines(buffers[2], buffers[1], params, start, stop)
 
 
-KERNELS = [copy_second, copy_window, copy_windows, copy_pieces, embed_window]
+KERNELS = [copy_second, copy_window, copy_windows, copy_pieces, embed_window, interleave]
 
 
 class Window(NamedTuple):
@@ -234,6 +292,24 @@ def join_params(sources: Sequence[Window], targets: Sequence[Window]) -> tuple[l
     return params, total, longest
 
 
+def are_in_turn(sources: Sequence[Window], targets: Sequence[Window], itemsize: int) -> bool:
+    """Whether the elements of contiguous operands follow one another in turn."""
+    count = len(sources)
+    for source, target in zip(sources, targets, strict=True):
+        words, lines = copy_params(source, target)
+        steps = words[INNER_SOURCE], words[INNER_TARGET]
+        if lines != 1 or words[INNER] < 2 or steps != (itemsize, count * itemsize):
+            return False
+    return count > 1
+
+
+def interleaved(plan: Any, count: int, output: Any) -> Any:
+    """Finishes a plan that takes the elements of `count` contiguous operands in turn."""
+    each, kernel = output.numel // count, address("interleave", output.itemsize)
+    grain = line_grain(PART * count, output.itemsize)
+    return plan.use_native(kernel, [count, each], -(-each // PART), output.numel, grain)
+
+
 @cache
 def address(name: str, itemsize: int) -> int:
     """Address of a kernel of this module for elements of `itemsize` bytes."""
@@ -248,8 +324,8 @@ def address(name: str, itemsize: int) -> int:
 
 
 def line_grain(longest: int, itemsize: int) -> int:
-    """Lines that a thread takes at a time: about 256 KB."""
-    return max(1, (1 << 18) // max(1, longest * itemsize))
+    """Lines that a thread takes at a time: about 64 KB."""
+    return max(1, (1 << 16) // max(1, longest * itemsize))
 
 
 def copy_all(plan: Any, itemsize: int, source: Window, target: Window) -> Any:
