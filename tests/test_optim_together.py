@@ -165,6 +165,26 @@ def test_compiled_steps_are_one_kernel() -> None:
     assert all(torch.equal(a, b) for a, b in zip(made, twin, strict=True))
 
 
+def test_clipping_is_a_few_kernels() -> None:
+    made = [torch.nn.Parameter(torch.randn(8, 9)) for _ in range(20)]
+    optimizer = torch.optim.SGD(made, lr=0.1, momentum=0.9)
+    for p in made:
+        p.grad = torch.randn(8, 9)
+    torch.nn.utils.clip_grad_norm_(made, 0.5)  # imported outside of what is watched
+
+    @torch.compile
+    def step() -> Any:
+        norm = torch.nn.utils.clip_grad_norm_(made, 0.5)
+        optimizer.step()
+        return norm
+
+    for _ in range(6):  # the first step makes the momentum buffers
+        step()
+    with record() as kernels:
+        step()
+    assert kernels.launches <= 8, kernels  # norms, their norm, the factor, scaling, updates
+
+
 def test_clipped_and_compiled() -> None:
     """Norms, scaling and updates of many small parameters: three rounds over them."""
 

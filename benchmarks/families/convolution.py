@@ -100,9 +100,55 @@ def trained(torch: Any, case: Case) -> Step:
     return lambda: torch.autograd.grad(convolve(*operand, **options), operand, g)
 
 
+def last_forward(torch: Any, case: Case) -> Step:
+    """The convolution of images with channels last."""
+    x, w, b = operands(torch, case, False)
+    x = x.contiguous(memory_format=torch.channels_last)
+    convolve, options = function(torch, case)
+    return lambda: convolve(x, w, b, **options)
+
+
+def block(nn: Any, inner: int, outer: int, stride: int, groups: int = 1) -> list[Any]:
+    """Convolution, normalisation, ReLU."""
+    layer = nn.Conv2d(inner, outer, 3, stride, 1, groups=groups, bias=False)
+    return [layer, nn.BatchNorm2d(outer), nn.ReLU()]
+
+
+def network(torch: Any, separable: bool) -> Step:
+    """A training step of a small network on images with channels last; if `separable`, its
+    convolutions are depthwise ones and 1 x 1.
+    """
+    torch.manual_seed(0)
+    nn = torch.nn
+    layers = block(nn, 3, 32, 1)
+    for inner, outer, stride in ((32, 64, 1), (64, 128, 2)):
+        if separable:
+            layers += [*block(nn, inner, inner, stride, inner), nn.Conv2d(inner, outer, 1)]
+        else:
+            layers += block(nn, inner, outer, stride)
+    layers += [nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(2048, 10)]
+    model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    x = torch.randn(16, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    target = torch.arange(16) % 10
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), target).backward()
+        optimizer.step()
+
+    return step
+
+
 def cases(torch: Any) -> Iterator[tuple[str, Callable[[], Step]]]:
     """Every case as (label, build); build() makes the operands and returns the step."""
     for case in CASES:
         yield case.label, lambda case=case: forward(torch, case)
     for case in TRAINED:
         yield case.label + " and gradients", lambda case=case: trained(torch, case)
+    for case in CASES:
+        if len(case.kernel) == 2:
+            yield case.label + " channels last", lambda case=case: last_forward(torch, case)
+    for separable in (False, True):
+        kind = "separable" if separable else "dense"
+        yield f"{kind} network, channels last", lambda s=separable: network(torch, s)

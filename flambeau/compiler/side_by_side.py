@@ -1,22 +1,23 @@
 """Kernels that have nothing to do with one another become one: the updates of all parameters, the
-scaling of all gradients.
+norms and the scaling of all gradients.
 
     steps = side_by_side(steps)
 
-Called by compiler.build, last. Neighbouring pointwise steps of which none touches what another one
-writes are parts of one step (ops.several), whose chunks the threads share: a hundred small tensors
-cost one dispatch and use all cores.
+Called by compiler.build, last. Neighbouring steps, pointwise or reductions, of which none touches
+what another one writes are parts of one step (ops.several), whose chunks the threads share: a
+hundred small tensors cost one dispatch and use all cores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from flambeau.compiler.fuse import touched
 from flambeau.compiler.tape import Buffer, Step
 from flambeau.ops.observe import is_observed
-from flambeau.ops.plan import Formula, Operand, Plan, Several
+from flambeau.ops.plan import Folding, Formula, Operand, Plan, Several
 from flambeau.ops.several import Part
 
 FEWEST = 3  # steps that are worth joining
@@ -49,10 +50,10 @@ def side_by_side(steps: Sequence[Any]) -> list[Any]:
 
 
 def part_of(step: Any) -> Part | None:
-    """A step as a part of a larger one: only pointwise kernels are."""
-    if not isinstance(step, Step) or not isinstance(step.plan.formula, Formula):
+    """A step as a part of a larger one: if it is one simple kernel."""
+    if not isinstance(step, Step) or not isinstance(step.plan.formula, (Formula, Folding)):
         return None
-    return Part.of(step.plan, step.outputs[0].spec.numel)
+    return Part.of(step.plan, prod(step.plan.formula.shape))
 
 
 def joined(group: Sequence[Step]) -> list[Step]:

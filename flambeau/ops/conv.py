@@ -160,17 +160,22 @@ def convolution_kernel(task: Task, geometry: Geometry) -> tuple[Any, ...]:
     return address, params, 1, work, 1, scratch
 
 
+def is_pointwise(geometry: Geometry) -> bool:
+    """Whether every result sees one position, and they all lie side by side: 1 x 1."""
+    return all(k == s == 1 and not p for k, s, p in zip(*geometry[2:5]))
+
+
+def are_last(x: Spec, y: Spec) -> bool:
+    """Whether both lie with their channels last."""
+    return all(is_channels_last(s.shape, s.strides) for s in (x, y)) and not x.contiguous
+
+
 def product_of(task: Task, geometry: Geometry) -> gemm.Product | None:
     """A convolution as a matrix product of positions by channels, where it is one: 1 x 1, channels
     last. Groups are its batch.
     """
     x, out = task.x, task.out
-    sizes = zip(geometry.kernel, geometry.stride, geometry.padding)
-    if any(k != 1 or s != 1 or p for k, s, p in sizes):
-        return None
-    if task.groups > 1 and task.rows == 1:
-        return None
-    if not all(is_channels_last(s.shape, s.strides) for s in (x, out)) or x.contiguous:
+    if not is_pointwise(geometry) or not are_last(x, out) or task.groups > 1 and task.rows == 1:
         return None
     group, row, channel = task.weight
     return gemm.Product(
@@ -381,6 +386,12 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     )  # fmt: skip
     rows, channels = g.shape[1] // groups, x.shape[1] // groups
     task = conv_weight.WeightTask(x, g, whole_planes(*geometry[:6]), groups, rows, channels)
+    if is_pointwise(geometry) and are_last(x, g) and min(rows, channels) > 1:
+        shape = x.dtype.name, rows, channels, x.numel // x.shape[1], (1, groups)
+        a, b = (0, rows, 1, g.shape[1]), (0, channels, x.shape[1], 1)
+        product = gemm.Product(*shape, a, b, (0, rows * channels, channels))
+        plan = call.plan(("other", "input"), [out])
+        return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
     return plan.use_native(*weight_kernel(task, geometry))
 
 

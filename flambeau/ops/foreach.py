@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from flambeau.ops.registry import is_tensor
+from flambeau.ops.registry import engine, is_tensor
 
 Tensors = Sequence[Any]
 UNARY = """abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p
@@ -62,7 +62,7 @@ def unary(name: str) -> Iterator[Callable[..., Any]]:
 def binary(name: str) -> Iterator[Callable[..., Any]]:
     """The same for ops with a second operand: a number, a tensor, or a list of them."""
 
-    def rows(self: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    def rows(self: Any, other: Any) -> tuple[Sequence[Any], Sequence[Any]]:
         tensors = self if isinstance(self, (tuple, list)) else other
         check_lists(tensors, other)
         if is_tensor(other) and other.ndim:
@@ -70,22 +70,28 @@ def binary(name: str) -> Iterator[Callable[..., Any]]:
                 f"scalar tensor expected to be 0 dim but it has {other.ndim} dimensions and "
                 f"{other.numel()} elements."
             )
-        return zip(spread(self, len(tensors)), spread(other, len(tensors)), strict=True)
+        return spread(self, len(tensors)), spread(other, len(tensors))
 
-    def one(x: Any, y: Any, options: dict[str, Any], suffix: str) -> Any:
-        if not is_tensor(x):  # a number to the powers in a list
-            return y.__rpow__(x)
-        method = name if is_tensor(y) else WITH_NUMBER.get(name, name)
-        if suffix and method in WITH_NUMBER:  # without an in-place form
-            return x.copy_(getattr(x, method)(y))
-        return getattr(x, method + suffix)(y, **options)
+    def method(other: Any) -> str:
+        return name if is_tensor(other) else WITH_NUMBER.get(name, name)
 
     def new(self: Any, other: Any, **options: Any) -> Any:
-        return tuple([one(x, y, options, "") for x, y in rows(self, other)])
+        tensors, others = rows(self, other)
+        if not is_tensor(tensors[0]):  # a number to the powers in a list
+            return tuple([y.__rpow__(x) for x, y in zip(tensors, others, strict=True)])
+        call = getattr(engine.Tensor, method(others[0]))
+        return tuple([call(x, y, **options) for x, y in zip(tensors, others, strict=True)])
 
     def in_place(self: Tensors, other: Any, **options: Any) -> Any:
-        for x, y in rows(self, other):
-            one(x, y, options, "_")
+        tensors, others = rows(self, other)
+        found = method(others[0])
+        if found in WITH_NUMBER:  # without an in-place form
+            for x, y in zip(tensors, others, strict=True):
+                x.copy_(getattr(x, found)(y))
+            return self
+        call = getattr(engine.Tensor, found + "_")
+        for x, y in zip(tensors, others, strict=True):
+            call(x, y, **options)
         return self
 
     yield named(new, name, f"`{name}` of each tensor with its other operand.")

@@ -268,18 +268,26 @@ def unfused_linear(input: Any, weight: Any, bias: Any) -> Any:
 
 def rows(x: Any) -> Any:
     """A tensor as a matrix of its last dimension's rows."""
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(count_of(x.shape[:-1]), x.shape[-1])
 
 
 def matmul_left_gradient(g: Any, other: Any, input_like: Spec) -> Any:
     """The gradient of matmul's left operand; broadcast batches are summed by the engine."""
+    if other.ndim == 1:
+        return g.unsqueeze(-1) * other.conj()
+    if input_like.ndim == 1 and other.ndim > 2:
+        return g.unsqueeze(-2).matmul(other.mH).squeeze(-2)
     return g.matmul(other.mH)
 
 
 def matmul_right_gradient(g: Any, input: Any, other_like: Spec) -> Any:
     """The gradient of matmul's right operand; one matrix for a batch is a single product."""
+    if other_like.ndim == 1:
+        return rows(input).mH.mv(g.reshape(-1))
     if other_like.ndim == 2:
         return right_gradient(rows(g), rows(input), other_like)
+    if input.ndim == 1:
+        return input.conj().unsqueeze(-1) * g.unsqueeze(-2)
     return input.mH.matmul(g)
 
 
@@ -308,17 +316,33 @@ def matmul(call, input, other):
         return dot.make({"input": input, "tensor": other}, call.places)
     if (a.ndim, b.ndim) == (2, 1):
         return mv.make({"input": input, "vec": other}, call.places)
-    if (a.ndim, b.ndim) == (1, 2):
-        return input.unsqueeze(0).mm(other).squeeze(0)
     if 1 in (a.ndim, b.ndim):
-        return batched_vector(input, other)
+        return with_vector(call, a, b)
     return batched(call, a, b)
 
 
-def batched_vector(a: Any, b: Any) -> Any:
-    """matmul of a batch of matrices and a vector."""
+def with_vector(call: Call, a: Spec, b: Spec) -> Any:
+    """matmul with a vector: as a matrix it is one row, or one column."""
+    row = a if a.ndim > 1 else Spec.of((1, *a.shape), (0, *a.strides), a.dtype, a.device)
+    column = b if b.ndim > 1 else Spec.of((*b.shape, 1), (*b.strides, 1), b.dtype, b.device)
+    lead = row.shape[:-1] if b.ndim == 1 else column.shape[:-2]
+    output = a.like(lead if b.ndim == 1 else (*lead, b.shape[-1]))
+    product = a.like((*lead, 1) if b.ndim == 1 else (*lead, 1, b.shape[-1]))
+    if row.shape[-1] == column.shape[-2]:
+        check_same_dtype(a, b)
+        plan = use_product(call.plan(("input", "other"), [output]), row, column, product)
+        if plan is not None:
+            plan.node_name = "SqueezeBackward4" if b.ndim == 2 else "UnsafeViewBackward0"
+            return plan
+    return by_matrices(call.arguments["input"], call.arguments["other"])
+
+
+def by_matrices(a: Any, b: Any) -> Any:
+    """matmul with a vector, laid out first, or with torch's errors."""
     if b.ndim == 1:
         return a.reshape(count_of(a.shape[:-1]), a.shape[-1]).mv(b).reshape(a.shape[:-1])
+    if b.ndim == 2:
+        return a.unsqueeze(0).mm(b).squeeze(0)
     return a.unsqueeze(0).matmul(b).squeeze(-2)
 
 

@@ -185,7 +185,7 @@ def with_epilogue(
     plain, found = product_of(*product), product_of(*product, others=strides)
     if plain is None or found is None or plain[0] != found[0] or c.shape[-1] == 1:
         return None
-    if not c.dtype.is_floating_point:
+    if not c.dtype.is_floating_point or gemm.uses_rows(plain[0]):
         return None
     dtypes = [k.dtype.name if isinstance(k, Spec) else NUMBER_DTYPES[k] for k in kinds]
     function = VectorFunction(

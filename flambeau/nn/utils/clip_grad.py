@@ -13,7 +13,6 @@ from __future__ import annotations
 import types
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import flambeau
 from flambeau import Tensor
@@ -54,8 +53,9 @@ def get_total_norm(
     norm_type = float(norm_type)
     if not tensors:
         return flambeau.tensor(0.0)
-    device = tensors[0].device
-    norms = [flambeau.linalg.vector_norm(t, norm_type).to(device) for t in tensors]
+    norms = [flambeau.linalg.vector_norm(t, norm_type) for t in tensors]
+    if len({norm.device for norm in norms}) > 1:
+        norms = [norm.to(tensors[0].device) for norm in norms]
     total = flambeau.linalg.vector_norm(flambeau.stack(norms), norm_type)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
@@ -89,12 +89,9 @@ def clip_grads_with_norm_(
     # The small number keeps the quotient finite. A factor of 1 is applied too: asking whether it
     # is less would wait for the device.
     factor = flambeau.clamp(max_norm / (total_norm + 1e-6), max=1.0)
-    factors: dict[Any, Tensor] = {}
-    for gradient in gradients:
-        device = gradient.device
-        if device not in factors:
-            factors[device] = factor.to(device)
-        gradient.mul_(factors[device])
+    for device in {gradient.device for gradient in gradients}:
+        own = [gradient for gradient in gradients if gradient.device == device]
+        flambeau._foreach_mul_(own, factor.to(device))
 
 
 @flambeau.no_grad()

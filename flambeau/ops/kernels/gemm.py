@@ -20,6 +20,7 @@ from flambeau.codegen.llvm import load
 from flambeau.codegen.native import Unit, f16, f32, f64, i8, i16, i32, i64, pointer, u8, u16, u32
 from flambeau.codegen.vector_function import VectorFunction, operations
 from flambeau.ops.kernels import gemm_native as native
+from flambeau.ops.kernels import gemm_rows
 from flambeau.ops.kernels.gemm_tiles import (
     COLUMNS,
     PAIRS,
@@ -38,7 +39,8 @@ TYPES = {
     "float32": (f32, f32, "float32"), "float64": (f64, f64, "float64"),
     "int32": (i32, i32, "int32"), "int64": (i64, i64, "int64"),
     "float16": (f16, f32, "float32"), "bfloat16": (u16, f32, "float32"),
-    "int8": (i8, i32, "int32"), "uint8": (u8, i32, "int32"), "int16": (i16, i32, "int32"),
+    # sums of small integers wrap around at the end as they would on the way
+    "int8": (i8, i16, "int16"), "uint8": (u8, i16, "int16"), "int16": (i16, i16, "int16"),
 }  # fmt: skip
 # multiplications from which several threads share a product: some 10 us for one
 THREADED_FROM = 1 << 20
@@ -48,7 +50,8 @@ PACKED_FROM = 96
 STRIP = 8  # blocks of rows of a widened operand; more of them share packed panels
 SHALLOW = 16  # steps along k at a time when few rows meet a wide right operand
 TINY = 64  # elements up to which a panel is gathered one by one
-DOT_FROM = 32  # shortest k for which sums over lanes pay
+# where sums over lanes pay: shortest k of widened operands, most rows, columns that fill no vector
+WIDE_DOT_FROM, DOT_ROWS, FEW_COLUMNS = 32, 16, 4
 
 
 class Epilogue(NamedTuple):
@@ -125,16 +128,30 @@ def kernel(p: Product, threads: int, parallel: int = 0) -> Kernel:
         return dot_kernel(p, threads)
     if p.n == 1 and (p.init is None or p.init[2] == 1):
         p = flipped(p)
+    if uses_rows(p):
+        return rows_kernel(p, threads)
     return narrow_kernel(p, threads, parallel) if narrow else product_kernel(p, threads)
 
 
-def uses_dot(p: Product, narrow: bool) -> bool:
-    """Whether both operands are read along k, and the sums over lanes cost less than packing.
-    Widened ones are packed anyway, unless hardly any element is used twice.
+def uses_rows(p: Product) -> bool:
+    """Whether elements are widened where they are used: those of a matrix that few rows meet. Such
+    products have no epilogue.
     """
-    if p.a[3] != 1 or p.b[2] != 1 or p.k < DOT_FROM:
+    most = 1 if p.dtype == "bfloat16" and has_pairs() else gemm_rows.MOST_ROWS
+    return TYPES[p.dtype][0] is not TYPES[p.dtype][1] and p.m <= most and p.b[3] == 1
+
+
+def uses_dot(p: Product, narrow: bool) -> bool:
+    """Whether both operands are read along k, and the sums over lanes cost less than packing: the
+    fewer rows there are, the earlier. Widened operands are packed anyway, unless hardly any element
+    is used twice.
+    """
+    if p.a[3] != 1 or p.b[2] != 1:
         return False
-    return min(p.m, p.n) <= 2 if narrow else p.k >= 5 * p.m or p.n <= 4
+    if narrow:
+        return min(p.m, p.n) <= 2 and p.k >= WIDE_DOT_FROM
+    few = min(p.m, p.n) if p.n <= FEW_COLUMNS else p.m
+    return few <= DOT_ROWS and 2 * p.k >= few * lanes_of(TYPES[p.dtype][2])
 
 
 def evenly(total: int, most: int) -> tuple[int, int, int]:
@@ -301,6 +318,16 @@ def narrow_kernel(p: Product, threads: int, parallel: int) -> Kernel:
         found[place] = value
     scratch = 4 * (found[native.RIGHT_AT] + batch * found[native.RIGHT_SIZE]) + 64
     return last._replace(items=1, grain=1, scratch=scratch)
+
+
+def rows_kernel(p: Product, threads: int) -> Kernel:
+    """Few rows times a matrix whose elements are widened on the way."""
+    found, most = words(p), gemm_rows.MOST_COLUMNS
+    if threads > 1 and p.work >= THREADED_FROM:
+        most = max(64, min(most, -(-p.n // (PER_THREAD * threads))))
+    columns = evenly(p.n, most)
+    divided(found, (1, p.m, 1), columns, (columns[0], 1, 1, 1))
+    return finished(p, code(gemm_rows.few_rows, p.dtype, False), found, threads)
 
 
 def ready(p: Product) -> tuple[list[int], int]:

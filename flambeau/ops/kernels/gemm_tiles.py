@@ -31,6 +31,7 @@ from flambeau.ops.kernels.vector_text import (
 ELEMENT = {
     "float32": ("float", 4, "f32"),
     "float64": ("double", 8, "f64"),
+    "int16": ("i16", 2, "i16"),
     "int32": ("i32", 4, "i32"),
     "int64": ("i64", 8, "i64"),
 }
