@@ -12,6 +12,7 @@ needs into planes (conv_padding, conv_planes) and reads them through tables of d
                           with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
+    conv_patches          transposed, windows side by side, channels last: matrix products
     conv_channels         depthwise, of images with channels last: vectors of channels
     conv_weight_channels  the weight's gradient, depthwise and channels last
     conv_weight_points    the weight's gradient with vectors of channels
@@ -42,6 +43,7 @@ from flambeau.ops.kernels import (
     conv_depthwise,
     conv_forward,
     conv_forward_points,
+    conv_patches,
     conv_weight,
     conv_weight_channels,
     conv_weight_points,
@@ -144,6 +146,9 @@ def convolution_kernel(task: Task, geometry: Geometry) -> tuple[Any, ...]:
         axes = conv_channels.axes_of(g[:6], g.transposed)
         params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
         address = conv_channels.channels_address(kind)
+    elif g.transposed and conv_patches.suits(task, g.stride, g.padding):
+        params, scratch, work = conv_patches.patches_params(task, *threading())
+        address = conv_patches.patches_address(kind)
     elif conv_winograd.suits(task, g):
         params, scratch, work = conv_winograd.winograd_params(task, g, *threading())
         address = conv_winograd.winograd_address(kind)

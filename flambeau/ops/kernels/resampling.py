@@ -118,6 +118,7 @@ def copy_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     edges = params + params[EDGES]
     x: XP = buffers[0]
     y: XP = buffers[1]
+    made, made_from = y, i64(0)  # the row before, which repeated rows are copied from
     for item in range(start, stop):
         source, target, rest, seen = x, y, item, True
         for k in range(rank - 1):
@@ -134,6 +135,11 @@ def copy_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
             for j in range(length):
                 target[j * target_step] = fill
             continue
+        if target_step == 1 and i64(source) == made_from:
+            for j in range(length):
+                target[j] = made[j]
+            continue
+        made, made_from = target, i64(source)
         for j in range(left):
             target[j * target_step] = source[edges[j] * step] if edges[j] >= 0 else fill
         middle = source + (left - params[SHIFT]) * step
