@@ -27,6 +27,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.expr import Expr, postorder
@@ -58,7 +59,8 @@ COSTLY = frozenset(COSTS)
 @dataclass(frozen=True)
 class LoopPlan:
     """What a dispatcher needs to run a kernel. `ir_text()` makes the text; it is only called when
-    no object code is cached.
+    no object code is cached. order: in which a reduction or a row program takes its elements;
+    plans of equal order add up the same sums.
     """
 
     symbol_name: str
@@ -69,6 +71,7 @@ class LoopPlan:
     can_fail: bool
     scratch_bytes: int = 0
     then: LoopPlan | None = None
+    order: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
