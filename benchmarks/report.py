@@ -72,6 +72,7 @@ def whole(figures: dict[str, Any]) -> str:
         ["## Sweep over sizes", "", "![Ratios by family and size](performance.svg)", ""]
         + family_lines(figures["families"]),
         *(family_section(*item) for item in figures["families"].items()),
+        drawn(figures["drawn"]),
     ]
     return "\n\n".join("\n".join(section) for section in sections)
 
@@ -110,10 +111,13 @@ def summary(figures: dict[str, Any]) -> list[str]:
     }
     rows = []
     groups = [(meanings[group], figures["table"].get(group, {})) for group in GROUPS]
-    swept = {
-        f"{f} {n}": r for f, results in figures["families"].items() for n, r in results.items()
-    }
-    for name, results in [*groups, (f"sweep over {len(figures['families'])} families", swept)]:
+    for part, meaning in (
+        ("families", f"sweep over {len(figures['families'])} families"),
+        ("drawn", "operations on shapes drawn at random"),
+    ):
+        swept = {f"{f} {n}": r for f, rows in figures[part].items() for n, r in rows.items()}
+        groups.append((meaning, swept))
+    for name, results in groups:
         found = ratios(results)
         if found:
             behind = sum(ratio < 1 for ratio in found)
@@ -203,6 +207,29 @@ def family_lines(families: dict[str, dict[str, Any]]) -> list[str]:
         rows.append([family, worst, str(len(found)), f"{geometric_mean(found):.2f}", *counts])
     header = ["family", "least ratios", "rows", "geometric mean", "behind", "disturbed"]
     return lines_of(header, rows)
+
+
+def drawn(families: dict[str, dict[str, Any]]) -> list[str]:
+    """The families of shapes drawn at random: how many rows are ahead, and the others by name."""
+    behind = {
+        f"{family} {name}": result
+        for family, results in families.items()
+        for name, result in results.items()
+        if is_steady(result) and result["ratio"] < 1
+    }
+    ranked = sorted(behind.items(), key=lambda item: item[1]["ratio"])
+    header = ["row", "Flambeau", "torch", "ratio", "least to greatest"]
+    return [
+        "## Shapes drawn at random",
+        "",
+        *family_lines(families),
+        "",
+        "<details><summary>The rows that are behind</summary>",
+        "",
+        *lines_of(header, [row_cells(name, result) for name, result in ranked]),
+        "",
+        "</details>",
+    ]
 
 
 def family_section(family: str, results: dict[str, Any]) -> list[str]:

@@ -51,6 +51,15 @@ def families() -> list[str]:
     return sorted(info.name for info in pkgutil.iter_modules(package.__path__))
 
 
+def is_drawn(family: str) -> bool:
+    """Whether the shapes of a family are drawn at random; it then has many rows, and a seed.
+
+    >>> is_drawn("drawn_rows"), is_drawn("softmax")
+    (True, False)
+    """
+    return family.startswith("drawn")
+
+
 def rows(torch: Any, group: str) -> dict[str, Callable[[], Step]]:
     """The rows of a group or family by label, ready to be built for one framework."""
     if group not in GROUPS:

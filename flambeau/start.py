@@ -116,6 +116,7 @@ def load() -> None:
             functions[public] = guarded(getattr(module, public))
         for method in getattr(module, "METHODS", ()):
             setattr(Tensor, method.__name__, guarded(method, method=True))
+    core.number_methods(Tensor)
     attach(core, Tensor)
     for name in OP_MODULES:
         for attribute in getattr(importlib.import_module(f"flambeau.ops.{name}"), "PROPERTIES", ()):

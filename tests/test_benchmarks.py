@@ -14,6 +14,7 @@ from benchmarks.rows import COMPILED, GROUPS, LARGE, TRAIN, families, rows, tabl
 from benchmarks.worker import calibrated, measure, timed
 
 ROOT = Path(__file__).resolve().parent.parent
+SPAN = ("ratio", "least", "greatest")
 SMALL = [w for w in table() if w.group not in (LARGE, COMPILED)]
 
 
@@ -83,12 +84,15 @@ def test_report(tmp_path: Path) -> None:
         "memory": {"a model": [[20.0, 40.0], [200.0, 240.0]]},
         "table": {group: {"sum, 16 M": row} for group in ("large",)},
         "families": {"calls": {"add": row, "sub": {"error": "torch: TypeError: a | b"}}},
+        "drawn": {"drawn": {"exp #0": row, "log #1": row | dict.fromkeys(SPAN, 0.5)}},
     }  # fmt: skip
     (tmp_path / "performance.md").write_text(report.empty_page("figures") + "kept\n")
     report.write(figures, tmp_path)
     page = (tmp_path / "performance.md").read_text()
     assert page.startswith("# Performance") and page.endswith("kept\n")
     assert "| calls | add 2.00 | 1 | 2.00 | 0 | 1 |" in page
+    assert "| drawn | log #1 0.50, exp #0 2.00 | 2 | 1.00 | 1 | 0 |" in page
+    assert "| drawn log #1 |" in page and "| drawn exp #0 |" not in page
     assert "| sum, 16 M | 1 ms | 2 ms | 2.00 | 1.50 to 2.50 | 67 % |" in page
     assert "| a model | 40 MiB | 240 MiB | 6.00 | 20 MiB | 40 MiB |" in page
     disturbed = {"ratio": 9.0, "least": 1.0, "greatest": 90.0, "ours": 1e-3, "theirs": 9e-3}

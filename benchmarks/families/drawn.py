@@ -28,10 +28,14 @@ class Draw:
         """An integer, as often small as large."""
         return round(low * (high / low) ** self.random.random())
 
+    def sizes(self) -> tuple[int, int]:
+        """Columns and rows of a matrix."""
+        columns = self.between(16, 65_536)
+        return columns, self.between(1, max(1, min(65_536, 4_000_000 // columns)))
+
     def matrix(self, grad: bool = False) -> Any:
         """Rows by columns, 16 to 65,536 each, at most 4 M elements."""
-        columns = self.between(16, 65_536)
-        rows = self.between(1, max(1, min(65_536, 4_000_000 // columns)))
+        columns, rows = self.sizes()
         return self.torch.randn(rows, columns, requires_grad=grad)
 
     def images(self, grad: bool = False, channels: int = 0) -> Any:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from flambeau.codegen.dtypes import (
@@ -160,6 +160,25 @@ class Expr:
             return Expr.slot(names.get(self.value, self.value), self.dtype)
         args = tuple(arg.renamed(names) for arg in self.args)
         return self if not args else Expr.make(self.op, args, self.dtype, self.value)
+
+    def with_inputs(self, places: Mapping[int, Expr]) -> Expr:
+        """This expression with others in place of its inputs.
+
+        >>> (Expr.input(0, "int64") + 1).with_inputs({0: Expr.slot("x0", "int64")})
+        add(x0, 1)
+        """
+        return self.rewritten(lambda node: places[node.value[0]] if node.op == "input" else None)
+
+    def rewritten(self, change: Callable[[Expr], Expr | None]) -> Expr:
+        """This expression with `change(node)` in place of the nodes for which it is not None."""
+        made: dict[Expr, Expr] = {}
+        for node in postorder((self,)):
+            new = change(node)
+            if new is None and node.args:
+                args = tuple([made[arg] for arg in node.args])
+                new = Expr.make(node.op, args, node.dtype, node.value)
+            made[node] = node if new is None else new
+        return made[self]
 
     def __bool__(self) -> bool:
         raise TypeError("a scalar expression has no truth value: use where()")

@@ -17,8 +17,8 @@ the part of the parallel axis to do; the whole is `[0, plan.items)`.
 Structures: `flat` runs over elements (params: a byte stride per operand); `rows` runs over rows
 with a loop inside (params: row length, outer rank, outer sizes, then per operand the inner byte
 stride and the outer byte strides). The class of an operand along the inner axis is '0' (does not
-move), '1' (contiguous) or 's' (any stride). An input may be the very memory of an output; partly
-overlapping ones are the caller's business.
+move), '1' (contiguous), '2' to '4' (every second to every fourth element) or 's' (any stride). An
+input may be the very memory of an output; partly overlapping ones are the caller's business.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND
 from flambeau.codegen.expr import Expr, postorder
@@ -58,7 +59,8 @@ COSTLY = frozenset(COSTS)
 @dataclass(frozen=True)
 class LoopPlan:
     """What a dispatcher needs to run a kernel. `ir_text()` makes the text; it is only called when
-    no object code is cached.
+    no object code is cached. order: in which a reduction or a row program takes its elements;
+    plans of equal order add up the same sums.
     """
 
     symbol_name: str
@@ -69,6 +71,7 @@ class LoopPlan:
     can_fail: bool
     scratch_bytes: int = 0
     then: LoopPlan | None = None
+    order: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,8 @@ def plan_pointwise(
         if across is not None and total:
             classes = classes.replace("s", "t")
             structure, items, params = "tiles", *_tiles(loops, steps, across)
+    if structure != "tiles":
+        classes = _with_small_steps(classes, [step[-1] for step in steps], input_dtypes)
     kernel = PointwiseKernel(exprs, input_dtypes, output_dtypes, classes, structure)
     items, work = items if total else 0, round(total * cost(exprs, dtypes))
     return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), items, work, kernel.can_fail)
@@ -225,6 +230,18 @@ def cost(exprs: Sequence[Expr], dtypes: Sequence[str]) -> float:
     return memory + sum(
         COSTS.get(node.op, 0) * (2 if ITEMSIZE[node.dtype] > 4 else 1) for node in postorder(exprs)
     )
+
+
+def _with_small_steps(classes: str, strides: Sequence[int], input_dtypes: Sequence[str]) -> str:
+    """The classes of the operands; inputs of which every second to fourth element is read get that
+    number, because vectors of neighbours are loaded and sorted faster than elements are gathered.
+    """
+    found = list(classes)
+    for operand, dtype in enumerate(input_dtypes):
+        factor, rest = divmod(strides[operand], ITEMSIZE[dtype])
+        if found[operand] == "s" and rest == 0 and 2 <= factor <= 4 and KIND[dtype] != "c":
+            found[operand] = str(factor)
+    return "".join(found)
 
 
 def as_bits(

@@ -196,7 +196,7 @@ class PointwiseWriter:
 
     def _values(self, addresses: Sequence[str], roots: Sequence[Expr]) -> list[str]:
         used = {node.value[0] for node in postorder(roots) if node.op in ("input", "part")}
-        inputs = {**self.hoisted, **self._loads(addresses, "1s", used)}
+        inputs = {**self.hoisted, **self._loads(addresses, "1234s", used)}
         known: dict[Expr, str] = {}
         return [self.emitter.value(root, inputs, 1, known) for root in roots]
 
@@ -224,8 +224,10 @@ class PointwiseWriter:
         cls, dtype = self.kernel.classes[operand], self.kernel.dtypes[operand]
         if cls == "0":
             return base
-        if cls == "1":
+        if cls != "s":
             count = 2 if KIND[dtype] == "c" else 1
+            if cls != "1":
+                index = self.emitter.let(f"mul nuw nsw i64 {index}, {cls}")
             element = f"[{count} x {memory_type(dtype)}]"
             return self.emitter.let(f"getelementptr inbounds {element}, ptr {base}, i64 {index}")
         offset = self.emitter.let(f"mul nsw i64 {index}, {self.strides[operand]}")

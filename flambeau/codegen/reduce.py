@@ -32,6 +32,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from flambeau.codegen.dtypes import ITEMSIZE, KIND, compute_dtype
 from flambeau.codegen.expr import Expr, postorder
@@ -132,6 +133,19 @@ class _Dimension:
 _PLACES = 3
 
 
+def as_bits(parameters: Sequence[float]) -> list[int]:
+    """Numbers as machine words."""
+    return [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
+
+
+def taking_order(structure: str, lanes: int, group: int, *sizes: Any) -> tuple[Any, ...]:
+    """The `order` of a LoopPlan: kernels of one order add up elements in the same way. Where
+    vectors run over rows, their length does not matter.
+    """
+    groups = () if group == 1 else (f"groups of {group}",)
+    return (structure, lanes if structure == "inner" else 0, *sizes, *groups)
+
+
 def groups_fit(width: int, widest: int, dtypes: Sequence[str]) -> bool:
     """Whether a vector has room for two groups of `width` elements, and they are real."""
     return 2 * width * widest <= VECTOR_BYTES["inner"] and all(KIND[d] != "c" for d in dtypes)
@@ -183,12 +197,14 @@ def plan_reduction(
     reduced_strides: Sequence[Strides],
     output_strides: Sequence[Strides],
     parameters: Sequence[float] = (),
+    lanes: int = 0,
 ) -> LoopPlan:
     """Plan `outputs[kept] = reduction of elements(inputs[kept, reduced])`.
 
     `kept_strides` and `reduced_strides` are the inputs' byte strides along the kept and the reduced
     dimensions, `output_strides` those of the outputs along the kept ones; `parameters` are the
-    reduction's param0, ...
+    reduction's param0, ...; `lanes` sets the length of vectors along
+    the reduced dimensions.
     """
     if len(parameters) != reduction.parameters:
         raise ValueError(
@@ -206,7 +222,6 @@ def plan_reduction(
         if reduced
         else _Dimension(min(size, 1), [ITEMSIZE[d] for d in input_dtypes], [], [])
     )
-    bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
     nest = _Nest(
         reduction,
         tuple(elements),
@@ -215,7 +230,8 @@ def plan_reduction(
         kept,
         reduced,
         innermost,
-        bits,
+        as_bits(parameters),
+        lanes,
     )
     return nest.plan(outputs, size)
 
@@ -232,6 +248,7 @@ class _Nest:
     reduced: list[_Dimension]
     innermost: _Dimension
     bits: list[int]
+    lanes: int
 
     def plan(self, outputs: int, size: int) -> LoopPlan:
         """Choose the structure, split if it is worth it, and write the parameters."""
@@ -243,7 +260,9 @@ class _Nest:
             outer = False
             self.innermost = _Dimension(self.innermost.size * group, list(vector.inputs), [], [])
         limit, rows = self.innermost.size, max(1, prod(d.size for d in self.reduced))
-        lanes = self._lanes(vector if outer else self.innermost, outer, group)
+        lanes = self.lanes
+        if outer or not lanes:
+            lanes = self._lanes(vector if outer else self.innermost, outer, group)
         tiles = -(-width // lanes) if outer else 1
         units = prod(d.size for d in self.kept) // width * tiles
         chunk = None
@@ -274,11 +293,24 @@ class _Nest:
             kernel.ir_text,
             tuple(params),
             items=prod(d.size for d in self.kept) if outputs else 0,
-            work=round(outputs * size * cost(self.elements, self.input_dtypes)),
+            work=round(outputs * size * cost(self._per_element(), self.input_dtypes)),
             can_fail=False,
             scratch_bytes=8 * states * len(parts(self.reduction.start)),
             then=then,
+            order=taking_order(
+                kernel.structure,
+                lanes,
+                group,
+                1,
+                self.innermost.size,
+                *(d.size for d in self.reduced),
+                *([f"in {chunk.size}"] if chunk else ()),
+            ),
         )
+
+    def _per_element(self) -> list[Expr]:
+        """What is computed for each element."""
+        return [*self.elements, *(e for stage in self.reduction.stages for e in stage.step)]
 
     def _kernel(
         self, outer: bool, vector: _Dimension, lanes: int, partial: bool, group: int

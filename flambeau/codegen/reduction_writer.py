@@ -35,6 +35,12 @@ class ReductionWriter(LaneWriter):
         self.reduction = kernel.reduction
         state = parts(self.reduction.start)
         self.state_types = [llvm_type(dtype, self.coarse_lanes) for dtype in state]
+        self.first_stage = 0  # the number of the reduction's first stage
+        self.seen: dict[Slot, str] = {}  # slots that elements and stages see besides their own
+
+    def stage(self, number: int) -> Stage:
+        """A stage by its number."""
+        return self.reduction.stages[number]
 
     def elements(self, bases: Sequence[str], index: str, lanes: int) -> dict[Slot, str]:
         """Load all operands and compute the elements x0, x1, ..."""
@@ -50,7 +56,7 @@ class ReductionWriter(LaneWriter):
         self, number: int, bases: Sequence[str], begin: str, count: str, earlier: dict[Slot, str]
     ) -> dict[Slot, str]:
         """One stage over elements [begin, begin + count): the slots with its results."""
-        stage, lanes = self.reduction.stages[number], self.kernel.lanes
+        stage, lanes = self.stage(number), self.kernel.lanes
         start = self.evaluate(stage.start, {}, lanes)
         accumulators = self.accumulate(number, bases, begin, count, start, earlier)
         if self.inner:
@@ -67,7 +73,7 @@ class ReductionWriter(LaneWriter):
         earlier: dict[Slot, str],
     ) -> list[str]:
         """A stage's accumulators, `start` before, after elements [begin, begin + count)."""
-        stage, emitter, lanes = self.reduction.stages[number], self.emitter, self.kernel.lanes
+        stage, emitter, lanes = self.stage(number), self.emitter, self.kernel.lanes
         types = [llvm_type(dtype, lanes) for dtype in parts(stage.start)]
         whole = self.whole_vectors(count)
         head, body, after = (emitter.fresh(name) for name in ("sweep", "take", "swept"))
@@ -99,7 +105,7 @@ class ReductionWriter(LaneWriter):
         earlier: dict[Slot, str],
     ) -> list[str]:
         """The accumulators after the elements at `position` of the block."""
-        stage, emitter, lanes = self.reduction.stages[stage_number], self.emitter, self.kernel.lanes
+        stage, emitter, lanes = self.stage(stage_number), self.emitter, self.kernel.lanes
         index = emitter.let(f"add nsw i64 {begin}, {position}")
         if self.inner:
             slots = self.elements(bases, index, lanes)
@@ -135,7 +141,7 @@ class ReductionWriter(LaneWriter):
         of the row, less the lanes that were taken before.
         """
         emitter, lanes, (count, whole) = self.emitter, self.kernel.lanes, counts
-        types = [llvm_type(dtype, lanes) for dtype in parts(self.reduction.stages[number].start)]
+        types = [llvm_type(dtype, lanes) for dtype in parts(self.stage(number).start)]
         tail, done, before = emitter.fresh("tail"), emitter.fresh("total"), emitter.block
         rest = emitter.let(f"icmp slt i64 {whole}, {count}")
         emitter.line(f"br i1 {rest}, label %{tail}, label %{done}")
@@ -164,9 +170,9 @@ class ReductionWriter(LaneWriter):
     def block(self, bases: Sequence[str], begin: str, count: str, first: str) -> list[str]:
         """All stages over one block; the parts of its state."""
         results: dict[Slot, str] = {}
-        seen: dict[Slot, str] = {}  # the same as the elements see it: in every lane
+        seen = dict(self.seen)  # the same as the elements see it: in every lane
         each = self._per_output(count)
-        for number, stage in enumerate(self.reduction.stages):
+        for number, stage in enumerate(self.reduction.stages, self.first_stage):
             if self._uses_count(stage):
                 seen["count", 0] = self.splat(each, "int64", self.kernel.lanes)
             slots = self.sweep(number, bases, begin, count, seen)

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flambeau.codegen.dtypes import KIND
-from flambeau.codegen.expr import Expr
+from flambeau.codegen.expr import Expr, postorder
 from flambeau.codegen.monoids import Values
 
 if TYPE_CHECKING:
     from flambeau.codegen.rows import RowProgram
 
-OF_THE_ROW = ("stage", "size", "param")  # how the slots of a row's numbers begin
+OF_THE_ROW = ("stage", "fold", "size", "param", "given")  # how the slots of a row's numbers begin
 RowValue = tuple[str, Expr]
 
 
@@ -29,13 +29,15 @@ class _Splitter:
         self.slots: dict[Expr, Expr] = {}
         self.fresh: list[RowValue] = []
         self.varies: dict[Expr, bool] = {}
+        self.inside: frozenset[str] = frozenset()  # stages whose results are those of a block
 
     def varying(self, node: Expr) -> bool:
         """Whether a value differs between the elements of a row."""
         known = self.varies.get(node)
         if known is None:
             if node.op == "slot":
-                known = not str(node.value).startswith(OF_THE_ROW)
+                name = str(node.value)
+                known = not name.startswith(OF_THE_ROW) or name.split(".")[0] in self.inside
             else:
                 known = node.op == "input" or any(map(self.varying, node.args))
             self.varies[node] = known
@@ -66,16 +68,32 @@ class _Splitter:
 
 
 def with_row_values(program: RowProgram) -> tuple[RowProgram, list[list[RowValue]]]:
-    """The program without such parts, and these for each sweep: the stages, then the outputs."""
-    splitter, stages, values = _Splitter(), [], []
-    last = len(program.stages) - 1
-    draft = program.draft
+    """The program without such parts, and these for each sweep: the stages, then the outputs. What
+    a fold's stages need is found before the first of them, since they run block after block.
+    """
+    splitter = _Splitter()
+    elements, stages = list(program.elements), []
+    values: list[list[RowValue]] = [[] for _ in (*program.stages, program.outputs)]
+    inside = {
+        number: fold.first
+        for fold in program.folds
+        for number in range(fold.first, fold.first + len(fold.reduction.stages))
+    }
+    splitter.inside = frozenset(f"stage{number}" for number in inside)
+    split: set[int] = set()
+
+    def taken(sweep: int, exprs: Values) -> Values:
+        wanted = {node.value for node in postorder(exprs) if node.op == "slot"}
+        for k in range(len(elements)):
+            if k not in split and f"x{k}" in wanted:
+                split.add(k)
+                elements[k] = splitter.split(elements[k])
+        result = splitter.all(exprs)
+        values[inside.get(sweep, sweep)] += splitter.take()
+        return result
+
     for number, stage in enumerate(program.stages):
-        stages.append(replace(stage, step=splitter.all(stage.step)))
-        if number == last:
-            draft = splitter.all(draft[:1])
-        values.append(splitter.take())
-    draft += splitter.all(program.draft[1:])
-    outputs = splitter.all(program.outputs)
-    values.append(splitter.take())
-    return replace(program, stages=tuple(stages), outputs=outputs, draft=draft), values
+        stages.append(replace(stage, step=taken(number, stage.step)))
+    outputs = taken(len(stages), program.outputs)
+    changed = replace(program, elements=tuple(elements), stages=tuple(stages), outputs=outputs)
+    return changed, values

@@ -11,11 +11,14 @@ segments (a channel of a batch of images):
     RowProgram((Expr.input(0, "float32"),), (top,), (x - Expr.slot("stage0.0", "float32"),))
 
 Stages are those of codegen.monoids: they see the elements as x0, ..., results of earlier stages as
-stage0.0, ..., the number of the row's elements as `size`, parameters as param0, ...; `outputs` and
-`row_outputs` see the results of all stages, `outputs` also the elements. Where the one output
-repeats something costly of the last stage, `draft` may give what the last stage stores in the
-output's place: the output itself, or two expressions, the second of which is the output in terms of
-the first, as draft0.
+stage0.0, ..., the number of the row's elements as `size`, parameters as param0, ..., an operand
+that does not move along the row (number 2, say, named in `given`) as given2; elements, `outputs`
+and `row_outputs` see these too. A reduction of codegen.monoids may be among the stages (`Fold`): it
+goes over the row in blocks, adds up in the order of a reduction kernel, and its results are
+fold0.0, ...
+
+What is costly is computed once: an element that is named in `kept` lies in the memory of an output
+from the first sweep that computes it on, until that output itself is stored.
 
 The kernel's buffers are the inputs, the outputs, the row outputs. Structures, as for reductions:
 `inner`, where the vector axis runs along the row, an item is a row; `outer`, where it runs over
@@ -24,7 +27,6 @@ rows that are neighbours in memory, an item is a tile of them.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -32,7 +34,7 @@ from math import prod
 from flambeau.codegen.dtypes import ITEMSIZE, compute_dtype
 from flambeau.codegen.loops import LoopPlan, Strides, classify, collapse, cost, symbol
 from flambeau.codegen.monoids import Reduction, Stage, Values
-from flambeau.codegen.reduce import GATHERED, NARROW, group_lanes, groups_fit
+from flambeau.codegen.reduce import GATHERED, NARROW, as_bits, group_lanes, groups_fit, taking_order
 from flambeau.codegen.row_writer import RowWriter
 
 LANES = (64, 32, 16, 8, 4, 1)
@@ -40,15 +42,27 @@ CACHE = 1 << 19  # bytes of a tile of rows that several sweeps should find in th
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A reduction whose stages are those of a row program from number `first` on; its slots
+    stage0.0 and so on have the program's numbers.
+    """
+
+    first: int
+    reduction: Reduction
+
+
+@dataclass(frozen=True)
 class RowProgram:
-    """What is computed for a row: see the module's first lines."""
+    """What is computed for a row: see the module's first lines. kept: pairs (element, output)."""
 
     elements: Values
     stages: tuple[Stage, ...]
     outputs: Values = ()
     row_outputs: Values = ()
     parameters: int = 0
-    draft: Values = ()
+    kept: tuple[tuple[int, int], ...] = ()
+    folds: tuple[Fold, ...] = ()
+    given: tuple[int, ...] = ()
 
     def expressions(self) -> Values:
         """Everything that identifies the program."""
@@ -56,8 +70,8 @@ class RowProgram:
             *self.elements,
             *self.outputs,
             *self.row_outputs,
-            *self.draft,
             *self.as_reduction().expressions(),
+            *(expr for fold in self.folds for expr in fold.reduction.expressions()),
         )
 
     def as_reduction(self) -> Reduction:
@@ -89,29 +103,36 @@ class RowKernel:
         return self.program.as_reduction()
 
     @property
-    def uses_draft(self) -> bool:
-        """Whether the last stage stores drafts: in whole vectors, unrounded, and not where tiles of
-        rows overlap, since what two of them share would be finished twice.
+    def kept(self) -> dict[int, int]:
+        """The elements that outputs hold meanwhile: in whole vectors, unrounded, and not where
+        tiles of rows overlap, since what two of them share would be finished twice.
         """
-        if not self.program.draft or self.structure != "inner":
-            return False
-        operand = len(self.input_dtypes)
-        return self.classes[operand] == "1" and self.program.draft[0].dtype == self.output_dtypes[0]
+        if self.structure != "inner":
+            return {}
+        first, kept = len(self.input_dtypes), {}
+        for element, output in self.program.kept:
+            expr, dtype = self.elements[element], self.output_dtypes[output]
+            exact = expr.dtype == dtype or expr.op == "round_to" and expr.value == dtype
+            if self.classes[first + output] == "1" and exact:
+                kept[element] = output
+        return kept
 
     @property
     def symbol_name(self) -> str:
         """A name that equal kernels share, in every process."""
-        counts = [len(stage.start) for stage in self.program.stages], len(self.program.outputs)
+        program = self.program
         return symbol(
             "rows_" + self.structure,
-            self.program.expressions(),
+            program.expressions(),
             self.input_dtypes,
             self.output_dtypes,
             self.classes,
             self.lanes,
             self.segmented,
             self.group,
-            counts,
+            [len(stage.start) for stage in program.stages],
+            (len(program.elements), len(program.outputs), program.kept, program.given),
+            [(fold.first, len(fold.reduction.stages)) for fold in program.folds],
         )
 
     def ir_text(self) -> str:
@@ -131,6 +152,7 @@ def plan_rows(
     segments: int = 1,
     across: Sequence[int] = (),
     in_place: bool = False,
+    lanes: int = 0,
 ) -> LoopPlan:
     """Plan the program for rows of `segments` times `length` elements, one for each index into
     `sizes`.
@@ -138,11 +160,12 @@ def plan_rows(
     `strides` are the operands' byte strides over the rows, `along` those along a segment (0 for row
     outputs), `across` those from one segment to the next; operands are inputs, outputs, row
     outputs, and `output_dtypes` names those of the latter two. `in_place`: outputs may be the very
-    memory of inputs, so that no row may be computed twice.
+    memory of inputs, so that no row may be computed twice. `lanes` sets the length of vectors that
+    lie along rows.
     """
     dtypes = (*input_dtypes, *output_dtypes)
-    order = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
-    kept, row_steps = collapse([sizes[d] for d in order], [[s[d] for d in order] for s in strides])
+    dims = sorted(range(len(sizes)), key=lambda d: [abs(s[d]) for s in strides], reverse=True)
+    kept, row_steps = collapse([sizes[d] for d in dims], [[s[d] for d in dims] for s in strides])
     columns = [[s[d] for s in row_steps] for d in range(len(kept))]
     at = None if in_place else _vector_dimension(kept, columns, along, segments * length)
     outer, vector, width, group = at is not None, list(along), 1, 1
@@ -154,32 +177,28 @@ def plan_rows(
     if group > 1:
         outer, length = False, length * group
         del kept[-1], columns[-1]
-    lanes = _lanes(dtypes, width if outer else length, vector, outer, segments * length, group)
+    if outer or not lanes:
+        lanes = _lanes(dtypes, width if outer else length, vector, outer, segments * length, group)
     classes = "".join(classify(stride, dtype) for stride, dtype in zip(vector, dtypes, strict=True))
     places = [0] * len(kept)
     if outer and at is not None:
         kept[at], places[at] = -(-width // lanes), lanes
         columns[at] = [stride * lanes for stride in vector]
-    bits = [struct.unpack("<q", struct.pack("<d", p))[0] for p in parameters]
     across = across or [0] * len(dtypes)
     steps = vector if group > 1 else along
-    params = [length, segments, width, len(kept), *steps, *across, *bits, *kept]
-    outer_steps = [[column[operand] for column in columns] for operand in range(len(dtypes))]
-    for inner, steps in zip((*vector, 0), (*outer_steps, places)):
-        params += [inner, *steps]
+    params = [length, segments, width, len(kept), *steps, *across, *as_bits(parameters), *kept]
+    tables = [[column[operand] for column in columns] for operand in range(len(dtypes))]
+    params += [n for pair in zip((*vector, 0), (*tables, places)) for n in (pair[0], *pair[1])]
     kernel = RowKernel(
-        program,
-        tuple(input_dtypes),
-        tuple(output_dtypes),
-        "outer" if outer else "inner",
-        classes,
-        lanes,
-        segments > 1,
-        group,
-    )
+        program, tuple(input_dtypes), tuple(output_dtypes), "outer" if outer else "inner", classes,
+        lanes, segments > 1, group,
+    )  # fmt: skip
     elements = prod(sizes) * segments * (length // group)
     work = round(elements * cost(program.expressions(), dtypes))
-    return LoopPlan(kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False)
+    order = taking_order(kernel.structure, lanes, group, segments, length)
+    return LoopPlan(
+        kernel.symbol_name, kernel.ir_text, tuple(params), prod(kept), work, False, order=order
+    )
 
 
 def _vector_dimension(

@@ -10,7 +10,7 @@ Called by ops.kinds.Call.numpy and by op modules. NumPy is imported on first use
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from flambeau.autograd.recording import record as record
@@ -36,13 +36,29 @@ def raw_array(tensor: Any, numpy_name: str | None) -> Any:
     import numpy
 
     spec, storage = tensor._spec, tensor._storage
-    kind = numpy.dtype(numpy_name)
     if spec.numel == 0:
-        return numpy.empty(tuple(spec.shape), kind)
+        return numpy.empty(tuple(spec.shape), numpy_name)
     if spec.device.type == "meta":
         raise errors.no_data()
-    strides = tuple(s * spec.itemsize for s in spec.strides)
-    return numpy.ndarray(tuple(spec.shape), kind, storage, tensor._offset * spec.itemsize, strides)
+    shape, kind, strides = _layout(spec, numpy_name)
+    return numpy.ndarray(shape, kind, storage, tensor._offset * spec.itemsize, strides)
+
+
+@lru_cache(4096)
+def _layout(spec: Spec, numpy_name: str | None) -> tuple[Any, ...]:
+    """Shape, dtype and strides of an array over a tensor's memory."""
+    import numpy
+
+    steps = [step * spec.itemsize for step in spec.strides]
+    return tuple(spec.shape), numpy.dtype(numpy_name), tuple(steps)
+
+
+@lru_cache(4096)
+def _spec_of(shape: tuple[int, ...], steps: tuple[int, ...], kind: Any) -> Spec:
+    """The spec of a tensor over a contiguous array's memory, with NumPy's own strides: those of
+    dimensions of size 1, and of empty arrays, may be any.
+    """
+    return Spec.of(shape, tuple([step // kind.itemsize for step in steps]), _of_numpy(kind), CPU)
 
 
 @cache
@@ -64,10 +80,8 @@ def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
     if kind is not dtype:
         array = array.astype(dtype.numpy_name)
     if array.flags.c_contiguous and array.dtype.isnative:
-        # NumPy's own strides: those of dimensions of size 1, and of empty arrays, may be any
-        strides = tuple([step // array.itemsize for step in array.strides])
-        spec = Spec.of(array.shape, strides, dtype, CPU)
-        storage = engine.core.make_borrowed(array.ctypes.data, array.nbytes, array, 0)
+        spec = _spec_of(array.shape, array.strides, array.dtype)
+        storage = engine.core.make_borrowed(engine.core.address_of(array), array.nbytes, array, 0)
         return engine.core.make_tensor(storage, spec, 0)
     if any(s < 0 or s % array.itemsize for s in array.strides) or not array.dtype.isnative:
         array = numpy.array(array, order="C", dtype=array.dtype.newbyteorder("="))
@@ -78,7 +92,7 @@ def from_array(array: Any, dtype: dtypes.dtype | None = None) -> Any:
         if array.size
         else 0
     )
-    storage = engine.core.make_borrowed(array.__array_interface__["data"][0], extent, array, 0)
+    storage = engine.core.make_borrowed(engine.core.address_of(array), extent, array, 0)
     return engine.core.make_tensor(storage, spec, 0)
 
 

@@ -111,6 +111,8 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
             return self
         if isinstance(wanted, dtypes.dtype):
             return convert(self, wanted, None)
+        if isinstance(wanted, (str, device_type)):
+            return convert(self, None, wanted)
     dtype = where = None
     memory_format, copying = kwargs.pop("memory_format", None), kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)

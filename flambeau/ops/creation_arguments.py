@@ -110,6 +110,8 @@ def place(where: Any) -> device_type:
     """The device asked for; an error that says what is missing where there is none."""
     if where is None:
         return get_default_device()
+    if where is CPU or type(where) is str and where == "cpu":
+        return CPU
     found = where if isinstance(where, device_type) else device_type(where)
     if found.type == "cpu":
         return CPU

@@ -378,7 +378,7 @@ class Reduce(Op):
         if self.finish is None:
             plan.formula = Folding(
                 monoid, element, tuple(whole), tuple(dims), tuple(d.name for d in out_dtypes),
-                () if self.param_rule is None else tuple(self.param_rule(**arguments)),
+                () if self.param_rule is None else tuple(self.param_rule(**arguments)), loops.order,
             )  # fmt: skip
         return plan.use_kernel(loops).finish(self.finish)
 

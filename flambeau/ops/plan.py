@@ -60,7 +60,7 @@ class Formula(NamedTuple):
 
 class Folding(NamedTuple):
     """What a reduction computes: `reduction` of the elements over the dimensions `dims` of `shape`;
-    `results` are the dtypes in memory.
+    `results` are the dtypes in memory, `order` is that of its codegen.loops.LoopPlan.
     """
 
     reduction: Any
@@ -69,6 +69,20 @@ class Folding(NamedTuple):
     dims: tuple[int, ...]
     results: tuple[str, ...]
     parameters: tuple[float, ...]
+    order: tuple[Any, ...]
+
+
+class Rows(NamedTuple):
+    """What a row program (codegen.rows) computes: rows lie along the dimensions `along` of `shape`;
+    `strides` are the operands' and results' in bytes, `order` is that of its LoopPlan.
+    """
+
+    program: Any
+    shape: tuple[int, ...]
+    along: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    parameters: tuple[float, ...]
+    order: tuple[Any, ...]
 
 
 class Multiplication(NamedTuple):
@@ -121,7 +135,7 @@ class Plan:
         # autograd's: recipes and programs of the backward pass, by the specs of gradients
         self.fused: dict[Any, Any] = {}
         # where the compiler may compute it elsewhere
-        self.formula: Formula | Folding | Multiplication | Several | None = None
+        self.formula: Formula | Folding | Rows | Multiplication | Several | None = None
         self.programs: dict[Any, Any] = {}
         self.names = tuple(names)
         self.keep: list[Any] = []

@@ -18,10 +18,11 @@ from flambeau.ops.arrays import empty as empty_of
 from flambeau.ops.arrays import from_array, raw_array
 from flambeau.ops.creation import zeros
 from flambeau.ops.creation_arguments import blank, check_layout, finish, number_of, place
-from flambeau.ops.kernels.counting import counting_address
+from flambeau.ops.kernels.counting import counting_address, spread_address
 from flambeau.ops.overwrite import Overwrite
 
 counted = Overwrite("_count_up", "first step", counting_address)
+spread = Overwrite("_spread", "first last", spread_address)
 
 
 def arange(
@@ -71,7 +72,7 @@ def arange(
     )
     where = place(device)
     made = empty_of(Spec.of((count,), None, dtype, where)) if out is None else out.resize_((count,))
-    if counted.takes(made.dtype) and made._spec.contiguous and made.device is CPU:
+    if takes(counted, made):
         number = int if made.dtype.category < 2 else float
         counted.in_place.call(made, number(first), number(by))
     elif where.type != "meta" and count:
@@ -144,9 +145,16 @@ def linspace(
         if out is None
         else out.resize_((steps,))
     )
-    if made.device.type != "meta" and steps:
+    if takes(spread, made) and not isinstance(start, complex) and not isinstance(end, complex):
+        spread.in_place.call(made, float(start), float(end))
+    elif made.device.type != "meta" and steps:
         write(made, lambda numpy: spaced(numpy, start, end, steps, dtype))
     return finish(made, requires_grad, pin_memory)
+
+
+def takes(op: Overwrite, made: Any) -> bool:
+    """Whether the native op can fill a new tensor."""
+    return op.takes(made.dtype) and made._spec.contiguous and made.device is CPU
 
 
 def sequence_dtype(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> Any:

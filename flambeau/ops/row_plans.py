@@ -19,6 +19,7 @@ from flambeau.codegen.loops import collapse
 from flambeau.codegen.monoids import Stage, lowest
 from flambeau.codegen.rows import RowProgram, plan_rows
 from flambeau.core.spec import Spec
+from flambeau.ops.plan import Rows
 
 LONG = 1 << 16  # elements of a row from which sums are kept in float64, as many small ones add up
 
@@ -84,9 +85,14 @@ def is_long(length: int) -> bool:
     return length > LONG
 
 
+def in_order(layout: Layout, operands: Sequence[Operand]) -> tuple[int, ...]:
+    """The dimensions along a row as they lie in memory, innermost last."""
+    return tuple(sorted(layout.along, key=lambda d: abs(operands[0].strides[d]), reverse=True))
+
+
 def levels(layout: Layout, operands: Sequence[Operand]) -> tuple[list[int], list[list[int]]]:
     """The dimensions along a row, collapsed, and every operand's byte strides along them."""
-    order = sorted(layout.along, key=lambda d: abs(operands[0].strides[d]), reverse=True)
+    order = in_order(layout, operands)
     strides = [[o.strides[d] * o.spec.itemsize for d in order] for o in operands]
     sizes, steps = collapse([layout.shape[d] for d in order], strides)
     return sizes, steps
@@ -123,5 +129,14 @@ def plan_over(
         parameters,
         sizes[0],
         [step[0] for step in steps],
+    )
+    strides = tuple([tuple([s * o.spec.itemsize for s in o.strides]) for o in operands])
+    plan.formula = Rows(
+        program,
+        tuple(layout.shape),
+        in_order(layout, operands),
+        strides,
+        tuple(parameters),
+        loops.order,
     )
     return plan.use_kernel(loops)

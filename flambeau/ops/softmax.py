@@ -7,6 +7,7 @@ tensor([0.5000, 0.5000])
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flambeau.codegen.exponential import exp_below
@@ -27,16 +28,16 @@ def normalised(dtype: str, logarithm: bool, safe: bool = False) -> RowProgram:
     x, top, total = slot("x0", dtype), slot("stage0.0", dtype), slot("stage1.0", dtype)
     if safe:
         top = where(top == float("-inf"), 0.0, top)
-    stages = (greatest(dtype), summing(exp_below(x - top)))
     if logarithm:
+        stages = (greatest(dtype), summing(exp_below(x - top)))
         return RowProgram((Expr.input(0, dtype),), stages, ((x - top) - total.log(),))
-    draft = exp_below(x - top)
     share = where(total == 0, 0.0, 1 / total) if safe else 1 / total
+    power = slot("x1", dtype)
     return RowProgram(
-        (Expr.input(0, dtype),),
-        stages,
-        (draft * share,),
-        draft=(draft, slot("draft0", dtype) * share),
+        (Expr.input(0, dtype), exp_below(Expr.input(0, dtype) - top)),
+        (greatest(dtype), summing(power)),
+        (power * share,),
+        kept=((1, 0),),
     )
 
 
@@ -58,10 +59,11 @@ def along(plan: Any, specs: Sequence[Spec], dim: int, make: Callable[[str], RowP
     out = specs[-1]
     compute = compute_name(out.dtype)
     program = make(compute)
-    elements = tuple(
-        Expr.input(i, s.dtype.name).to(out.dtype.name).to(compute) for i, s in enumerate(specs[:-1])
-    )
-    program = RowProgram(elements, program.stages, program.outputs, draft=program.draft)
+    places = {
+        i: Expr.input(i, s.dtype.name).to(out.dtype.name).to(compute)
+        for i, s in enumerate(specs[:-1])
+    }
+    program = replace(program, elements=tuple(e.with_inputs(places) for e in program.elements))
     shape = tuple(out.shape) or (1,)
     layout = Layout(shape, tuple(d for d in range(len(shape)) if d != dim), (dim,))
     return plan_over(plan, program, layout, [Operand(s, tuple(s.strides) or (0,)) for s in specs])

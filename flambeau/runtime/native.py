@@ -28,7 +28,7 @@ from flambeau.codegen.llvm import c_function, load
 from flambeau.codegen.native import Extern, NativeFunction, Unit
 from flambeau.core.config import config
 from flambeau.core.device import device
-from flambeau.core.dtype import dtype
+from flambeau.core.dtype import bool_, dtype, float32, float64, int64
 from flambeau.core.errors import cannot_allocate
 from flambeau.core.layout import memory_format
 from flambeau.core.shape import Size
@@ -40,6 +40,7 @@ from flambeau.runtime import (
     execution,
     indexing,
     memory,
+    numbers,
     objects,
     pass_entries,
     plan_table,
@@ -74,8 +75,8 @@ from flambeau.runtime.capi import (
 
 METHODS = 1024  # method stubs: one for each op number
 NATIVE_MODULES = (
-    arrivals, backward, dispatch, execution, indexing, memory, objects, pass_entries, plan_table,
-    programs, records, replay, sequences, several, thread_modes, threads,
+    arrivals, backward, dispatch, execution, indexing, memory, numbers, objects, pass_entries,
+    plan_table, programs, records, replay, sequences, several, thread_modes, threads,
 )  # fmt: skip
 # native functions that Python calls
 BUILTINS: list[NativeFunction] = [
@@ -85,14 +86,14 @@ BUILTINS: list[NativeFunction] = [
     thread_modes.set_mode, thread_modes.set_mode_of_all, records.next_order,
     indexing.call_kernel, sequences.measure_numbers, sequences.write_numbers, replay.replay,
     replay.failing_guard, several.run_rows, several.gather_rows, several.count_up,
-    threads.stop_workers, threads.forget_workers,
+    threads.stop_workers, threads.forget_workers, numbers.address_of,
 ]  # fmt: skip
 EXPORTS: list[NativeFunction] = [
     *BUILTINS, dispatch.call_function, dispatch.dispatch, dispatch.op_flag_words,
     objects.world_words, plan_table.clear_plans, memory.free_storage, memory.storage_buffer,
     memory.storage_data, memory.memory_words, memory.release_cached, memory.allocate,
-    memory.deallocate, threads.pool_words, threads.parallel_for,
-    several.run_several,
+    memory.deallocate, threads.pool_words, threads.parallel_for, numbers.to_number,
+    numbers.to_float, numbers.to_int, numbers.to_bool, several.run_several,
 ]  # fmt: skip
 
 
@@ -136,6 +137,7 @@ class NativeCore:
     count_up: Callable[[list[Any], Any], float | list[float] | None]
     stop_workers: Callable[[], Any]
     forget_workers: Callable[[], Any]
+    address_of: Callable[[Any], int]
 
     def __init__(self) -> None:
         if not getattr(sys, "_is_gil_enabled", lambda: True)():
@@ -158,7 +160,7 @@ class NativeCore:
         )
         self._keep: list[Any] = []
         call_long = ctypes.CFUNCTYPE(ctypes.c_int64)
-        self.world = self._words(call_long, objects.world_words, 64)
+        self.world = self._words(call_long, objects.world_words, 80)
         self.op_flags = self._words(call_long, dispatch.op_flag_words, 2048)
         self.memory = self._words(call_long, memory.memory_words, 16)
         self.pool = self._words(call_long, threads.pool_words, 128)
@@ -208,6 +210,8 @@ class NativeCore:
             objects.DEVICE_TYPE: device, objects.NONE: None, objects.ELLIPSIS: Ellipsis,
             objects.TRUE: True, objects.ZERO: 0, objects.MISS: miss, objects.FALLBACK: fallback,
             objects.FAIL: fail, objects.FORMAT_TYPE: memory_format,
+            objects.FLOAT32_DTYPE: float32, objects.FLOAT64_DTYPE: float64,
+            objects.INT64_DTYPE: int64, objects.BOOL_DTYPE: bool_,
         }  # fmt: skip
         self._keep.append(known)
         for word, value in known.items():
@@ -218,7 +222,8 @@ class NativeCore:
             objects.SLOT_BASE: (tensor, "_base"),
             objects.SPEC_SHAPE: (Spec, "shape"),
             objects.SPEC_STRIDES: (Spec, "strides"), objects.SPEC_CONTIGUOUS: (Spec, "contiguous"),
-            objects.SPEC_ITEMSIZE: (Spec, "itemsize"), objects.NODE_PLAN: (node, "_plan"),
+            objects.SPEC_ITEMSIZE: (Spec, "itemsize"), objects.SPEC_NUMEL: (Spec, "numel"),
+            objects.SPEC_DTYPE: (Spec, "dtype"), objects.NODE_PLAN: (node, "_plan"),
             objects.NODE_EDGES: (node, "_edges"), objects.NODE_SAVED: (node, "_saved"),
             objects.NODE_HOOKS: (node, "_hooks"), objects.NODE_EXTRA: (node, "_extra"),
             objects.EDGE_NODE: (edge, "node"), objects.EDGE_INDEX: (edge, "index"),
@@ -269,12 +274,24 @@ class NativeCore:
 
     def method(self, owner: type, number: int, name: str, doc: str | None = None) -> Any:
         """The method descriptor of op `number` for the class `owner`."""
+        address, flags = self._stubs[f"method_{number}"], METH_FASTCALL | METH_KEYWORDS
+        return self._descriptor(owner, name, address, flags, doc)
+
+    def number_methods(self, owner: type) -> None:
+        """Puts native code before the methods of the class `owner` that give numbers."""
+        kept = tuple(vars(owner)[name] for name in numbers.METHODS)
+        self.know(objects.NUMBER_METHODS, kept)
+        functions = (numbers.to_number, numbers.to_float, numbers.to_int, numbers.to_bool)
+        for function, slow in zip(functions, kept, strict=True):
+            name, address = slow.__name__, self.address(function)
+            setattr(
+                owner, name, self._descriptor(owner, name, address, METH_FASTCALL, slow.__doc__)
+            )
+
+    def _descriptor(self, owner: type, name: str, address: int, flags: int, doc: str | None) -> Any:
         new = ctypes.pythonapi.PyDescr_NewMethod
         new.restype, new.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_void_p]
-        definition = self._definition(
-            name, self._stubs[f"method_{number}"], METH_FASTCALL | METH_KEYWORDS, doc
-        )
-        return new(owner, ctypes.addressof(definition))
+        return new(owner, ctypes.addressof(self._definition(name, address, flags, doc)))
 
     def _storage_type(self) -> type:
         members = (MemberDefinition * 7)(

@@ -26,9 +26,10 @@ PyLong_AsLongLongAndOverflow = Extern("PyLong_AsLongLongAndOverflow", i64, ptr, 
     REVISE, COMPLEX_TYPE,
     SLOT_MADE, NODE_ORDER, NODE_NEEDS, NODE_COUNT, NODE_CLASS, WATCHER, NODE_PLACE, LEAF_GRAD,
     LEAF_REFERENCE, ADD, ADD_IN_PLACE, DERIVE, ACCUMULATE, VISITOR, TRACER, OPAQUE, TAPE,
-    FORMAT_TYPE,
-) = range(61)  # fmt: skip
-world = Static("world", i64, 64)
+    FORMAT_TYPE, SPEC_NUMEL, SPEC_DTYPE, FLOAT32_DTYPE, FLOAT64_DTYPE, INT64_DTYPE, BOOL_DTYPE,
+    NUMBER_METHODS,
+) = range(68)  # fmt: skip
+world = Static("world", i64, 80)
 
 
 @native

@@ -31,6 +31,9 @@ def list_with_default(output_size: Any, defaults: Sequence[int]) -> Any:
     ]
 
 
+_SPATIAL = {2: (-1, -2), 3: (-1, -2, -3)}
+
+
 def _sizes(name: str, ndim: int, output_size: Any, input: Tensor, average: bool) -> tuple[int, ...]:
     """The output size with a number per dimension, checked as torch checks it."""
     shape = list(input.shape)
@@ -95,6 +98,8 @@ def _adaptive_avg_pool(ndim: int, input: Tensor, output_size: Any) -> Tensor:
     sizes = _sizes(name, ndim, output_size, input, True)
     if not input.is_floating_point():
         raise not_implemented(name.replace("1d", "2d"), input)
+    if ndim > 1 and max(sizes) == min(sizes) == 1 and input.numel():
+        return input.mean(_SPATIAL[ndim], True)
     if input.dim() == ndim + 1:
         return flambeau.ops.nn.adaptive_avg_pool(input.unsqueeze(0), sizes).squeeze(0)
     return flambeau.ops.nn.adaptive_avg_pool(input, sizes)

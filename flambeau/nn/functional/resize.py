@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import flambeau
@@ -19,7 +20,7 @@ from ._common import not_implemented
 from .adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 if TYPE_CHECKING:
-    from flambeau import Tensor, dtype
+    from flambeau import Tensor
 
 _Sizes = int | Sequence[int]
 _Factors = float | Sequence[float]
@@ -42,12 +43,12 @@ def _is_integer(value: Any) -> bool:
 
 
 def _requested_sizes(
-    input: Tensor, size: Any, scale_factor: Any, recompute: bool
+    shape: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[list[int], list[float] | None]:
     """The output size, and the scale factors if they rather than the sizes decide the sampling
     places."""
-    ndim = input.dim() - 2
-    shown = list(input.shape[2:])
+    ndim = len(shape) - 2
+    shown = list(shape[2:])
     if size is not None:
         if not isinstance(size, (list, tuple)):
             return [int(size)] * ndim, None
@@ -75,21 +76,19 @@ def _requested_sizes(
         factors = list(scale_factor)
     else:
         factors = [scale_factor] * ndim
-    sizes = [int(n * factor) for n, factor in zip(input.shape[2:], factors)]
+    sizes = [int(n * factor) for n, factor in zip(shape[2:], factors)]
     return sizes, None if recompute else factors
 
 
-def _check_mode(input: Tensor, mode: str) -> None:
+def _check_mode(ndim: int, mode: str) -> None:
     dims = _MODES.get(mode, ())
-    if input.dim() in dims:
+    if ndim in dims:
         return
-    if mode in ("linear", "bilinear", "trilinear") and input.dim() in (3, 4, 5):
-        raise NotImplementedError(
-            f"Got {input.dim()}D input, but {mode} mode needs {dims[0]}D input"
-        )
+    if mode in ("linear", "bilinear", "trilinear") and ndim in (3, 4, 5):
+        raise NotImplementedError(f"Got {ndim}D input, but {mode} mode needs {dims[0]}D input")
     raise NotImplementedError(
         "Input Error: Only 3D, 4D and 5D input Tensors supported "
-        f"(got {input.dim()}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
+        f"(got {ndim}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
         f"lanczos | area | nearest-exact (got {mode})"
     )
 
@@ -113,52 +112,89 @@ def interpolate(
     >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), size=3, mode="linear")
     tensor([[[1.0000, 1.5000, 2.0000]]])
     """
-    if mode in ("nearest", "area", "nearest-exact"):
-        if align_corners is not None:
-            raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | "
-                "bilinear | bicubic | trilinear"
-            )
+    size, scale_factor = _hashable(size), _hashable(scale_factor)
+    options = (size, scale_factor, mode, align_corners, bool(recompute_scale_factor), antialias)
+    sizes, maps = _maps_of(input.shape, input.dtype == flambeau.float64, *options)
+    if mode == "area":
+        pool = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[len(sizes) - 1]
+        return pool(input, sizes)
+    if not input.is_floating_point() or antialias:
+        _check_dtype(input, mode, antialias)
+    return flambeau.ops.nn.resample(input, maps, False, 0.0)
+
+
+class _Listed(tuple[Any, ...]):
+    """A list that can be looked up; errors show it as the list that it was."""
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+def _hashable(numbers: Any) -> Any:
+    return _Listed(numbers) if isinstance(numbers, list) else numbers
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _maps_of(
+    shape: tuple[int, ...],
+    double: bool,
+    size: Any,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute: bool,
+    antialias: bool,
+) -> tuple[list[int], tuple[Any, ...]]:
+    """(output sizes, what `ops.resample` needs to know about each dimension), or an error: all
+    follow from the shape and the options.
+    """
+    if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | "
+            "bilinear | bicubic | trilinear"
+        )
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
     if size is None and scale_factor is None:
         raise ValueError("either size or scale_factor should be defined")
-    if recompute_scale_factor and size is not None:
+    if recompute and size is not None:
         raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-    sizes, factors = _requested_sizes(input, size, scale_factor, bool(recompute_scale_factor))
-    if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.dim() == 4):
+    sizes, factors = _requested_sizes(shape, size, scale_factor, recompute)
+    if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and len(shape) == 4):
         raise ValueError(
             "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires "
             "a 4-D tensor as input"
         )
-    _check_mode(input, mode)
+    _check_mode(len(shape), mode)
     if mode == "lanczos":
         if align_corners:
             raise ValueError("Lanczos mode does not support align_corners=True")
         if not antialias:
             raise ValueError("Lanczos mode requires antialias=True")
     if mode == "area":
-        pool = (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[len(sizes) - 1]
-        return pool(input, sizes)
-    _check_input(input, sizes, mode, antialias)
+        return sizes, ()
+    _check_sizes(shape, sizes)
     maps = tuple(
-        _map_of(old, new, factor, mode, bool(align_corners), antialias, input.dtype)
-        for old, new, factor in zip(input.shape[2:], sizes, factors or [None] * len(sizes))
+        _map_of(old, new, factor, mode, bool(align_corners), antialias, double)
+        for old, new, factor in zip(shape[2:], sizes, factors or [None] * len(sizes))
     )
-    return flambeau.ops.nn.resample(input, (None, None, *maps), False, 0.0)
+    return sizes, (None, None, *maps)
 
 
-def _check_input(input: Tensor, sizes: list[int], mode: str, antialias: bool) -> None:
-    if min(sizes) <= 0 or 0 in input.shape[2:]:
+def _check_sizes(shape: tuple[int, ...], sizes: list[int]) -> None:
+    if min(sizes) <= 0 or 0 in shape[2:]:
         axes = ("D", "H", "W")[-len(sizes) :]
         before, after = (
             ", ".join(f"{axis}: {n}" for axis, n in zip(axes, lengths))
-            for lengths in (input.shape[2:], sizes)
+            for lengths in (shape[2:], sizes)
         )
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input ({before}) "
             f"{'and ' * (len(sizes) == 1)}output ({after})"
         )
+
+
+def _check_dtype(input: Tensor, mode: str, antialias: bool) -> None:
     if not input.is_floating_point() and input.dtype != flambeau.uint8:
         name = mode.replace("-", "_") + ("2d" if mode.startswith("nearest") else "2d")
         raise not_implemented(f"upsample_{name}_channels_last", input)
@@ -178,7 +214,7 @@ def _map_of(
     mode: str,
     align_corners: bool,
     antialias: bool,
-    dtype: dtype,
+    double: bool,
 ) -> tuple[Any, ...]:
     """What `ops.resample` needs to know about one dimension."""
     if align_corners:
@@ -190,7 +226,7 @@ def _map_of(
         return (f"widened {kind}", old, new, scale)
     if mode.startswith("nearest"):
         return (mode, old, new, scale)
-    return (kind, old, new, scale, align_corners, dtype == flambeau.float64)
+    return (kind, old, new, scale, align_corners, double)
 
 
 def upsample(

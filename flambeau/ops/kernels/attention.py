@@ -113,8 +113,7 @@ def exponentials(shape: Shape, first: bool) -> RowProgram:
     the factor for what was summed before.
     """
     dtype, places = shape.dtype, 1 if shape.mask is None else 2
-    x, best = slot("x0", dtype), greatest(dtype)
-    top = slot("stage0.0", dtype)
+    best, top = greatest(dtype), slot("stage0.0", dtype)
     elements: tuple[Expr, ...] = (masked(shape, 1),)
     if not first:
         before = carried(dtype, ("x1", "x2"))
@@ -124,14 +123,15 @@ def exponentials(shape: Shape, first: bool) -> RowProgram:
         old, total = slot("stage0.1", dtype), slot("stage0.2", dtype)
         top = where(old > top, old, top)
         elements += tuple(Expr.input(places + k, dtype) for k in range(2))
-    share = exp_below(x - finite(top))
+    share, kept = slot(f"x{len(elements)}", dtype), len(elements)
+    elements += (exp_below(elements[0] - finite(top)),)
     acc, other, here = (slot(name, dtype) for name in ("acc0", "other0", "stage1.0"))
     stages = (best, Stage((Expr.constant(0, dtype),), (acc + share,), (acc + other,)))
     results: tuple[Expr, ...] = (top, here)
     if not first:
         factor = exp_below(old - finite(top))
         results = (top, total * factor + here, factor)
-    return RowProgram(elements, stages, (share,), results, draft=(share,))
+    return RowProgram(elements, stages, (share,), results, kept=((kept, 0),))
 
 
 def finish(shape: Shape) -> RowProgram:

@@ -1,6 +1,8 @@
-"""The kernel of arange: first, first + step, first + 2 * step ... in one pass.
+"""The kernels of arange and linspace: numbers at even distances in one pass.
 
-Called by ops.ranges through ops.overwrite; floats are computed in float64 and rounded once.
+Called by ops.ranges through ops.overwrite. arange's floats are computed in float64 and rounded
+once; linspace counts from both ends, floats in their own arithmetic with one rounding, integers in
+float64 cut off, all as torch does it.
 
     address = counting_address(int64)
 """
@@ -8,12 +10,16 @@ Called by ops.ranges through ops.overwrite; floats are computed in float64 and r
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
+    NativeFunction,
     Unit,
     f32,
     f64,
+    f64p,
+    fused_multiply_add,
     i8,
     i16,
     i32,
@@ -45,17 +51,45 @@ def count_up(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         out[i] = T(begin + C(i) * by)
 
 
+@native
+def spread(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
+    """From buffers[1] to buffers[2], both included."""
+    first_in: f64p = buffers[1]
+    last_in: f64p = buffers[2]
+    out: TP = buffers[3]
+    count = params[0]
+    first, last = C(T(first_in[0])), C(T(last_in[0]))
+    step = C(0)
+    if count > 1:
+        step = (last - first) / C(count - 1)
+    half = count // 2 if count > 1 else count
+    for i in range(half):
+        out[i] = T(fused_multiply_add(step, C(i), first))
+    for i in range(half, count):
+        out[i] = T(fused_multiply_add(-step, C(count - 1 - i), last))
+
+
+def kernel_address(name: str, kernel: NativeFunction, of: dtype, compute: Any) -> int:
+    """Address of a kernel for a dtype and the type of its arithmetic."""
+    kind = KINDS[of.name]
+    unit = Unit(
+        f"{name}-{of.name}", [kernel], T=kind, TP=pointer(kind), C=compute, CP=pointer(compute)
+    )
+    symbol = unit.symbol(kernel)
+    return load(f"{unit.name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]
+
+
 @cache
 def counting_address(of: dtype) -> int | None:
-    """Address of the kernel for a dtype; None where there is none."""
+    """Address of the kernel of arange for a dtype; None where there is none."""
     if of.name not in KINDS:
         return None
-    kind = KINDS[of.name]
-    compute = f64 if kind.kind == "float" else i64
-    unit = Unit(
-        f"count-{of.name}",
-        [count_up],
-        T=kind, TP=pointer(kind), C=compute, CP=pointer(compute),
-    )  # fmt: skip
-    symbol = unit.symbol(count_up)
-    return load(f"{unit.name}-{unit.key()}", unit.text_with_intrinsics, [symbol])[symbol]
+    return kernel_address("count", count_up, of, f64 if of.is_floating_point else i64)
+
+
+@cache
+def spread_address(of: dtype) -> int | None:
+    """Address of the kernel of linspace for a dtype; None where there is none."""
+    if of.name not in KINDS:
+        return None
+    return kernel_address("spread", spread, of, f32 if of.name == "float32" else f64)
