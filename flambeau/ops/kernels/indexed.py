@@ -72,7 +72,7 @@ MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 INDICES = 12
 LINE_BYTES = 64  # what two threads write must not lie in one cache line
 BLOCK = 1024
-SHORT_AXIS = 16
+SHORT_AXIS, CACHED = 16, 1 << 15  # positions of a short axis; indices that stay in the cache
 BAD = -1  # an offset that says: index out of range
 
 
@@ -361,13 +361,14 @@ class Nest:
 
     @staticmethod
     def axis_of(dims: list[tuple[int, int, int, tuple[int, ...]]], writes: bool) -> int:
-        """The dimension whose positions are done in one go: the innermost, or the longest where
-        that one is short and the order does not matter.
+        """The dimension whose positions are done in one go: the innermost, or the one around it
+        where that is longer, the order does not matter and the cache holds the indices of both.
         """
         last = len(dims) - 1
-        if writes or dims[last][0] >= SHORT_AXIS:
+        if writes or last == 0 or dims[last][0] >= SHORT_AXIS:
             return last
-        return max(range(len(dims)), key=lambda d: dims[d][0])
+        inner, outer = dims[last][0], dims[last - 1][0]
+        return last - 1 if inner < outer and inner * outer <= CACHED else last
 
     def params(
         self,
