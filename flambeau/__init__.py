@@ -54,18 +54,19 @@ newaxis = None
 
 #: submodules, imported when first named
 SUBMODULES = (
-    "_C", "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda",
-    "distributed", "distributions", "fft", "func", "functional", "fx", "hub", "jit", "library",
-    "linalg", "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides", "printing",
-    "profiler", "random", "return_types", "serialization", "signal", "sparse", "special",
-    "testing", "torch_version", "types", "utils", "version",
+    "_C", "__config__", "_dynamo", "accelerator", "amp", "autograd", "backends", "compiler", "cpu",
+    "cuda", "distributed", "distributions", "fft", "func", "functional", "futures", "fx", "hub",
+    "jit", "library", "linalg", "mps", "multiprocessing", "nn", "onnx", "ops", "optim", "overrides",
+    "printing", "profiler", "random", "return_types", "serialization", "signal", "sparse",
+    "special", "testing", "torch_version", "types", "utils", "version",
 )  # fmt: skip
 #: functions of modules that do not need the engine to be named
 LAZY = {
     "set_printoptions": "printing", "get_printoptions": "printing", "save": "serialization",
     "load": "serialization", "as_torch": "alias", "UntypedStorage": "storage",
-    "TypedStorage": "storage", "Generator": "generator", "manual_seed": "random",
-    "compile": "compiler", "is_anomaly_enabled": "autograd.anomaly_mode",
+    "TypedStorage": "storage", "Generator": "generator", "Future": "futures",
+    "manual_seed": "random", "compile": "compiler",
+    "is_anomaly_enabled": "autograd.anomaly_mode",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "seed": "random",
     "initial_seed": "random", "get_rng_state": "random", "set_rng_state": "random",
     "default_generator": "random", "autocast": "amp", "GradScaler": "amp", "vmap": "func",

@@ -13,13 +13,28 @@ from typing import Any
 import flambeau
 
 __all__ = [
-    "handle_torch_function", "has_torch_function", "is_tensor_like", "is_tensor_method_or_property",
-    "resolve_name", "wrap_torch_function",
+    "TorchFunctionMode", "handle_torch_function", "has_torch_function", "is_tensor_like",
+    "is_tensor_method_or_property", "resolve_name", "wrap_torch_function",
 ]  # fmt: skip
 
 
 DisableTorchFunction = flambeau.ops.overriding.DisableTorchFunction
 DisableTorchFunctionSubclass = flambeau.ops.overriding.DisableTorchFunctionSubclass
+
+
+class TorchFunctionMode:
+    """A block in which every call of a torch function would go through `__torch_function__` of this
+    object. It can be subclassed, not entered.
+    """
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__}: modes of torch functions are not implemented in Flambeau\n"
+            "  hint: a Tensor subclass with __torch_function__ sees the calls that it takes part in"
+        )
+
+    def __exit__(self, *error: Any) -> None:
+        return None
 
 
 def _overrides(value: Any) -> bool:

@@ -4,6 +4,7 @@ to compare with, some of them for parts that are not there."""
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,31 @@ def test_masks_know_their_blocks() -> None:
     assert mask.full_kv_num_blocks.tolist() == [[[0, 1, 2, 3]]]
     assert mask.to_dense()[0, 0].tolist() == torch.ones(4, 4).tril().int().tolist()
     assert repr(mask).startswith("BlockMask(shape=(1, 1, 256, 256), sparsity=37.50%, \n(0, 0)\n██ ")
+
+
+def test_futures_of_other_threads() -> None:
+    futures = [torch.futures.Future() for _ in range(3)]
+    doubled = [future.then(lambda done: done.value() * 2) for future in futures]
+    threads = [
+        threading.Thread(target=future.set_result, args=(i,)) for i, future in enumerate(futures)
+    ]
+    for thread in threads:
+        thread.start()
+    assert torch.futures.wait_all(doubled) == [0, 2, 4]
+    failing = torch.futures.Future().then(lambda done: 1 / 0)
+    assert not failing.done()
+    broken = torch.futures.Future()
+    after = broken.then(lambda done: done.value())
+    broken.set_exception(ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        after.wait()
+    with pytest.raises(RuntimeError, match="completed once"):
+        futures[0].set_result(5)
+
+
+def test_modes_of_functions_are_refused_when_entered() -> None:
+    class Logged(torch.overrides.TorchFunctionMode):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Logged"), Logged():
+        pass

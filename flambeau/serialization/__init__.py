@@ -36,7 +36,7 @@ from flambeau.serialization.files import FileLike, is_path, open_for_reading, op
 from flambeau.serialization.globals import GlobalTable
 from flambeau.serialization.legacy import read_legacy, write_legacy
 from flambeau.serialization.refusal import explain_refusal, get_unsafe_globals_in_checkpoint
-from flambeau.serialization.storages import MapLocation, default_restore_location, location_tag
+from flambeau.serialization.storages import MAP_LOCATION, default_restore_location, location_tag
 
 __all__ = [
     "add_safe_globals",
@@ -81,7 +81,7 @@ def save(
 
 def load(
     f: FileLike,
-    map_location: MapLocation = None,
+    map_location: MAP_LOCATION = None,
     pickle_module: Any = None,
     *,
     weights_only: bool | None = None,

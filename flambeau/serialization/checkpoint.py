@@ -26,7 +26,7 @@ from flambeau.serialization.globals import GlobalTable
 from flambeau.serialization.names import UNTYPED_STORAGE, StorageType
 from flambeau.serialization.pickler import DataPickler
 from flambeau.serialization.storages import (
-    MapLocation,
+    MAP_LOCATION,
     new_storage,
     restore_function,
     storage_bytes,
@@ -83,7 +83,7 @@ class StorageReader:
     """Turns the persistent ids of a pickle into storages read from the archive."""
 
     def __init__(
-        self, archive: ArchiveReader, map_location: MapLocation, mapped: Any = None
+        self, archive: ArchiveReader, map_location: MAP_LOCATION, mapped: Any = None
     ) -> None:
         self._archive = archive
         self._restore = restore_function(map_location)
@@ -202,7 +202,7 @@ def read_checkpoint(
     file: IO[bytes],
     start: int,
     table: GlobalTable,
-    map_location: MapLocation = None,
+    map_location: MAP_LOCATION = None,
     mapped: Any = None,
     encoding: str = "utf-8",
 ) -> Any:

@@ -24,7 +24,7 @@ from flambeau.serialization.globals import GlobalTable
 from flambeau.serialization.names import UNTYPED_STORAGE
 from flambeau.serialization.pickler import DataPickler
 from flambeau.serialization.storages import (
-    MapLocation,
+    MAP_LOCATION,
     new_storage,
     restore_function,
     storage_bytes,
@@ -80,7 +80,7 @@ def write_legacy(obj: Any, file: IO[bytes], protocol: int) -> None:
 class _LegacyStorages:
     """Storages by key: made when the pickle names them, filled afterwards."""
 
-    def __init__(self, size: int, map_location: MapLocation) -> None:
+    def __init__(self, size: int, map_location: MAP_LOCATION) -> None:
         self._restore = restore_function(map_location)
         # What all storages together may hold at most: the file itself.
         self._left = size
@@ -152,7 +152,7 @@ def _check_prefix(data: memoryview, table: GlobalTable) -> int:
 def read_legacy(
     content: bytes,
     table: GlobalTable,
-    map_location: MapLocation = None,
+    map_location: MAP_LOCATION = None,
     encoding: str = "utf-8",
 ) -> Any:
     """The object in a file of the old format."""

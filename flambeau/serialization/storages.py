@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import flambeau
 
-MapLocation = Any
+MAP_LOCATION = Any
 
 
 class StorageReference(NamedTuple):
@@ -97,7 +97,7 @@ def default_restore_location(storage: Any, location: str) -> Any:
     return storage.to(device=device)
 
 
-def restore_function(map_location: MapLocation) -> Callable[[Any, str], Any]:
+def restore_function(map_location: MAP_LOCATION) -> Callable[[Any, str], Any]:
     """How `map_location`, in any of its forms, places a storage that carries a location tag."""
     if map_location is None:
         return default_restore_location

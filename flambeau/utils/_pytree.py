@@ -43,6 +43,11 @@ SUPPORTED_NODES: dict[type, NodeDef] = {
 NAMED_TUPLE = NodeDef(lambda t: (list(t), type(t)), lambda values, kind: kind(*values))
 
 
+def _dict_flatten(d: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
+    """The values of a dictionary, and the keys."""
+    return list(d.values()), list(d)
+
+
 def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[Any, Any]], list[Any]]:
     """The values of a dictionary with their keys; libraries register their types with it."""
     return list(d.items()), list(d)

@@ -55,8 +55,9 @@ SLOT_WORDS = 256  # words before the lines: which of them is in use
 # words of the parameters, then DIM_WORDS for each dimension of the result, the innermost last
 (
     RANK, FILL, ROW_LENGTH, LEFT, RIGHT, SHIFT, EDGES, UNIFORM, LINE, SLOTS, PARALLEL, ROWS, GRAIN,
-) = range(13)  # fmt: skip
-HEADER = 13
+    KEPT,
+) = range(14)  # fmt: skip
+HEADER = 14
 SIZE, X_STEP, Y_STEP, STARTS, PLACES, WEIGHTS = range(6)
 DIM_WORDS = 6
 
@@ -111,6 +112,13 @@ class Axis:
         neighbour = numpy.repeat(numpy.tile(numpy.arange(count), self.outputs), entries)
         places = self.places[seen] * count + neighbour
         return Axis(self.inputs * count, starts, places, self.weights[seen])
+
+    @cached_property
+    def pairs(self) -> bool:
+        """Whether each index sees two elements: linear interpolation."""
+        import numpy
+
+        return bool((numpy.diff(self.starts) == 2).all())
 
     @cached_property
     def shifts(self) -> bool:
@@ -219,6 +227,15 @@ def gather_line(params: i64p, inner: i64p, line: CP, target: XP, step: i64) -> v
             target[j * step] = rounded(line[j])
         return
     starts, places = params + inner[STARTS], params + inner[PLACES]
+    if params[KEPT] > 1:  # two entries each, of some neighbours that are kept
+        kept = params[KEPT]
+        for j in range(length // kept):
+            a, b = line + places[2 * j] * kept, line + places[2 * j + 1] * kept
+            first = weight_at(params, inner[WEIGHTS] + 2 * j)
+            second = weight_at(params, inner[WEIGHTS] + 2 * j + 1)
+            for c in range(kept):
+                target[j * kept + c] = rounded(a[c] * first + b[c] * second)
+        return
     if params[UNIFORM] == 2:
         for j in range(length):
             total = line[places[2 * j]] * weight_at(params, inner[WEIGHTS] + 2 * j)
@@ -305,12 +322,15 @@ def combine_rows(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
 
 
 class Dim(NamedTuple):
-    """One dimension of the loops over the result; no axis: kept as it is."""
+    """One dimension of the loops over the result; no axis: kept as it is. Its elements may be
+    `width` neighbours of a dimension that is kept.
+    """
 
     size: int
     x_step: int
     y_step: int
     axis: Axis | None
+    width: int = 1
 
 
 def loops(x: Spec, y: Spec, axes: Sequence[Axis | None]) -> list[Dim]:
@@ -333,7 +353,7 @@ def loops(x: Spec, y: Spec, axes: Sequence[Axis | None]) -> list[Dim]:
     return joined(found) if len(found) > 1 else found or [Dim(1, 1, 1, None)]
 
 
-FEW = 16  # elements that are not worth a row of their own
+FEW = 32  # elements that are not worth a row of their own
 
 
 def joined(dims: list[Dim]) -> list[Dim]:
@@ -343,7 +363,11 @@ def joined(dims: list[Dim]) -> list[Dim]:
     *outer, before, inner = dims
     axis, size = before.axis, inner.size
     close = inner.x_step == inner.y_step == 1 and before.x_step == before.y_step == size
-    if inner.axis is not None or axis is None or not close or not (size <= FEW or axis.shifts):
+    if inner.axis is not None or axis is None or not close:
+        return dims
+    if axis.pairs:
+        return [*outer, Dim(before.size * size, 1, 1, axis, size)]
+    if size > FEW and not axis.shifts:
         return dims
     return [*outer, Dim(before.size * size, 1, 1, axis.widened(size))]
 
@@ -368,7 +392,7 @@ def copy_params(dims: Sequence[Dim], fill: int) -> list[int]:
         edges = [*sources[:left].tolist(), *sources[right:].tolist()]
     tables: list[int] = []
     at = HEADER + DIM_WORDS * len(dims)
-    words = [len(dims), fill, inner.size, left, right, shift, at, *(0,) * 6]
+    words = [len(dims), fill, inner.size, left, right, shift, at, *(0,) * 7]
     tables += edges
     for dim in outer:
         place = 0
@@ -400,17 +424,15 @@ def combine_params(
     """(parameters, bytes of scratch memory) of `combine_rows`, which takes `grain` rows at a time
     (0: one thread does all).
     """
-    import numpy
 
     rows = prod(dim.size for dim in dims[:-1])
     dims = [Dim(1, 0, 0, None)] * (COMBINED - len(dims)) + list(dims)
     inner = dims[-1]
-    inputs = inner.size if inner.axis is None else inner.axis.inputs
+    inputs = inner.size if inner.axis is None else inner.axis.inputs * inner.width
     slots = min(threads, SLOT_WORDS)
-    uniform = 0
-    if inner.axis is not None and (numpy.diff(inner.axis.starts) == 2).all():
-        uniform = 2
+    uniform = 2 if inner.axis is not None and inner.axis.pairs else 0
     words = [COMBINED, 0, inner.size, 0, 0, 0, 0, uniform, inputs, slots, parallel, rows, grain]
+    words.append(inner.width)
     tables: list[int] = []
     at = HEADER + DIM_WORDS * COMBINED
     for dim in dims:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -51,9 +52,9 @@ class Backend(ProcessGroup):
 
 
 FUNCTIONS = frozenset(
-    """all_gather all_gather_into_tensor all_gather_object all_reduce all_to_all
-    all_to_all_single barrier broadcast broadcast_object_list destroy_process_group gather
-    get_backend get_global_rank get_process_group_ranks get_rank get_world_size
+    """all_gather all_gather_into_tensor all_gather_object all_reduce all_to_all all_to_all_single
+    barrier broadcast broadcast_object_list destroy_process_group gather get_backend
+    get_global_rank get_process_group_ranks get_rank get_world_size init_device_mesh
     init_process_group irecv is_gloo_available is_mpi_available is_nccl_available isend
     monitored_barrier new_group new_subgroups recv reduce reduce_scatter reduce_scatter_tensor
     scatter scatter_object_list send""".split()
@@ -69,6 +70,8 @@ def _refuse(name: str) -> NoReturn:
 
 def __getattr__(name: str) -> Any:
     """A function that can be imported and passed on, but not called."""
+    if name == "device_mesh":
+        return importlib.import_module("flambeau.distributed.device_mesh")
     if name not in FUNCTIONS:
         raise AttributeError(f"module 'torch.distributed' has no attribute '{name}'")
 
