@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 
 import flambeau
-from flambeau.version import __version__
 
 
 def show() -> str:
     """The version, the processor's capability and what does linear algebra."""
     lines = (
         "Flambeau, kernels compiled by LLVM",
-        f"  - version: {__version__}",
+        f"  - version: {flambeau.__version__}",
         f"  - CPU capability usage: {flambeau.backends.cpu.get_cpu_capability()}",
         "  - LAPACK is enabled (OpenBLAS)",
     )

@@ -135,7 +135,7 @@ _ROWS = (
             1,
             "f",
             f"Float8_{kind}",
-            "f8",
+            f"f8{kind}",
             f"c10::Float8_{kind}",
             "float32",
             False,

@@ -164,7 +164,7 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
         return higher
     if lower.category == COMPLEX and higher.category == FLOATING:
         return higher.to_complex()  # keeps the precision of the higher rank
-    if lower.category >= FLOATING:
+    if lower.category >= FLOATING and not lower.name.startswith("float8"):
         return lower  # unlike promote_types, for uint16/32/64 too
     return promote_types(higher, lower)
 
