@@ -56,11 +56,17 @@ def steps_of(group: Group, later: set[Buffer]) -> list[Any]:
     anchors = [i for i, s in enumerate(steps) if not isinstance(s.plan.formula, Formula)]
     if not anchors:
         return steps
-    after = anchors[-1] + 1  # the first step behind the last anchor, else the anchor itself
-    cut = after if after < len(steps) else after - 1
+    cut = anchors[-1] + 1
+    head = Group.of(group.steps[:cut]) if cut < len(steps) else None
+    if head is None or kernel_of(head, later | read_by(steps[cut:])) is None:
+        cut -= 1
     parts = steps[: cut or 1], steps[cut or 1 :]
-    needed = later | {b for s in parts[1] for b in touched(s)[0]}
-    return fuse(parts[0], needed) + fuse(parts[1], later)
+    return fuse(parts[0], later | read_by(parts[1])) + fuse(parts[1], later)
+
+
+def read_by(steps: Sequence[Any]) -> set[Buffer]:
+    """The buffers that steps read."""
+    return {buffer for step in steps for buffer in touched(step)[0]}
 
 
 def grouped(steps: Sequence[Any]) -> list[Any]:
