@@ -28,6 +28,9 @@ CASES = [
     ((1, 40, 700), (33, 40, 3), 1, 1, 1, 1),
     ((1, 4, 5, 6, 7), (36, 4, 3, 3, 3), 1, 1, 1, 1),
     ((2, 4, 5, 6, 7), (3, 4, 3, 2, 1), 2, 1, 1, 1),
+    ((2, 3, 17, 40), (6, 1, 5, 5), 1, 2, 1, 3),
+    ((1, 3, 30, 9), (3, 1, 7, 7), 2, 3, 1, 3),
+    ((2, 4, 4, 9, 10), (4, 1, 2, 3, 3), 2, 1, 2, 4),
     ((2, 20, 15, 30), (33, 20, 3, 3), 1, 1, 1, 1),
     ((3, 64, 14, 13), (48, 32, 3, 3), 1, 2, 1, 2),
     ((1, 24, 3, 9, 31), (24, 24, 3, 3, 3), 1, 1, 1, 1),
@@ -65,10 +68,11 @@ def test_convolution_and_gradients(case: Any) -> None:
     np.testing.assert_allclose(by_weight.numpy(), expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["float32", "float64", "bfloat16", "float16"])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_minimal_filtering_of_any_shape(monkeypatch: Any, kind: str, transposed: bool) -> None:
     """Every padding, odd and even sizes, blocks that stand out, groups; as exact as direct sums."""
+    dtype = getattr(torch, kind)
     monkeypatch.setattr(conv_winograd, "pays", lambda task, geometry: True)
     generator = np.random.default_rng(0)
     for images, channels, rows, height, width, padding, groups in [
@@ -76,12 +80,11 @@ def test_minimal_filtering_of_any_shape(monkeypatch: Any, kind: str, transposed:
         (5, 70, 20, 4, 4, 1, 1), (1, 3, 17, 2, 800, 1, 1),
     ]:  # fmt: skip
         inner = (channels, rows // groups) if transposed else (rows, channels // groups)
-        x = generator.standard_normal((images, channels, height, width))
-        w = generator.standard_normal((*inner, 3, 3))
-        b = generator.standard_normal(rows)
+        shapes = (images, channels, height, width), (*inner, 3, 3), (rows,)
+        operands = [torch.tensor(generator.standard_normal(s)).to(dtype) for s in shapes]
         function = F.conv_transpose2d if transposed else F.conv2d
-        operands = (torch.tensor(a.astype(kind)) for a in (x, w, b))
-        y = function(*operands, padding=padding, groups=groups).numpy()
+        y = function(*operands, padding=padding, groups=groups).double().numpy()
+        x, w, b = (a.double().numpy() for a in operands)
         ones = (1, 1)
         if transposed:
             steps = (ones, (padding, padding), ones, groups, (0, 0))
@@ -89,7 +92,7 @@ def test_minimal_filtering_of_any_shape(monkeypatch: Any, kind: str, transposed:
         else:
             expected = conv_arrays.forward(x, w, ones, (padding, padding), ones, groups)
         expected = expected + b.reshape(-1, 1, 1)
-        limit = 1e-6 if kind == "float32" else 1e-14
+        limit = {4: 1e-6, 8: 1e-14}.get(dtype.itemsize, torch.finfo(dtype).eps)
         assert np.abs(y - expected).max() < limit * (channels * 9) ** 0.5 * 4
 
 

@@ -49,7 +49,7 @@ from flambeau.codegen.loops import (
 )
 from flambeau.codegen.merge_writer import MergeWriter
 from flambeau.codegen.monoids import Reduction
-from flambeau.codegen.reduction_writer import ReductionWriter
+from flambeau.codegen.reduction_writer import ReductionWriter, block_length
 from flambeau.codegen.states import parts
 
 # Four registers of 64 bytes are enough independent accumulators to hide the latency of an addition;
@@ -78,6 +78,7 @@ class ReductionKernel:
     lanes: int
     partial: bool
     group: int = 1
+    single: bool = False  # whether one block holds all that an output takes in
 
     @property
     def symbol_name(self) -> str:
@@ -91,6 +92,7 @@ class ReductionKernel:
             self.lanes,
             self.partial,
             self.group,
+            self.single,
             len(self.elements),
         )
 
@@ -316,7 +318,9 @@ class _Nest:
         self, outer: bool, vector: _Dimension, lanes: int, partial: bool, group: int
     ) -> ReductionKernel:
         strides = list((vector if outer else self.innermost).inputs)
-        dtypes = self.input_dtypes
+        dtypes, structure = self.input_dtypes, "outer" if outer else "inner"
+        step = 1 if outer else lanes // group * group
+        block = block_length(structure, len(self.reduction.stages), step)
         if not partial:
             strides, dtypes = strides + vector.targets, dtypes + self.output_dtypes
         return ReductionKernel(
@@ -324,11 +328,12 @@ class _Nest:
             self.elements,
             self.input_dtypes,
             self.output_dtypes,
-            structure="outer" if outer else "inner",
+            structure=structure,
             classes="".join(classify(stride, dtype) for stride, dtype in zip(strides, dtypes)),
             lanes=lanes,
             partial=partial,
             group=group,
+            single=not partial and not self.reduced and 0 < self.innermost.size <= block,
         )
 
     def _to_scratch(self, chunk: _Dimension) -> None:

@@ -27,6 +27,12 @@ STAGED_BLOCK = {"inner": 4096, "outer": 64}
 FIXED = 8  # params before the reduction's own: see ReductionWriter.text
 
 
+def block_length(structure: str, stages: int, step: int) -> int:
+    """Elements of a block that is swept in steps of `step`."""
+    size = (BLOCK if stages == 1 else STAGED_BLOCK)[structure]
+    return size - size % step
+
+
 class ReductionWriter(LaneWriter):
     """Writes one reduction kernel."""
 
@@ -262,6 +268,8 @@ class ReductionWriter(LaneWriter):
 
     def _reduce(self, bases: Sequence[str], chunk: str, first: str) -> list[str]:
         """Reduce one item: rows of blocks; the parts of the final state."""
+        if self.kernel.single:
+            return self.block(bases, "0", self.limit, "0")
         emitter, start = self.emitter, self.reduction.start
         values = self.evaluate(start, {}, self.coarse_lanes)
         left = emitter.let(f"sub nsw i64 {self.limit}, {chunk}")
@@ -306,9 +314,7 @@ class ReductionWriter(LaneWriter):
         more = emitter.let(f"icmp slt i64 {begin}, {length}")
         emitter.line(f"br i1 {more}, label %{body}, label %{done}")
         emitter.label(body)
-        size = (BLOCK if len(reduction.stages) == 1 else STAGED_BLOCK)[self.kernel.structure]
-        if self.inner:
-            size -= size % self.step
+        size = block_length(self.kernel.structure, len(reduction.stages), self.step)
         rest = emitter.let(f"sub nsw i64 {length}, {begin}")
         emitter.declare("i64", "llvm.smin.i64", "i64 a, i64 b")
         count = emitter.let(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {size})")

@@ -24,6 +24,9 @@ from flambeau.ops.products import with_epilogue
 from flambeau.runtime import plan_block as fields
 
 REACH = 16  # how many steps after a product its epilogue may come
+# most operands and results as large as the product's: tiles walk through each of them in short
+# pieces, so what moves much memory, as the update of an optimizer, is better off by itself
+MOST_WHOLE = 4
 
 
 def with_epilogues(steps: Sequence[Any], kept: set[Buffer]) -> list[Any]:
@@ -72,6 +75,12 @@ def continues(product: Step, step: Any) -> bool:
     if not isinstance(step, Step) or not isinstance(step.plan.formula, Formula):
         return False
     if step.plan.formula.shape != value.spec.shape or step.plan.words[fields.B_CAN_FAIL]:
+        return False
+    values = {x for x in (*step.inputs, *step.outputs) if isinstance(x, Value)}
+    if (
+        step.plan.formula.written
+        or sum(x.spec.numel == value.spec.numel for x in values) > MOST_WHOLE
+    ):
         return False
     written = {v.buffer for v in step.outputs}
     if written & {x.buffer for x in product.inputs if isinstance(x, Value)}:

@@ -8,19 +8,20 @@ Integers and complex numbers are computed on NumPy arrays (ops.kernels.conv_arra
 run in native code, which never writes the unrolled input down: every kernel pads the channels it
 needs into planes (conv_padding, conv_planes) and reads them through tables of distances.
 
-    conv_forward          vectors of neighbouring positions; depthwise, few channels, 1 x 1, and
-                          transposed with strides
+    conv_forward          vectors of neighbouring positions; few channels, 1 x 1, and transposed
+                          with strides
     conv_forward_points   vectors of output channels; borders, strides, small images
     conv_winograd         3 x 3 kernels with enough channels: fewer products
     conv_patches          transposed, windows side by side, channels last: matrix products
     conv_channels         depthwise, of images with channels last: vectors of channels
     conv_weight_channels  the weight's gradient, depthwise and channels last
     conv_weight_points    the weight's gradient with vectors of channels
-    conv_weight           the weight's gradient with vectors of positions; depthwise, few channels
+    conv_weight           the weight's gradient with vectors of positions; few channels
+    conv_depthwise        one input channel for each output channel; all gradients
 
-conv_strips cuts the result for the threads; conv_tiles, conv_points, conv_depthwise and conv_copies
-are the inner loops as LLVM IR, compiled for a machine's vectors and shared by all shapes. Called
-through `flambeau.ops.nn.convolution` by nn.functional.conv.
+conv_strips cuts the result for the threads. conv_points, conv_copies and the files whose names end
+with tiles are the inner loops as LLVM IR, compiled for a machine's vectors and shared by all
+shapes. Called through `flambeau.ops.nn.convolution` by nn.functional.conv.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from flambeau.core.strides import (
 from flambeau.ops.kernels import (
     conv_arrays,
     conv_channels,
+    conv_depthwise,
     conv_forward,
     conv_forward_points,
     conv_patches,
@@ -49,7 +51,12 @@ from flambeau.ops.kernels import (
     gemm,
 )
 from flambeau.ops.kernels.conv_padding import COMPUTE
-from flambeau.ops.kernels.conv_planes import forward_planes, transposed_planes, whole_planes
+from flambeau.ops.kernels.conv_planes import (
+    Geometry,
+    forward_planes,
+    transposed_planes,
+    whole_planes,
+)
 from flambeau.ops.kernels.conv_strips import Task
 from flambeau.ops.kinds import Call, structured
 from flambeau.ops.registry import engine
@@ -104,20 +111,16 @@ def native_convolution(
     """The plan of a convolution in native code."""
     x, w = call.arguments["input"]._spec, call.arguments["weight"]._spec
     kernel, channels = three(w.shape[2:], 1), x.shape[1] // groups
-    geometry = (
-        three(x.shape[2:], 1),
-        three(out.shape[2:], 1),
-        kernel,
-        three(stride, 1),
-        three(padding, 0),
-        three(dilation, 1),
-    )
+    geometry = Geometry(
+        three(x.shape[2:], 1), three(out.shape[2:], 1), kernel, three(stride, 1),
+        three(padding, 0), three(dilation, 1), transposed,
+    )  # fmt: skip
     steps = w.strides
     if transposed:
-        planes, rows = transposed_planes(*geometry), w.shape[1]
+        planes, rows = transposed_planes(*geometry[:6]), w.shape[1]
         weight = (channels * steps[0], steps[1], steps[0])
     else:
-        planes, rows = forward_planes(*geometry), w.shape[0] // groups
+        planes, rows = forward_planes(*geometry[:6]), w.shape[0] // groups
         weight = (rows * steps[0], steps[0], steps[1])
     task = Task(
         x, out, planes, groups, rows, channels, weight, kernel, three(steps[2:], 0), len(names) > 2
@@ -125,36 +128,44 @@ def native_convolution(
     plan = call.plan(names, [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    counts, moves = geometry[1], geometry[3]
-    if transposed:
-        moves = (1, 1, 1)
     product = product_of(task, geometry)
     if product is not None:
         plan = call.plan(("bias", *names[:2]) if task.has_bias else names, [out])
         return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
-    whole = conv_winograd.Geometry(*geometry, transposed)
+    return plan.use_native(*convolution_kernel(task, geometry))
+
+
+def convolution_kernel(task: Task, geometry: Geometry) -> tuple[Any, ...]:
+    """The native function for a convolution, and how it is called (`use_native`)."""
+    g, kind = geometry, task.x.dtype.name
+    moves = (1, 1, 1) if g.transposed else g.stride
+    if conv_depthwise.suits(task, g):
+        found = conv_depthwise.depthwise_params(task, g, threading()[1])
+        return conv_depthwise.depthwise_address(kind), *found
     if conv_channels.suits(task):
-        axes = conv_channels.axes_of(geometry, transposed)
+        axes = conv_channels.axes_of(g[:6], g.transposed)
         params, scratch, work = conv_channels.channels_params(task, axes, threading()[0])
-        address = conv_channels.channels_address(x.dtype.name)
-    elif transposed and conv_patches.suits(task, geometry[3], geometry[4]):
+        address = conv_channels.channels_address(kind)
+    elif g.transposed and conv_patches.suits(task, g.stride, g.padding):
         params, scratch, work = conv_patches.patches_params(task, *threading())
-        address = conv_patches.patches_address(x.dtype.name)
-    elif conv_winograd.suits(task, whole):
-        params, scratch, work = conv_winograd.winograd_params(task, whole, *threading())
-        address = conv_winograd.winograd_address(x.dtype.name)
-    elif planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, counts):
-        if not transposed:
-            task = task._replace(planes=whole_planes(*geometry))
-        params, scratch, work = conv_forward_points.points_params(task, counts, moves, *threading())
-        address = conv_forward_points.points_address(x.dtype.name)
+        address = conv_patches.patches_address(kind)
+    elif conv_winograd.suits(task, g):
+        params, scratch, work = conv_winograd.winograd_params(task, g, *threading())
+        address = conv_winograd.winograd_address(kind)
+    elif task.planes.result_step == (1, 1, 1) and conv_forward_points.suits(task, moves, g.counts):
+        if not g.transposed:
+            task = task._replace(planes=whole_planes(*g[:6]))
+        params, scratch, work = conv_forward_points.points_params(
+            task, g.counts, moves, *threading()
+        )
+        address = conv_forward_points.points_address(kind)
     else:
         params, scratch, work = conv_forward.convolve_params(task, *threading())
-        address = conv_forward.convolve_address(x.dtype.name)
-    return plan.use_native(address, params, 1, work, 1, scratch)
+        address = conv_forward.convolve_address(kind)
+    return address, params, 1, work, 1, scratch
 
 
-def is_pointwise(geometry: Sequence[Sizes]) -> bool:
+def is_pointwise(geometry: Geometry) -> bool:
     """Whether every result sees one position, and they all lie side by side: 1 x 1."""
     return all(k == s == 1 and not p for k, s, p in zip(*geometry[2:5]))
 
@@ -164,7 +175,7 @@ def are_last(x: Spec, y: Spec) -> bool:
     return all(is_channels_last(s.shape, s.strides) for s in (x, y)) and not x.contiguous
 
 
-def product_of(task: Task, geometry: Sequence[Sizes]) -> gemm.Product | None:
+def product_of(task: Task, geometry: Geometry) -> gemm.Product | None:
     """A convolution as a matrix product of positions by channels, where it is one: 1 x 1, channels
     last. Groups are its batch.
     """
@@ -374,30 +385,38 @@ def convolution_weight(call, input, other, kernel, stride, padding, dilation, gr
     plan = call.plan(("input", "other"), [out])
     if plan.is_meta:
         return plan.use_native(0, ())
-    counts = three(g.shape[2:], 1)
-    geometry = (
-        three(x.shape[2:], 1), counts, three(kernel, 1), three(stride, 1), three(padding, 0),
-        three(dilation, 1),
+    geometry = Geometry(
+        three(x.shape[2:], 1), three(g.shape[2:], 1), three(kernel, 1), three(stride, 1),
+        three(padding, 0), three(dilation, 1), False,
     )  # fmt: skip
-    rows, channels, kind = g.shape[1] // groups, x.shape[1] // groups, x.dtype.name
-    task = conv_weight.WeightTask(x, g, whole_planes(*geometry), groups, rows, channels)
+    rows, channels = g.shape[1] // groups, x.shape[1] // groups
+    task = conv_weight.WeightTask(x, g, whole_planes(*geometry[:6]), groups, rows, channels)
     if is_pointwise(geometry) and are_last(x, g) and min(rows, channels) > 1:
-        shape = kind, rows, channels, x.numel // x.shape[1], (1, groups)
+        shape = x.dtype.name, rows, channels, x.numel // x.shape[1], (1, groups)
         a, b = (0, rows, 1, g.shape[1]), (0, channels, x.shape[1], 1)
         product = gemm.Product(*shape, a, b, (0, rows * channels, channels))
         plan = call.plan(("other", "input"), [out])
         return plan.use_native(*gemm.kernel(product, threading()[1], threading()[0]))
+    return plan.use_native(*weight_kernel(task, geometry))
+
+
+def weight_kernel(task: conv_weight.WeightTask, geometry: Geometry) -> tuple[Any, ...]:
+    """The native function for a weight's gradient, and how it is called (`use_native`)."""
+    g, kind = geometry, task.x.dtype.name
+    if conv_depthwise.suits(task, g):
+        return conv_depthwise.weight_address(kind), *conv_depthwise.weight_params(task, g)
     if conv_weight_channels.suits(task):
-        axes = conv_channels.axes_of((*geometry[:1], counts, *geometry[2:]), False)
-        found = conv_weight_channels.channels_params(task, axes, geometry[2], *threading())
+        axes = conv_channels.axes_of(g[:6], False)
+        found = conv_weight_channels.channels_params(task, axes, g.kernel, *threading())
         address = conv_weight_channels.channels_address(kind)
     elif conv_weight_points.suits(task):
-        found = conv_weight_points.points_params(task, counts, geometry[3], *threading())
+        found = conv_weight_points.points_params(task, g.counts, g.stride, *threading())
         address = conv_weight_points.points_address(kind)
     else:
-        found = conv_weight.weight_params(
-            task._replace(planes=forward_planes(*geometry)), *threading()
+        task = task._replace(planes=forward_planes(*g[:6]))
+        found, address = (
+            conv_weight.weight_params(task, *threading()),
+            conv_weight.weight_address(kind),
         )
-        address = conv_weight.weight_address(kind)
     params, scratch, work = found
-    return plan.use_native(address, params, 1, work, 1, scratch)
+    return address, params, 1, work, 1, scratch

@@ -3,8 +3,8 @@
 
 Vectors run over channels. Nothing is padded: the Python side lists for every kind of rows of the
 result, and for runs of columns, which taps of the kernel meet the image; a tile of
-ops.kernels.conv_depthwise computes some columns of a run from such a list. One item of the parallel
-loop is a row of results.
+ops.kernels.conv_channel_tiles computes some columns of a run from such a list. One item of the
+parallel loop is a row of results.
 
     params, scratch, work = channels_params(task, geometry, transposed=False, *threading())
     plan.use_native(channels_address("float32"), params, items=1, work=work, scratch=scratch)
@@ -29,7 +29,7 @@ from flambeau.codegen.native import (
     ptrp,
     void,
 )  # fmt: skip
-from flambeau.ops.kernels.conv_depthwise import channel_tile_address
+from flambeau.ops.kernels.conv_channel_tiles import channel_tile_address
 from flambeau.ops.kernels.conv_padding import COMPUTE, steps_of, unit_for
 from flambeau.ops.kernels.conv_planes import volume
 from flambeau.ops.kernels.conv_points import turn_address

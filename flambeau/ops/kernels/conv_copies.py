@@ -1,7 +1,7 @@
 """Copies of rows by whole vectors as LLVM IR, also of every second element: how images come into
 padded planes.
 
-    address = copy_rows_address("float32", stride=2, padded=True)
+    address = copy_rows_address("float32", stride=2)
 
 Called by ops.kernels.conv_padding and pooling.
 """
@@ -51,8 +51,8 @@ def load_row(text: Text, dtype: str, lanes: int, stride: int, place: str, left: 
     )
 
 
-def copy_row(text: Text, dtype: str, lanes: int, stride: int, padded: bool) -> None:
-    """One row, from label `vectors` to `next`: whole vectors, what is left of one, and zeros."""
+def copy_row(text: Text, dtype: str, lanes: int, stride: int) -> None:
+    """One row, from label `vectors` to `next`: whole vectors, what is left of one."""
     scalar, align, short = ELEMENT[dtype]
     vector = f"<{lanes} x {scalar}>"
     text.label("vectors")
@@ -70,41 +70,21 @@ def copy_row(text: Text, dtype: str, lanes: int, stride: int, padded: bool) -> N
     text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
     text.do("br label %vectors")
     text.label("tail")
-    text.do("br i1 %partial, label %masked, label %zeros")
+    text.do("br i1 %partial, label %masked, label %next")
     text.label("masked")
     place = text(f"getelementptr {scalar}, ptr %from, i64 {text(f'mul nsw i64 %whole, {stride}')}")
     value = load_row(text, dtype, lanes, stride, place, "%rest")
     target = text(f"getelementptr {scalar}, ptr %to, i64 %whole")
-    if padded:
-        text.do(f"store {vector} {value}, ptr {target}, align {align}")
-    else:
-        text.do(
-            f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
-            f"i32 {align}, <{lanes} x i1> %mask)"
-        )
-    text.do("br label %zeros")
-    text.label("zeros")
-    if not padded:
-        text.do("br label %next")
-        return
-    first = text(f"and i64 {text(f'add nsw i64 %columns, {lanes - 1}')}, {-lanes}")
-    text.do("br label %blank")
-    text.label("blank")
-    text.do(f"%z = phi i64 [ {first}, %zeros ], [ %z.next, %clear ]")
-    text.do(f"br i1 {text('icmp slt i64 %z, %target.step')}, label %clear, label %next")
-    text.label("clear")
-    place = text(f"getelementptr {scalar}, ptr %to, i64 %z")
-    text.do(f"store {vector} zeroinitializer, ptr {place}, align {align}")
-    text.do(f"%z.next = add nuw nsw i64 %z, {lanes}")
-    text.do("br label %blank")
+    text.do(
+        f"call void @llvm.masked.store.v{lanes}{short}.p0({vector} {value}, ptr {target}, "
+        f"i32 {align}, <{lanes} x i1> %mask)"
+    )
+    text.do("br label %next")
 
 
-def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
+def copy_rows(dtype: str, stride: int, name: str) -> str:
     """IR of `name(target, source, rows, columns, target step, source step)`: rows of elements that
-    lie `stride` apart.
-
-    With `padded`, target rows are whole vectors, and are filled up with zeros; else nothing but the
-    elements is written.
+    lie `stride` apart. Nothing but the elements is written.
     """
     scalar, align, short = ELEMENT[dtype]
     lanes = machine_vectors()[0] // align
@@ -124,7 +104,7 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
     text.do("%from = phi ptr [ %source, %entry ], [ %from.next, %next ]")
     text.do("%some = icmp slt i64 %r, %rows")
     text.do("br i1 %some, label %vectors, label %done")
-    copy_row(text, dtype, lanes, stride, padded)
+    copy_row(text, dtype, lanes, stride)
     text.label("next")
     text.do("%r.next = add nuw nsw i64 %r, 1")
     text.do(f"%to.next = getelementptr {scalar}, ptr %to, i64 %target.step")
@@ -147,7 +127,7 @@ def copy_rows(dtype: str, stride: int, padded: bool, name: str) -> str:
 
 
 @functools.cache
-def copy_rows_address(dtype: str, stride: int, padded: bool) -> int:
+def copy_rows_address(dtype: str, stride: int) -> int:
     """Machine code that copies rows."""
-    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}{'_padded' if padded else ''}_4"
-    return load(name, lambda: copy_rows(dtype, stride, padded, name))[name]
+    name = f"conv_copy_{dtype}_{machine_vectors()[0]}_{stride}_5"
+    return load(name, lambda: copy_rows(dtype, stride, name))[name]

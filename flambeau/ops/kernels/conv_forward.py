@@ -11,15 +11,12 @@ many output channels and borders, strides or small images go to ops.kernels.conv
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import groupby
 from typing import NamedTuple
 
-from flambeau.ops.kernels.conv_depthwise import depthwise_address
 from flambeau.ops.kernels.conv_forward_native import PHASE_WORDS, WORDS
 from flambeau.ops.kernels.conv_forward_native import convolve_address as convolve_address
 from flambeau.ops.kernels.conv_padding import COMPUTE, IMAGE_ROWS, PITCH, X_ROW, Layout, steps_of
-from flambeau.ops.kernels.conv_planes import Phase, Planes, volume
+from flambeau.ops.kernels.conv_planes import Phase, volume
 from flambeau.ops.kernels.conv_strips import (
     HEADER,
     MAX_SLOTS,
@@ -33,7 +30,6 @@ from flambeau.ops.kernels.conv_strips import (
 from flambeau.ops.kernels.conv_tiles import product_address
 from flambeau.ops.kernels.vector_text import ELEMENT, Tile, tile_for
 
-MAX_UNROLLED = 64  # taps up to which the depthwise tile is unrolled
 ENOUGH = 768  # positions from which a strip is long enough for its tiles
 
 
@@ -149,35 +145,15 @@ def phase_words(
     return words, weights + entries
 
 
-def depthwise_tile_of(tile: Tile, phase: Phase) -> int:
-    """The tile for one input channel per output channel; taps are in order of their columns."""
-    columns = groupby(phase.taps, key=lambda t: (t.slice, t.plane, t.column))
-    rows = [[tap.row for tap in taps] for _, taps in columns]
-    groups = tuple(tuple(row - group[0] for row in group) for group in rows)
-    return depthwise_address(tile._replace(rows=8, vectors=1), groups)
-
-
-def is_alone(task: Task, staged: bool) -> bool:
-    """Whether each output channel has one input channel, and few enough taps to unroll."""
-    return task.rows == task.channels == 1 and not staged and len(task.planes.taps) <= MAX_UNROLLED
-
-
-def in_columns(planes: Planes) -> Planes:
-    """The taps in order of their columns, as the depthwise tile takes them."""
-    taps = sorted(planes.taps, key=lambda t: (t.slice, t.plane, t.column, t.row))
-    return replace(planes, phases=(replace(planes.phases[0], taps=tuple(taps)),))
-
-
 class Form(NamedTuple):
     """How a task is computed: its strips and the layout of a buffer, whether the tiles read the
-    image itself, write into the buffer first, or are depthwise ones.
+    image itself, or write into the buffer first.
     """
 
     strips: Strips
     layout: Layout
     direct: bool
     staged: bool
-    alone: bool
 
 
 def form_of(task: Task, tile: Tile, threads: int, work: int) -> Form:
@@ -189,12 +165,8 @@ def form_of(task: Task, tile: Tile, threads: int, work: int) -> Form:
     if direct and shortest(task, strips) < tile.width:
         direct = False
         strips = cut(task, direct, staged, threads, work)
-    alone = is_alone(task, staged) and strips.images == 1 and strips.columns == p.counts[2]
-    whole_rows = COMPUTE[task.x.dtype.name] == task.x.dtype.name
-    whole_rows = whole_rows and p.step[2] * steps_of(task.x)[4] in (1, 2)
-    even = tile.lanes if alone and not direct and whole_rows else 0
-    layout = Layout(p, strips.images, strips.rows, strips.columns, even)
-    return Form(strips, layout, direct, staged, alone)
+    layout = Layout(p, strips.images, strips.rows, strips.columns)
+    return Form(strips, layout, direct, staged)
 
 
 def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int], int, int]:
@@ -205,8 +177,6 @@ def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int],
     taps = max(len(phase.taps) for phase in task.planes.phases)
     work = work_of(task, volume(task.planes.counts) * len(task.planes.phases), taps)
     form = form_of(task, tile, threads, work)
-    if form.alone:
-        task = task._replace(planes=in_columns(task.planes))
     p, layout, strips = task.planes, form.layout, form.strips
     blocks = -(-task.rows // tile.rows)
     padding, tables = layout.words(task.x, WORDS)
@@ -239,8 +209,7 @@ def convolve_params(task: Task, parallel: int, threads: int) -> tuple[list[int],
     params = [
         *padding, *common_words(task, strips, p.counts, run), HEADER, biases, planes_size,
         int(form.direct), int(form.staged), tile.rows, product_address(tile, not form.staged),
-        tile.width, product_address(tail, not form.staged), tail.width,
-        depthwise_tile_of(tile, p.phases[0]) if form.alone else 0, *space, *p.result_step,
-        len(p.phases), phase_table, *tables, *phases, *more,
+        tile.width, product_address(tail, not form.staged), tail.width, *space,
+        *p.result_step, len(p.phases), phase_table, *tables, *phases, *more,
     ]  # fmt: skip
     return params, run.scratch, work

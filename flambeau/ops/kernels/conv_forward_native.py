@@ -84,15 +84,14 @@ from flambeau.ops.kernels.conv_tiles import LAYOUT_WORDS
 
 X, C, XP, CP, SIZE = f32, f32, pointer(f32), pointer(f32), 4  # replaced by `Unit`
 Product = Signature(void, ptr, ptr, ptr, i64, i64, i64, ptr, ptr, i64, i64, i64, ptr)
-Depthwise = Signature(void, ptr, ptr, ptr, i64, ptr, ptr, i64, i64, i64)
 
 # words of the parameters; the first ones are those of conv_padding and conv_strips
 (
-    PACKED, BIASES, STAGE, DIRECT, STAGED, TILE_ROWS, TILE, WIDTH, TAIL, TAIL_WIDTH, DEPTHWISE,
+    PACKED, BIASES, STAGE, DIRECT, STAGED, TILE_ROWS, TILE, WIDTH, TAIL, TAIL_WIDTH,
     OUT_SIZE_SLICE, OUT_SIZE_ROW, OUT_SIZE_COLUMN, RESULT_SLICE, RESULT_ROW, RESULT_COLUMN, PHASES,
     PHASE_TABLE,
-) = range(STRIP_WORDS, STRIP_WORDS + 19)  # fmt: skip
-WORDS = STRIP_WORDS + 19
+) = range(STRIP_WORDS, STRIP_WORDS + 18)  # fmt: skip
+WORDS = STRIP_WORDS + 18
 # words of a phase; its K rows of weights are ordered by channel, then tap
 (
     P_SLICE,
@@ -266,26 +265,6 @@ def finish_phase(params: i64p, phase: i64p, out: XP, stage: CP, strip: i64p, pad
 
 
 @native
-def run_depthwise(params: i64p, scratch: ptr, planes: CP, group: i64, strip: i64p, out: CP) -> void:
-    """One channel of a strip, eight rows at a time."""
-    phase = params + params[PHASE_TABLE]
-    packed: CP = scratch + params[PACKED]
-    biases: CP = scratch + params[BIASES]
-    for row in range(0, strip[ROW_COUNT], 8):
-        Depthwise(params[DEPTHWISE])(
-            packed + group * phase[P_K],
-            planes + row * params[PITCH],
-            params + phase[P_TABLE],
-            params[PITCH],
-            biases + group,
-            out + row * params[OUT_ROW],
-            params[OUT_ROW],
-            fewer(strip[ROW_COUNT], row, 8),
-            strip[COLUMN_COUNT],
-        )
-
-
-@native
 def run_group(
     buffers: ptrp, params: i64p, buffer: CP, group: i64, strip: i64p, layout: i64p
 ) -> void:
@@ -306,9 +285,6 @@ def run_group(
         )
     else:
         fill_planes(params, buffer, x, strip, row, strip[ROW_COUNT], column, strip[COLUMN_COUNT])
-    if params[DEPTHWISE] != 0:
-        run_depthwise(params, scratch, planes, group, strip, place)
-        return
     images, rows = strip[IMAGE_COUNT], strip[ROW_COUNT]
     positions = (images - 1) * params[IMAGE_ROWS] + rows - 1
     positions = positions * params[PITCH] + strip[COLUMN_COUNT]

@@ -42,9 +42,9 @@ X, C, XP, CP, BFLOAT, SIZE = f32, f32, pointer(f32), pointer(f32), False, 4  # r
 (
     X_IMAGE, X_CHANNEL, X_SLICE, X_ROW, X_COLUMN, STEP_SLICE, STEP_ROW, STEP_COLUMN, IN_SLICES,
     SLICES, SLICE_TABLE, PLANES, PLANE_TABLE, UP, DOWN, LEFT, RIGHT, PITCH, IMAGE_ROWS, PLANE,
-    CHANNEL_STEP, COPY_ROWS, GUARD, ALIGNED, TOGETHER,
-) = range(25)  # fmt: skip
-PADDING_WORDS = 25
+    CHANNEL_STEP, COPY_ROWS, TOGETHER,
+) = range(23)  # fmt: skip
+PADDING_WORDS = 23
 PLANE_WORDS = 4  # of a plane: first row, first column, rows, columns
 
 
@@ -101,8 +101,7 @@ def fill_channel(
     """
     step = words[STEP_COLUMN] * words[X_COLUMN]
     below = words[STEP_ROW] * words[X_ROW]
-    if words[ALIGNED] == 0:
-        fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
+    fill_memory(target, 0, words[CHANNEL_STEP] * SIZE)
     for j in range(words[SLICES]):
         for f in range(words[PLANES]):
             plane = table + words[PLANE_TABLE] + f * PLANE_WORDS
@@ -120,17 +119,13 @@ def fill_channel(
                 + (left * words[STEP_COLUMN] + plane[1]) * words[X_COLUMN]
             )
             place = target + (j * words[PLANES] + f) * words[PLANE]
-            before = words[GUARD] + (words[UP] + top - row0) * words[PITCH] + left - column0
+            before = words[LEFT] + (words[UP] + top - row0) * words[PITCH] + left - column0
             for b in range(images):
                 for a in range(slices):
                     depth = (slice0 + a) * words[STEP_SLICE] + table[words[SLICE_TABLE] + j]
                     here = height if depth >= 0 and depth < words[IN_SLICES] else i64(0)
                     source = first + (b * words[X_IMAGE] + depth * words[X_SLICE])
                     row = place + (before + (b * slices + a) * words[IMAGE_ROWS] * words[PITCH])
-                    if words[ALIGNED] != 0:  # rows are written with the zeros after them
-                        after = before + here * words[PITCH]
-                        fill_memory(place, 0, before * SIZE)
-                        fill_memory(place + after, 0, (words[PLANE] - after) * SIZE)
                     if words[COPY_ROWS] == 0:
                         for y in range(here):
                             copy_row(row + y * words[PITCH], source + y * below, width, step)
@@ -175,7 +170,7 @@ def fill_positions(
         if depth >= 0 and depth < words[IN_SLICES] and right > left:
             for b in range(images):
                 source = first + (b * words[X_IMAGE] + depth * words[X_SLICE])
-                row = words[GUARD] + left - column0
+                row = words[LEFT] + left - column0
                 row = row + (words[UP] + top - row0 + b * words[IMAGE_ROWS]) * words[PITCH]
                 place = target + (j * words[PLANE] + row * together)
                 for y in range(bottom - top):
@@ -245,35 +240,16 @@ class Layout:
     """
 
     def __init__(
-        self,
-        planes: Planes,
-        images: int,
-        rows: int,
-        columns: int,
-        lanes: int = 0,
-        together: int = 0,
-    ):
+        self, planes: Planes, images: int, rows: int, columns: int, together: int = 0
+    ) -> None:
+        self.planes, self.images, self.rows, self.columns = planes, images, rows, columns
         self.together = together
-        self.planes, self.images, self.rows, self.columns, self.aligned = (
-            planes,
-            images,
-            rows,
-            columns,
-            lanes > 0,
-        )
         (self.up, self.down), (self.left, self.right) = planes.reach(1), planes.reach(2)
         whole = columns >= planes.counts[2]
         self.pitch = planes.pitch(2) if whole else columns + self.left + self.right
         self.image_rows = planes.pitch(1) if images > 1 else self.up + rows + self.down
         total = self.up + (images - 1) * self.image_rows + rows + self.down
-        self.guard = self.left
-        if lanes:
-            self.guard, self.pitch = -(-self.left // lanes) * lanes, -(-self.pitch // lanes) * lanes
-        self.plane = (
-            self.guard
-            + total * self.pitch
-            + (-(-self.right // lanes) * lanes if lanes else self.right)
-        )
+        self.plane = self.left + total * self.pitch + self.right
         if together:
             self.plane *= together
         elif self.plane % 512 < 16:
@@ -300,7 +276,7 @@ class Layout:
 
     def offset(self, slice: int, plane: int, row: int, column: int) -> int:
         """Where a tap reads for position 0."""
-        position = (self.up + row) * self.pitch + self.guard + column
+        position = (self.up + row) * self.pitch + self.left + column
         plane = (slice * len(self.planes.planes) + plane) * self.plane
         return plane + position * max(1, self.together)
 
@@ -312,16 +288,11 @@ class Layout:
             entries += [row, column, p.extent(f, 1), p.extent(f, 2)]
         kind = spec.dtype.name
         apart = 1 if self.together else p.step[2] * steps_of(spec)[4]
-        copy = (
-            copy_rows_address(kind, apart, self.aligned)
-            if COMPUTE[kind] == kind and apart in (1, 2)
-            else 0
-        )
+        copy = copy_rows_address(kind, apart) if COMPUTE[kind] == kind and apart in (1, 2) else 0
         words = [
             *steps_of(spec), *p.step, p.space[0], len(p.slices), tables, len(p.planes),
             tables + len(p.slices), self.up, self.down, self.left, self.right, self.pitch,
-            self.image_rows, self.plane, self.channel, copy, self.guard, int(self.aligned),
-            self.together,
+            self.image_rows, self.plane, self.channel, copy, self.together,
         ]  # fmt: skip
         return words, entries
 

@@ -21,6 +21,18 @@ from math import prod
 from typing import NamedTuple
 
 
+class Geometry(NamedTuple):
+    """Sizes in three dimensions, of the input and the result, and the options."""
+
+    space: tuple[int, ...]
+    counts: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    transposed: bool
+
+
 class Tap(NamedTuple):
     """One tap of the kernel for one set of result positions."""
 

@@ -289,6 +289,6 @@ def weight_params(task: WeightTask, parallel: int, threads: int) -> tuple[list[i
         task.groups, task.channels, task.rows, *p.counts, *g_steps, planes_x, planes_g, sums, count,
         blocks, parts, tile.rows, dot_address(tile), tile.vectors, tile.lanes, padded_count,
         WORDS + len(tables), STEP_BYTES // size, length,
-        copy_rows_address(kind, g_steps[4], False) if whole_rows else 0, *tables, *offsets,
+        copy_rows_address(kind, g_steps[4]) if whole_rows else 0, *tables, *offsets,
     ]  # fmt: skip
     return params, planes_g + task.groups * task.rows * length * size, work

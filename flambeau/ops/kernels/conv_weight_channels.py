@@ -3,9 +3,10 @@ native code.
 
     dw[c, t] = sum over positions p of x[p + shift(t), c] * g[p, c]
 
-A tile of ops.kernels.conv_depthwise holds the taps of a row of the kernel, for some channels, and
-runs along a row of g; as in ops.kernels.conv_channels nothing is padded, and columns that meet the
-same taps make a run. Every part of the parallel loop has sums of its own, which are added up last.
+A tile of ops.kernels.conv_channel_tiles holds the taps of a row of the kernel, for some channels,
+and runs along a row of g; as in ops.kernels.conv_channels nothing is padded, and columns that meet
+the same taps make a run. Every part of the parallel loop has sums of its own, which are added up
+last.
 
     params, scratch, work = channels_params(task, axes, kernel, *threading())
     plan.use_native(channels_address("float32"), params, items=1, work=work, scratch=scratch)
@@ -28,8 +29,8 @@ from flambeau.codegen.native import (
     ptrp,
     void,
 )
+from flambeau.ops.kernels.conv_channel_tiles import channel_tile_address
 from flambeau.ops.kernels.conv_channels import Axis, ChannelTile, vectors_of
-from flambeau.ops.kernels.conv_depthwise import channel_tile_address
 from flambeau.ops.kernels.conv_padding import COMPUTE, steps_of, unit_for
 from flambeau.ops.kernels.conv_planes import volume
 from flambeau.ops.kernels.conv_points import turn_address

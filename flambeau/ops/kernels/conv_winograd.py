@@ -17,8 +17,6 @@ columns apart. Called by ops.conv:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from flambeau.codegen.llvm import load
 from flambeau.codegen.native import (
     Signature,
@@ -50,9 +48,9 @@ from flambeau.ops.kernels.conv_padding import (
     give_back,
     steps_of,
     unit_for,
+    widen,
 )  # fmt: skip
-from flambeau.ops.kernels.conv_planes import volume
-from flambeau.ops.kernels.conv_points import turn_address
+from flambeau.ops.kernels.conv_planes import Geometry, volume
 from flambeau.ops.kernels.conv_strips import (
     BIAS_AT,
     BLOCK,
@@ -98,9 +96,10 @@ from flambeau.ops.kernels.conv_strips import (
 )  # fmt: skip
 from flambeau.ops.kernels.conv_winograd_tiles import input_address, kernel_address, output_address
 from flambeau.ops.kernels.gemm_tiles import Tile
+from flambeau.ops.kernels.transposers import transposer_address
 from flambeau.ops.kernels.vector_text import ELEMENT, machine_vectors
 
-X, XP, SIZE = f32, pointer(f32), 4  # replaced by `Unit`
+X, C, XP, CP = f32, f32, pointer(f32), pointer(f32)  # replaced by `Unit`
 Turn = Signature(void, ptr, i64, i64, i64, ptr, i64)
 Kernels = Signature(void, ptr, i64, i64, ptr, i64)
 Blocks = Signature(void, ptr, i64, i64, i64, i64, i64, i64, ptr, i64, i64)
@@ -124,11 +123,9 @@ KERNELS_TOGETHER = 16  # input channels whose weights a thread transforms at a t
 
 
 @native
-def load_kernels(params: i64p, taps: XP, matrix: XP, first: i64, last: i64, valid: i64) -> void:
+def load_kernels(params: i64p, taps: CP, matrix: XP, first: i64, last: i64, valid: i64) -> void:
     """Taps of the kernels `first` to `last`, the output channels of a vector next to each other."""
     lanes, depth, places = params[LANES], params[DEPTH], params + params[TAPS_AT]
-    if valid < lanes:
-        fill_memory(taps, 0, (last - first) * 9 * lanes * SIZE)
     if places[9 * depth - 1] == 9 * depth - 1 and params[W_CHANNEL] == 9 * depth:  # neighbours
         count = (last - first) * 9
         Turn(params[TURN])(matrix + first * 9, params[W_ROW], valid, count, taps, lanes)
@@ -140,19 +137,21 @@ def load_kernels(params: i64p, taps: XP, matrix: XP, first: i64, last: i64, vali
             Turn(params[TURN])(kernel + now[0], params[W_ROW], valid, 9, target, lanes)
         else:
             for t in range(9):
+                for r in range(lanes):
+                    target[t * lanes + r] = C(0.0)
                 for r in range(valid):
-                    target[t * lanes + r] = kernel[now[t] + r * params[W_ROW]]
+                    target[t * lanes + r] = widen(kernel[now[t] + r * params[W_ROW]])
 
 
 @native
 def transform_vector(
-    buffers: ptrp, params: i64p, group: i64, row: i64, first: i64, last: i64, target: XP
+    buffers: ptrp, params: i64p, group: i64, row: i64, first: i64, last: i64, target: CP
 ) -> void:
     """The kernels of a vector of output channels from `row`, of the input channels `first` to
     `last`.
     """
     lanes = params[LANES]
-    taps = stack(X, KERNELS_TOGETHER * 9 * MAX_LANES)
+    taps = stack(C, (KERNELS_TOGETHER * 9 + MAX_LANES) * MAX_LANES)
     matrix: XP = buffers[1]
     matrix = matrix + (group * params[W_GROUP] + row * params[W_ROW])
     valid = fewer(params[ROWS], row, lanes)
@@ -177,7 +176,7 @@ def transform_kernels(buffers: ptrp, params: i64p, start: i64, stop: i64) -> voi
     for item in range(start, stop):
         part, which = item % parts, item // parts
         group, vector = which // vectors, which % vectors
-        target: XP = buffers[params[OUT_AT] + 1] + params[KERNELS_AT]
+        target: CP = buffers[params[OUT_AT] + 1] + params[KERNELS_AT]
         target = target + (group * params[U_GROUP] + vector * total * params[LANES])
         first = part * KERNELS_TOGETHER
         last = first + fewer(total, first, KERNELS_TOGETHER)
@@ -185,7 +184,7 @@ def transform_kernels(buffers: ptrp, params: i64p, start: i64, stop: i64) -> voi
 
 
 @native
-def transform_blocks(buffers: ptrp, params: i64p, v: XP, strip: i64p) -> void:
+def transform_blocks(buffers: ptrp, params: i64p, v: CP, strip: i64p) -> void:
     """The blocks of the image that a strip needs, of all channels."""
     x: XP = buffers[0]
     x = x + (strip[IMAGE] * params[X_IMAGE] + strip[GROUP] * params[CHANNELS] * params[X_CHANNEL])
@@ -213,14 +212,14 @@ def transform_blocks(buffers: ptrp, params: i64p, v: XP, strip: i64p) -> void:
 
 
 @native
-def multiply(params: i64p, u: XP, v: XP, m: XP, strip: i64p, first: i64, count: i64) -> void:
+def multiply(params: i64p, u: CP, v: CP, m: CP, strip: i64p, first: i64, count: i64) -> void:
     """Some blocks of output channels from `first`: 16 matrix products."""
     lanes, rows, most = params[LANES], params[TILE_ROWS], params[MOST_VECTORS]
     k = params[CHANNELS] * params[DEPTH]
     positions = strip[IMAGE_COUNT] * strip[ROW_COUNT] * strip[COLUMN_COUNT]
     vectors = (positions + lanes - 1) // lanes
-    numbers = stack(X, 2)
-    numbers[0], numbers[1] = X(1.0), X(0.0)
+    numbers = stack(C, 2)
+    numbers[0], numbers[1] = C(1.0), C(0.0)
     for xi in range(POINTS):
         j = i64(0)
         while j < vectors:
@@ -247,11 +246,11 @@ def multiply(params: i64p, u: XP, v: XP, m: XP, strip: i64p, first: i64, count: 
 
 @native
 def transform_results(
-    buffers: ptrp, params: i64p, m: XP, strip: i64p, first: i64, count: i64
+    buffers: ptrp, params: i64p, m: CP, strip: i64p, first: i64, count: i64
 ) -> void:
     """`count` output channels from `first` of a strip's group."""
     group, rows, columns = strip[GROUP], strip[ROW_COUNT], strip[COLUMN_COUNT]
-    biases: XP = buffers[params[OUT_AT] + 1] + params[BIASES]
+    biases: CP = buffers[params[OUT_AT] + 1] + params[BIASES]
     out: XP = buffers[params[OUT_AT]]
     row, column = 2 * strip[ROW], 2 * strip[COLUMN]
     out = out + (strip[IMAGE] * params[OUT_IMAGE] + strip[SLICE] * params[OUT_SLICE])
@@ -273,9 +272,9 @@ def transform_results(
 
 
 @native
-def run_strip(buffers: ptrp, params: i64p, buffer: XP, strip: i64p) -> void:
+def run_strip(buffers: ptrp, params: i64p, buffer: CP, strip: i64p) -> void:
     """One strip: its blocks, then some output channels at a time."""
-    u: XP = buffers[params[OUT_AT] + 1] + params[KERNELS_AT]
+    u: CP = buffers[params[OUT_AT] + 1] + params[KERNELS_AT]
     u = u + strip[GROUP] * params[U_GROUP]
     m, rows, lanes = buffer + params[M_AT], params[TILE_ROWS], params[LANES]
     total = params[CHANNELS] * params[DEPTH]
@@ -303,7 +302,7 @@ def run_strips(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
     scratch = buffers[params[OUT_AT] + 1]
     strip = stack(i64, WORDS_OF_STRIP)
     slot = claim(scratch, params[SLOTS])
-    buffer: XP = scratch + (params[BUFFERS] + slot * params[BUFFER_BYTES])
+    buffer: CP = scratch + (params[BUFFERS] + slot * params[BUFFER_BYTES])
     for item in range(start, stop):
         find_strip(params, item, strip)
         run_strip(buffers, params, buffer, strip)
@@ -315,13 +314,13 @@ def convolve_winograd(buffers: ptrp, params: i64p, start: i64, stop: i64) -> voi
     """Kernel: the whole convolution. Buffers: input, weight, bias if any, result, scratch."""
     scratch = buffers[params[OUT_AT] + 1]
     fill_memory(scratch, 0, HEADER)
-    biases: XP = scratch + params[BIASES]
+    biases: CP = scratch + params[BIASES]
     for r in range(params[GROUPS] * params[ROWS]):
-        biases[r] = X(0.0)
+        biases[r] = C(0.0)
     if params[BIAS_AT] >= 0:
         bias: XP = buffers[params[BIAS_AT]]
         for r in range(params[GROUPS] * params[ROWS]):
-            biases[r] = bias[r]
+            biases[r] = widen(bias[r])
     parts = (params[CHANNELS] * params[DEPTH] + KERNELS_TOGETHER - 1) // KERNELS_TOGETHER
     items = params[GROUPS] * params[VECTORS] * parts
     if params[OWN_KERNELS] == 0:
@@ -336,23 +335,11 @@ def winograd_address(dtype: str) -> int:
     return load("conv-" + unit.key(), unit.text_with_intrinsics, [symbol])[symbol]
 
 
-class Geometry(NamedTuple):
-    """Sizes in three dimensions, of the input and the result, and the options."""
-
-    space: tuple[int, ...]
-    counts: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    transposed: bool
-
-
 def pays(task: Task, geometry: Geometry) -> bool:
     """Whether the products saved are more than the transforms cost, which work on rows of blocks:
     a measured rule.
     """
-    lanes = gemm_tiles.lanes_of(task.out.dtype.name)
+    lanes = gemm_tiles.lanes_of(COMPUTE[task.out.dtype.name])
     height, width = (-(-count // 2) for count in geometry.counts[1:])
     filled = width / (-(-width // lanes) * lanes) * task.rows / (-(-task.rows // 8) * 8)
     channels = task.channels * task.rows / (task.channels + task.rows)
@@ -362,12 +349,11 @@ def pays(task: Task, geometry: Geometry) -> bool:
 
 def suits(task: Task, geometry: Geometry) -> bool:
     """Whether the filtering computes such a task, and pays."""
-    g, kind = geometry, task.out.dtype.name
+    g = geometry
     return (
         g.kernel[1:] == (3, 3)
         and g.dilation[1:] == (1, 1)
         and set(g.stride if g.transposed else g.stride[1:]) == {1}
-        and COMPUTE[kind] == kind
         and steps_of(task.x)[4] == steps_of(task.out)[4] == 1
         and pays(task, g)
     )
@@ -406,7 +392,8 @@ def winograd_params(
     task: Task, geometry: Geometry, parallel: int, threads: int
 ) -> tuple[list[int], int, int]:
     """(parameters, bytes of scratch memory, work) of a convolution."""
-    g, kind = geometry, task.out.dtype.name
+    g, stored = geometry, task.out.dtype.name
+    kind = COMPUTE[stored]
     size = ELEMENT[kind][1]
     options, lanes = gemm_tiles.VECTORS[machine_vectors()[1]], gemm_tiles.lanes_of(kind)
     rows, most = len(options), options[-1]
@@ -447,8 +434,9 @@ def winograd_params(
     taps = [task.tap_offset(number) for number in range(9 * depth)]
     params = [
         *padding, *common_words(task, strips, counts, run), lanes, rows, most, WORDS,
-        kernel_address(kind), input_address(kind), output_address(kind), turn_address(kind),
-        vectors, kernels_at, POINTS * u_step, u_step, HEADER, depth, WORDS + most,
+        kernel_address(stored), input_address(stored), output_address(stored),
+        transposer_address(stored, kind), vectors, kernels_at, POINTS * u_step, u_step, HEADER,
+        depth, WORDS + most,
         *((8, -1) if g.transposed else (0, 1)), WORDS + most + depth, v_step, POINTS * v_step,
         m_step, together, numbers * own, *g.space[1:], *g.counts[1:], *tiles, *shifts, *taps,
     ]  # fmt: skip

@@ -20,83 +20,11 @@ import functools
 from collections.abc import Callable, Sequence
 
 from flambeau.codegen.llvm import load
-from flambeau.ops.kernels.vector_text import (
-    ATTRIBUTES,
-    ELEMENT,
-    Text,
-    machine_vectors,
-    shuffle,
-    splat,
-)
+from flambeau.ops.kernels.conv_vectors import Vectors
+from flambeau.ops.kernels.vector_text import machine_vectors, shuffle, splat
 
 BLOCK = 4  # rows and columns of a transformed block
 Line = Sequence[str]
-
-
-class Vectors:
-    """Text with the arithmetic of one kind of vector."""
-
-    def __init__(self, dtype: str):
-        self.text = Text()
-        self.scalar, self.size, self.short = ELEMENT[dtype]
-        self.lanes = machine_vectors()[0] // self.size
-        self.kind = f"<{self.lanes} x {self.scalar}>"
-        self.suffix = f"v{self.lanes}{self.short}"
-        self.order = f"<{', '.join(f'i32 {i}' for i in range(self.lanes))}>"
-
-    def add(self, a: str, b: str) -> str:
-        return self.text(f"fadd {self.kind} {a}, {b}")
-
-    def sub(self, a: str, b: str) -> str:
-        return self.text(f"fsub {self.kind} {a}, {b}")
-
-    def place(self, base: str, offset: str | int) -> str:
-        """The address `offset` elements after `base`."""
-        return self.text(f"getelementptr {self.scalar}, ptr {base}, i64 {offset}")
-
-    def load(self, place: str, mask: str = "") -> str:
-        """A vector; lanes outside the mask are zero."""
-        if not mask:
-            return self.text(f"load {self.kind}, ptr {place}, align {self.size}")
-        return self.text(
-            f"call {self.kind} @llvm.masked.load.{self.suffix}.p0(ptr {place}, i32 {self.size}, "
-            f"<{self.lanes} x i1> {mask}, {self.kind} zeroinitializer)"
-        )
-
-    def store(self, value: str, place: str, mask: str = "") -> None:
-        if not mask:
-            self.text.do(f"store {self.kind} {value}, ptr {place}, align {self.size}")
-            return
-        self.text.do(
-            f"call void @llvm.masked.store.{self.suffix}.p0({self.kind} {value}, ptr {place}, "
-            f"i32 {self.size}, <{self.lanes} x i1> {mask})"
-        )
-
-    def below(self, first: str, limit: str) -> str:
-        """Lanes whose number, counted from `first`, is in 0 .. limit - 1."""
-        low, high = (
-            splat(self.text, self.text(f"trunc i64 {value} to i32"), "i32", self.lanes)
-            for value in (first, limit)
-        )
-        count = self.text(f"add <{self.lanes} x i32> {low}, {self.order}")
-        return self.text(f"icmp ult <{self.lanes} x i32> {count}, {high}")
-
-    def both(self, mask: str, condition: str) -> str:
-        """The mask where the condition (one bit) holds."""
-        wide = splat(self.text, condition, "i1", self.lanes)
-        return self.text(f"and <{self.lanes} x i1> {mask}, {wide}")
-
-    def function(self, name: str, arguments: str) -> str:
-        """The whole text of the function."""
-        mask = f"<{self.lanes} x i1>"
-        declarations = [
-            f"declare {self.kind} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {mask}, "
-            f"{self.kind})",
-            "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)",
-            f"declare void @llvm.masked.store.{self.suffix}.p0({self.kind}, ptr, i32, {mask})",
-        ]
-        head = f'define void @"{name}"({arguments}) {ATTRIBUTES} {{'
-        return "\n".join([*declarations, head, *self.text.lines, "}"])
 
 
 def by_columns_then_rows(
@@ -107,19 +35,19 @@ def by_columns_then_rows(
     return [list(line(row)) for row in down]
 
 
-def input_tile(dtype: str, name: str) -> str:
+def input_tile(stored: str, name: str) -> str:
     """IR of `name(x, row step, first row, rows, first column, columns, count, out, out step,
     ahead)`: `count` blocks of a row of them, two columns apart; what lies outside the image is
     zero. What lies `ahead` (the next channel) is fetched: no processor guesses such short pieces.
     """
-    v = Vectors(dtype)
+    v = Vectors(stored)
     text, lanes = v.text, v.lanes
     text.label("entry")
     lines, inside = [], []
     for r in range(BLOCK):
         row = text(f"add nsw i64 %first.row, {r}")
         inside.append(text(f"icmp ult i64 {row}, %rows"))
-        lines.append(v.place("%x", text(f"mul nsw i64 {row}, %row.step")))
+        lines.append(v.memory_place("%x", text(f"mul nsw i64 {row}, %row.step")))
     text.do("br label %head")
     text.label("head")
     text.do("%i = phi i64 [ 0, %entry ], [ %i.next, %head ]")
@@ -129,17 +57,17 @@ def input_tile(dtype: str, name: str) -> str:
     block = []
     for line, condition in zip(lines, inside, strict=True):
         a, b, c, d = (
-            v.load(v.place(line, start), v.both(mask, condition))
+            v.load_stored(v.memory_place(line, start), v.both(mask, condition))
             for start, mask in zip(starts, masks, strict=True)
         )
         for start in starts[:2]:
-            ahead = v.place(v.place(line, start), "%ahead")
+            ahead = v.memory_place(v.memory_place(line, start), "%ahead")
             text.do(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
         block.append(
             [
-                shuffle(text, v.kind, low, high, range(k, 2 * lanes, 2))
+                shuffle(text, v.kind, low, high, places)
                 for low, high in ((a, b), (c, d))
-                for k in (0, 1)
+                for places in (v.evens, v.odds)
             ]
         )
 
@@ -160,14 +88,14 @@ def input_tile(dtype: str, name: str) -> str:
     )
 
 
-def output_tile(dtype: str, name: str) -> str:
+def output_tile(stored: str, name: str) -> str:
     """IR of `name(products, step, bias, out, row step, rows, columns)`: two rows (or one) of
     `columns` results from a row of blocks.
     """
-    v = Vectors(dtype)
+    v = Vectors(stored)
     text, lanes = v.text, v.lanes
     text.label("entry")
-    bias = splat(text, text(f"load {v.scalar}, ptr %bias"), v.scalar, lanes)
+    bias = v.broadcast("%bias")
     second = text("icmp sgt i64 %rows, 1")
     text.do("br label %head")
     text.label("head")
@@ -181,17 +109,15 @@ def output_tile(dtype: str, name: str) -> str:
         return [v.add(v.add(m[0], m[1]), m[2]), v.sub(v.sub(m[1], m[2]), m[3])]
 
     masks = [v.below(text(f"add nsw i64 %column, {part * lanes}"), "%columns") for part in range(2)]
-    ways = [[i // 2 + lanes * (i % 2) + k * lanes // 2 for i in range(lanes)] for k in range(2)]
     for r, row in enumerate(by_columns_then_rows(line_of, block)):
         even, odd = (v.add(value, bias) for value in row)
-        target = v.place("%out", "%column")
+        target = v.memory_place("%out", "%column")
         if r == 1:
             text.do(f"br i1 {second}, label %second, label %next")
             text.label("second")
-            target = v.place(target, "%row.step")
-        for part, way in enumerate(ways):
-            value = shuffle(text, v.kind, even, odd, way)
-            v.store(value, v.place(target, part * lanes), masks[part])
+            target = v.memory_place(target, "%row.step")
+        for part, value in enumerate(v.interleaved(even, odd)):
+            v.store_stored(value, v.memory_place(target, part * lanes), masks[part])
     text.do("br label %next")
     text.label("next")
     text.do(f"%i.next = add nuw nsw i64 %i, {lanes}")
@@ -206,11 +132,11 @@ def output_tile(dtype: str, name: str) -> str:
     )
 
 
-def kernel_tile(dtype: str, name: str) -> str:
+def kernel_tile(stored: str, name: str) -> str:
     """IR of `name(taps, first, step, out, out step)`: one channel's kernels for a vector of output
     channels; tap k of the nine lies at vector `first + k * step` of `taps`.
     """
-    v = Vectors(dtype)
+    v = Vectors(stored)
     text = v.text
     text.label("entry")
     taps = []
@@ -236,7 +162,7 @@ def kernel_tile(dtype: str, name: str) -> str:
 
 def address(what: str, make: Callable[[str, str], str], dtype: str) -> int:
     """Machine code of one transform."""
-    name = f"conv_winograd_{what}_{dtype}_{machine_vectors()[0]}_4"
+    name = f"conv_winograd_{what}_{dtype}_{machine_vectors()[0]}_5"
     return load(name, lambda: make(dtype, name))[name]
 
 

@@ -72,6 +72,7 @@ MODES = ("set", "add", "multiply", "minimum", "maximum", "or", "and")
 INDICES = 12
 LINE_BYTES = 64  # what two threads write must not lie in one cache line
 BLOCK = 1024
+SHORT_AXIS = 16
 BAD = -1  # an offset that says: index out of range
 
 
@@ -358,6 +359,16 @@ class Nest:
             dims.insert(0, (parts, size // parts * table, size // parts * row, nothing))
         return parts
 
+    @staticmethod
+    def axis_of(dims: list[tuple[int, int, int, tuple[int, ...]]], writes: bool) -> int:
+        """The dimension whose positions are done in one go: the innermost, or the longest where
+        that one is short and the order does not matter.
+        """
+        last = len(dims) - 1
+        if writes or dims[last][0] >= SHORT_AXIS:
+            return last
+        return max(range(len(dims)), key=lambda d: dims[d][0])
+
     def params(
         self,
         sizes: Sequence[int],
@@ -390,7 +401,7 @@ class Nest:
         line = (1, 0, 0, nothing)
         if dims and not any(dims[-1][3]):
             line = dims.pop()
-        axis = dims.pop() if dims else (1, 0, 0, nothing)
+        axis = dims.pop(self.axis_of(dims, writes)) if dims else (1, 0, 0, nothing)
         items = axis[0] if line[0] else 0
         for dim in dims:
             items *= dim[0]

@@ -193,7 +193,7 @@ def pool_params(x: Spec, y: Spec, windows: Windows) -> list[int]:
         triple(values, fill)[:2] == (fill, fill)
         for values, fill in ((kernel, 1), (stride, 1), (padding, 0))
     )
-    copy = copy_rows_address(x.dtype.name, 1, False) if x.dtype.name in ELEMENT else 0
+    copy = copy_rows_address(x.dtype.name, 1) if x.dtype.name in ELEMENT else 0
     return [
         x.shape[1], *steps_of(x), *steps_of(y), *triple(x.shape[2:], 1), *triple(y.shape[2:], 1),
         *triple(kernel, 1), *triple(stride, 1), *triple(padding, 0), *triple(dilation, 1),

@@ -98,6 +98,28 @@ class Axis:
         starts = numpy.concatenate([[0], numpy.cumsum(counts)])
         return Axis(self.outputs, starts, seen_by[order], self.weights[order])
 
+    def widened(self, count: int) -> Axis:
+        """The axis joined with `count` neighbours that it keeps: channels that lie last."""
+        import numpy
+
+        rows = numpy.repeat(numpy.arange(self.outputs), count)
+        entries = numpy.diff(self.starts)[rows]
+        starts = numpy.concatenate([[0], numpy.cumsum(entries)])
+        seen = numpy.arange(int(starts[-1])) + numpy.repeat(
+            self.starts[rows] - starts[:-1], entries
+        )
+        neighbour = numpy.repeat(numpy.tile(numpy.arange(count), self.outputs), entries)
+        places = self.places[seen] * count + neighbour
+        return Axis(self.inputs * count, starts, places, self.weights[seen])
+
+    @cached_property
+    def shifts(self) -> bool:
+        """Whether most indices see their neighbour's neighbour: padding."""
+        if not self.copies:
+            return False
+        begin, end = longest_run(self.sources())
+        return 2 * (end - begin) >= self.outputs
+
     def sources(self) -> Any:
         """For an axis that copies: the place that each index sees, or -1."""
         import numpy
@@ -308,7 +330,22 @@ def loops(x: Spec, y: Spec, axes: Sequence[Axis | None]) -> list[Dim]:
             found[-1] = Dim(last.size * dim.size, dim.x_step, dim.y_step, None)
         else:
             found.append(dim)
-    return found or [Dim(1, 1, 1, None)]
+    return joined(found) if len(found) > 1 else found or [Dim(1, 1, 1, None)]
+
+
+FEW = 16  # elements that are not worth a row of their own
+
+
+def joined(dims: list[Dim]) -> list[Dim]:
+    """The loops with an innermost dimension that is kept joined to the one before, where rows would
+    be short otherwise or where padding makes one long row.
+    """
+    *outer, before, inner = dims
+    axis, size = before.axis, inner.size
+    close = inner.x_step == inner.y_step == 1 and before.x_step == before.y_step == size
+    if inner.axis is not None or axis is None or not close or not (size <= FEW or axis.shifts):
+        return dims
+    return [*outer, Dim(before.size * size, 1, 1, axis.widened(size))]
 
 
 def loops_of_pairs(dims: Sequence[Dim]) -> list[Dim]:

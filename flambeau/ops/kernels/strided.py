@@ -174,6 +174,10 @@ def interleave(buffers: ptrp, params: i64p, start: i64, stop: i64) -> void:
         if count == 2:
             for i in range(size):
                 target[2 * i], target[2 * i + 1] = a[i], b[i]
+        elif count == 3:
+            third: TP = buffers[2] + first * SIZE
+            for i in range(size):
+                target[3 * i], target[3 * i + 1], target[3 * i + 2] = a[i], b[i], third[i]
         elif count == 4:
             c: TP = buffers[2] + first * SIZE
             d: TP = buffers[3] + first * SIZE
