@@ -23,7 +23,7 @@ from flambeau.compiler.groups import Group, takes_part
 from flambeau.compiler.kernels import WORTH as WORTH
 from flambeau.compiler.kernels import kernel_of
 from flambeau.compiler.tape import Buffer, Renewal, Step, Value
-from flambeau.ops.plan import Formula
+from flambeau.ops.plan import Formula, Multiplication
 
 WINDOW = 24  # how far back a step looks for a group
 
@@ -92,10 +92,27 @@ def place_for(number: int, step: Step, items: Sequence[Any]) -> tuple[int, Group
     for place in reversed(range(max(0, len(items) - WINDOW), len(items))):
         item = items[place]
         if isinstance(item, Group) and item.concerns(step) and can_wait(items, place):
+            if follows_product(item, step, items):
+                continue
             extended = item.extended(number, step)
             if extended is not None:
                 return place, extended
     return -1, None
+
+
+def follows_product(group: Group, step: Step, items: Sequence[Any]) -> bool:
+    """Whether pointwise work that a reduction or row program reads had better be done in the
+    registers of the matrix product before it (compiler.products).
+    """
+    if group.along or isinstance(step.plan.formula, Formula):
+        return False
+    return any(
+        isinstance(item, Step)
+        and isinstance(item.plan.formula, Multiplication)
+        and item.outputs[0].buffer in group.reads
+        and item.outputs[0].spec.shape == item.plan.formula.c.shape == group.shape
+        for item in items[-WINDOW:]
+    )
 
 
 def merge_into_last(items: list[Any]) -> None:
