@@ -143,6 +143,95 @@ def compiled_product() -> Callable[[], Any]:
     return lambda: block(x)
 
 
+def compiled(function: Callable[..., Any], *operands: Any) -> Callable[[], Any]:
+    """The compiled function on these operands."""
+    fast = torch.compile(function)
+    return lambda: fast(*operands)
+
+
+@case(launches=1, bytes=3 * PLANE)
+def compiled_scores() -> Callable[[], Any]:
+    """Softmax computes what it reads."""
+    return compiled(lambda x, mask: torch.softmax(x * 0.125 + mask, 1), matrix(), matrix())
+
+
+@case(launches=1, bytes=4 * PLANE)
+def compiled_softmax_with_dropout() -> Callable[[], Any]:
+    """... and what follows from its results."""
+    mask = torch.rand(ROWS, WIDTH).gt(0.1).float()
+    return compiled(lambda x, y: torch.softmax(x + y, 1) * mask, matrix(), matrix())
+
+
+@case(launches=1, bytes=16 * PLANE + 8 * WIDTH)
+def compiled_residual_and_layer_norm() -> Callable[[], Any]:
+    """The sum is written as well."""
+    weight, bias = torch.randn(WIDTH), torch.randn(WIDTH)
+
+    def step(x: Any, y: Any) -> Any:
+        total = x + y
+        return total, nn.functional.layer_norm(total, (WIDTH,), weight, bias)
+
+    return compiled(step, torch.randn(4 * ROWS, WIDTH), torch.randn(4 * ROWS, WIDTH))
+
+
+@case(launches=1, bytes=2 * PLANE)
+def compiled_batch_norm_and_activation() -> Callable[[], Any]:
+    """A row is a channel of the batch: several segments."""
+    step = lambda x: nn.functional.batch_norm(x, None, None, training=True).relu()
+    return compiled(step, matrix().view(4, 16, WIDTH))
+
+
+def by_hand(x: Any) -> Any:
+    return (x - x.mean(-1, keepdim=True)) / (x.var(-1) + 1e-5).sqrt()[:, None]
+
+
+@case(launches=1, bytes=2 * PLANE)
+def compiled_norm_by_hand() -> Callable[[], Any]:
+    """Reductions over the same rows and what is between them, views too."""
+    return compiled(by_hand, matrix())
+
+
+@case(launches=6, bytes=16 * PLANE)
+def norm_by_hand() -> Callable[[], Any]:
+    """The same in eager code."""
+    x = matrix()
+    return lambda: by_hand(x)
+
+
+@case(launches=1, bytes=2 * PLANE)
+def compiled_softmax_by_hand() -> Callable[[], Any]:
+    def step(x: Any) -> Any:
+        powers = (x - x.amax(-1, keepdim=True)).exp()
+        return powers / powers.sum(-1, keepdim=True)
+
+    return compiled(step, torch.randn(8, 8 * WIDTH))
+
+
+@case(launches=1, bytes=PLANE + 12 * ROWS)
+def compiled_sums_of_rows() -> Callable[[], Any]:
+    """One pass over the elements."""
+    return compiled(lambda x: (x.sum(1), x.amax(1), (x * x).mean(1)), matrix())
+
+
+@case(launches=1, bytes=2 * PLANE + 4)
+def compiled_distance() -> Callable[[], Any]:
+    """What follows from a sum alone belongs to its kernel."""
+    return compiled(lambda x, y: ((x - y) ** 2).mean().sqrt() / 3, matrix(), matrix())
+
+
+@case(launches=2, bytes=40 * PLANE)
+def compiled_block_backward() -> Callable[[], Any]:
+    """Residual, layer norm, activation and their gradients; 9 kernels in eager code."""
+    x, y, g = (torch.randn(4 * ROWS, WIDTH) for _ in range(3))
+    x.requires_grad_()
+
+    def step() -> Any:
+        h = nn.functional.layer_norm(x + y, (WIDTH,)).relu()
+        return torch.autograd.grad(h * 2 + x, x, g)
+
+    return torch.compile(step)
+
+
 @case(launches=3, bytes=7 * PLANE)
 def accumulated_gradient() -> Callable[[], Any]:
     """Forward, the gradient, and its sum with what is in `x.grad`."""

@@ -23,7 +23,7 @@ from flambeau.compiler.groups import Group, takes_part
 from flambeau.compiler.kernels import WORTH as WORTH
 from flambeau.compiler.kernels import kernel_of
 from flambeau.compiler.tape import Buffer, Renewal, Step, Value
-from flambeau.ops.plan import Formula
+from flambeau.ops.plan import Formula, Multiplication
 
 WINDOW = 24  # how far back a step looks for a group
 
@@ -56,11 +56,17 @@ def steps_of(group: Group, later: set[Buffer]) -> list[Any]:
     anchors = [i for i, s in enumerate(steps) if not isinstance(s.plan.formula, Formula)]
     if not anchors:
         return steps
-    after = anchors[-1] + 1  # the first step behind the last anchor, else the anchor itself
-    cut = after if after < len(steps) else after - 1
+    cut = anchors[-1] + 1
+    head = Group.of(group.steps[:cut]) if cut < len(steps) else None
+    if head is None or kernel_of(head, later | read_by(steps[cut:])) is None:
+        cut -= 1
     parts = steps[: cut or 1], steps[cut or 1 :]
-    needed = later | {b for s in parts[1] for b in touched(s)[0]}
-    return fuse(parts[0], needed) + fuse(parts[1], later)
+    return fuse(parts[0], later | read_by(parts[1])) + fuse(parts[1], later)
+
+
+def read_by(steps: Sequence[Any]) -> set[Buffer]:
+    """The buffers that steps read."""
+    return {buffer for step in steps for buffer in touched(step)[0]}
 
 
 def grouped(steps: Sequence[Any]) -> list[Any]:
@@ -86,10 +92,27 @@ def place_for(number: int, step: Step, items: Sequence[Any]) -> tuple[int, Group
     for place in reversed(range(max(0, len(items) - WINDOW), len(items))):
         item = items[place]
         if isinstance(item, Group) and item.concerns(step) and can_wait(items, place):
+            if follows_product(item, step, items):
+                continue
             extended = item.extended(number, step)
             if extended is not None:
                 return place, extended
     return -1, None
+
+
+def follows_product(group: Group, step: Step, items: Sequence[Any]) -> bool:
+    """Whether pointwise work that a reduction or row program reads had better be done in the
+    registers of the matrix product before it (compiler.products).
+    """
+    if group.along or isinstance(step.plan.formula, Formula):
+        return False
+    return any(
+        isinstance(item, Step)
+        and isinstance(item.plan.formula, Multiplication)
+        and item.outputs[0].buffer in group.reads
+        and item.outputs[0].spec.shape == item.plan.formula.c.shape == group.shape
+        for item in items[-WINDOW:]
+    )
 
 
 def merge_into_last(items: list[Any]) -> None:
