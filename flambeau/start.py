@@ -147,6 +147,7 @@ def forget_unfinished() -> None:
 
 def attach(core: Any, tensor: type) -> None:
     """Gives every op its builtin function and its methods."""
+    from flambeau.compiler.composites import fused
     from flambeau.ops.autocast import casting
     from flambeau.ops.kinds import Composite, Pointwise
 
@@ -157,6 +158,8 @@ def attach(core: Any, tensor: type) -> None:
         op.number = number
         if isinstance(op, Composite):
             function = casting(op)
+            if op.fused:
+                function = fused(function)
             publish(op, guarded(function), guarded(function, method=True), tensor)
             continue
         core.op_flags[number] = (NUMBERS_ARE_OPERANDS if op.numbers == "operand" else 0) | (

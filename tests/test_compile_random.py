@@ -16,7 +16,7 @@ import flambeau as torch
 from flambeau.compiler.compiled import Compiled
 from flambeau.nn import functional as F
 
-SEEDS = 20
+SEEDS = 10
 DTYPES = [torch.float32, torch.float32, torch.float64, torch.bfloat16]
 SHAPES = [(48, 300), (4, 16, 136), (640, 24), (3, 8, 20, 33), (32, 1200), (2, 3, 4200)]
 

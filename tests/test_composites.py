@@ -43,6 +43,11 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[Any, Any, Any], Any]]] = {
         _probability_cross_entropy,
         lambda f, x, y: f(x, y.softmax(1), None, -100, "mean", 0.1),
     ),
+    "nanmean": (torch.nanmean, lambda f, x, y: f(x.masked_fill(x > 1, float("nan")), 1)),
+    "renorm": (torch.renorm, lambda f, x, y: f(x, 2, 0, 3.0) * y),
+    "trapezoid": (torch.trapezoid, lambda f, x, y: f(x, y)),
+    "addr": (torch.addr, lambda f, x, y: f(x, y[:, 0], y[0], beta=2, alpha=3)),
+    "vecdot": (torch.linalg.vecdot, lambda f, x, y: f(x, y, dim=0)),
 }
 
 

@@ -61,7 +61,7 @@ def results() -> dict[str, list[float]]:
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="levels of x86-64")
-@pytest.mark.parametrize("level", ["x86-64", "x86-64-v3"])
+@pytest.mark.parametrize("level", ["x86-64"])
 def test_levels_of_the_architecture(level: str, command_line) -> None:
     done = command_line("-c", PROGRAM, env={"FLAMBEAU_CPU": level})
     assert done.returncode == 0, done.stderr

@@ -482,7 +482,11 @@ def structured(**options: Any) -> Callable[[Callable[..., Any]], Structured]:
 
 
 class Composite(Op):
-    """Plain Python on tensors: the function is the op, its gradient comes from what it calls."""
+    """Plain Python on tensors, whose gradient comes from what it calls. fused: compiler.composites."""
+
+    def __init__(self, function: Callable[..., Any], *, fused: bool = False, **options: Any):
+        super().__init__(function, **options)
+        self.fused = fused
 
     def make(self, arguments: dict[str, Any], places: Places) -> Any:
         return self.function(**arguments)

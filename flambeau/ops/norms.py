@@ -193,7 +193,7 @@ def dist(input, other, p=2):
     return difference.abs() if KIND[difference.dtype] == "c" else difference
 
 
-@composite
+@composite(fused=True)
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """The parts of a tensor along `dim`, those with a norm above `maxnorm` scaled down to it.
 

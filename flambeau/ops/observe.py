@@ -53,7 +53,7 @@ class Recording:
 recordings: list[Recording] = []  # those that are open
 # what stood in a plan before it was watched, put back when the last of them closes:
 # (plan, which of its words, the word, the first thing that it keeps alive)
-replaced: list[tuple[Any, int, int, Any]] = []
+replaced: list[tuple[Any, int, int, Any, int]] = []
 
 
 def is_observed() -> bool:
@@ -64,8 +64,9 @@ def is_observed() -> bool:
 def restore() -> None:
     """Puts back what the recordings had watched."""
     while replaced:
-        plan, word, value, first = replaced.pop()
+        plan, word, value, first, kept = replaced.pop()
         plan.words[word], plan.keep[0] = value, first
+        del plan.keep[kept:]
 
 
 def observe(plan: Any, name: str) -> None:
@@ -75,7 +76,7 @@ def observe(plan: Any, name: str) -> None:
     if plan.words[word] == 0:
         return
     if recordings:
-        replaced.append((plan, word, plan.words[word], plan.keep[0]))
+        replaced.append((plan, word, plan.words[word], plan.keep[0], len(plan.keep)))
     if in_python:
         observe_python(plan)
     else:

@@ -174,7 +174,7 @@ def outer(input, vec2):
     return input.unsqueeze(1) * vec2
 
 
-@composite
+@composite(fused=True)
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """`beta * input + alpha * outer(vec1, vec2)`.
 

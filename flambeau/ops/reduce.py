@@ -244,7 +244,7 @@ def nansum(input, dim: Dims = None, keepdim=False, *, dtype=None):
     return where(input.isnan(), 0, input) if KIND[input.dtype] == "f" else input
 
 
-@composite
+@composite(fused=True)
 def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean over `dim` of the elements that are not NaN.
 

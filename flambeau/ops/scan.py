@@ -345,7 +345,7 @@ def trapezoids(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, Any]:
     return y.narrow(dim, 1, size) + y.narrow(dim, 0, size), width
 
 
-@composite(methods=())
+@composite(methods=(), fused=True)
 def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """The integral of samples by the trapezoidal rule.
 

@@ -92,7 +92,7 @@ def cross(input: Any, other: Any, dim: Any = None, *, out: Any = None) -> Any:
 # ---- products of vectors and matrices --------------------------------------------------------
 
 
-@composite(public=None, methods=())
+@composite(public=None, methods=(), fused=True)
 def linalg_vecdot(x: Any, y: Any, *, dim: int = -1, out: Any = None) -> Any:
     """The inner product of vectors along `dim`, the first conjugated.
 
