@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.families.drawn import ROWS_EACH, Draw, Step, of_matrix
+from benchmarks.families.drawn import Draw, Step, of_matrix
 
 SHAPES: dict[str, Callable[[Any, Any], Any]] = {
     "plus row": lambda torch, x: x + x[0],
@@ -60,6 +60,7 @@ SHAPES: dict[str, Callable[[Any, Any], Any]] = {
     "erfc": lambda torch, x: x.erfc(),
     "softmax of columns": lambda torch, x: x.t().softmax(1),
 }
+ROWS_EACH = 1  # shapes of each of many templates
 CASTS = "float32 float64 bfloat16 float16 int64 int32 int16 uint8 bool complex64".split()
 REAL = "float64 bfloat16 float16 int64 int32 int16 uint8 int8".split()
 DTYPED: dict[str, tuple[list[str], Callable[[Any, Any, Any], Any]]] = {

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 Step = Callable[[], Any]
 Function = Callable[[Any, Any, int], Any]
-ROWS_EACH = 3  # draws of each template
+ROWS_EACH = 1  # draws of each of many templates
 FLOATS = ("float32", "float32", "float32", "float64", "bfloat16")
 ALL = ("float32", "float32", "float32", "float64", "bfloat16", "int64", "int32", "uint8")
 SINGLE = ("float32",)

@@ -482,7 +482,7 @@ def structured(**options: Any) -> Callable[[Callable[..., Any]], Structured]:
 
 
 class Composite(Op):
-    """Plain Python on tensors, whose gradient comes from what it calls. fused: compiler.composites."""
+    """Plain Python on tensors, whose gradient comes from what it calls. fused: in few kernels."""
 
     def __init__(self, function: Callable[..., Any], *, fused: bool = False, **options: Any):
         super().__init__(function, **options)
